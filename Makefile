@@ -1,0 +1,56 @@
+# `make` lists the targets. Each sets up what it needs: a virtual environment in .venv.
+# Overrides for the presets: make fast ARGS="gpu=rtx3080 model=convnext_tiny"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+STUDY ?=
+
+PRESETS := $(filter-out base,$(basename $(notdir $(wildcard conf/hparams_search/*.yaml))))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test lint format bench dashboard clean $(PRESETS)
+
+help: ## This list
+	@echo "Targets:"
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  \1|/' | column -t -s '|'
+	@for preset in $(PRESETS); do \
+	  echo "  $$preset|search with conf/hparams_search/$$preset.yaml"; done | column -t -s '|'
+	@echo 'Overrides: make fast ARGS="gpu=rtx3080 optuna.n_trials=40"'
+
+setup: $(INSTALLED) ## Create .venv and install everything
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(PRESETS): $(INSTALLED)
+	$(BIN)/python -m src.train -m hparams_search=$@ $(ARGS)
+
+train: $(INSTALLED) ## Train once with the defaults
+	$(BIN)/python -m src.train $(ARGS)
+
+test: $(INSTALLED) ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## Check style and types
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## Mend the style
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+bench: $(INSTALLED) ## Measure what is promised
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+dashboard: $(INSTALLED) ## Show all studies in the browser, on this machine only
+	$(BIN)/optuna-dashboard --host 127.0.0.1 $(or $(STORAGE),sqlite:///multirun/optuna.db)
+
+clean: ## Remove the environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache data_cache

@@ -1,0 +1,25 @@
+"""The keys of a GPU profile (group `gpu`)."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class GpuConfig:
+    """What a card can take: the guide's table, one file a card in `conf/gpu/`."""
+
+    name: str = "cpu"
+    # cpu or cuda
+    accelerator: str = "cpu"
+    # Memory of one card; 0 for a CPU profile.
+    memory_gb: float = 0.0
+    # Trials at a time on one card.
+    trials_per_device: int = 1
+    # What a run takes when nothing is said, and what a search may choose from.
+    batch_size: int = 32
+    img_size: int = 64
+    batch_sizes: list[int] = field(default_factory=lambda: [16, 32, 64])
+    img_sizes: list[int] = field(default_factory=lambda: [64])
+    # The largest batch that is safe on the card.
+    max_batch_size: int = 256
+    # 32-true, 16-mixed, bf16-mixed
+    precision: str = "32-true"

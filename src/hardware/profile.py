@@ -1,0 +1,72 @@
+"""The GPU profile: the one that was named, or for `gpu=auto` the one that fits this machine.
+
+Importing this file registers two resolvers for the configs:
+
+    ${machine:KEY}        the key of the profile that fits this machine
+    ${slots:ACC,N}        trials at a time on accelerator ACC with N trials a card
+    ${devices:ACC}        what CUDA_VISIBLE_DEVICES is set to, a worker each; empty on a CPU
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError
+from src.hardware.detect import cards, cores, visible_devices
+
+PROFILES = Path(__file__).parents[2] / "conf" / "gpu"
+# Trials that share a CPU beyond this many gain little and need memory each.
+MOST_CPU_TRIALS = 4
+# A card reports a little less memory than it is sold with.
+MEMORY_TOLERANCE = 0.9
+
+
+@functools.cache
+def machine_profile() -> DictConfig:
+    """Return the profile of the first card: by name, else the largest that its memory holds."""
+    profiles = [OmegaConf.load(path) for path in sorted(PROFILES.glob("*.yaml"))]
+    named: dict[str, Any] = {profile.name: profile for profile in profiles}
+    named.pop("auto")
+    cpu = named.pop("cpu")
+    if not cards():
+        return DictConfig(cpu)
+    card = cards()[0]
+    words = card.name.lower().replace(" ", "")
+    for name, profile in named.items():
+        if name in words:
+            return DictConfig(profile)
+    fitting = [p for p in named.values() if p.memory_gb * MEMORY_TOLERANCE <= card.memory_gb]
+    smallest = min(named.values(), key=lambda profile: profile.memory_gb)
+    return DictConfig(max(fitting, key=lambda profile: profile.memory_gb, default=smallest))
+
+
+def check_device(gpu: DictConfig, accelerator: str) -> None:
+    """Refuse a profile of a card on a machine that has none.
+
+    Raises:
+        UserError: no CUDA device, and the accelerator is not `cpu`.
+    """
+    if accelerator in ("cuda", "gpu") and not cards():
+        raise UserError(
+            f"gpu={gpu.name}: this machine has no CUDA device; use gpu=auto or gpu=cpu, "
+            "or give trainer.accelerator=cpu"
+        )
+
+
+def slots(accelerator: str, trials_per_device: int) -> int:
+    """Return how many trials run at a time."""
+    if accelerator in ("cuda", "gpu"):
+        return max(1, len(cards())) * trials_per_device
+    return max(1, min(MOST_CPU_TRIALS, cores()))
+
+
+def devices(accelerator: str) -> list[str]:
+    """Return the cards that workers are pinned to, none on a CPU."""
+    return visible_devices() if accelerator in ("cuda", "gpu") else []
+
+
+OmegaConf.register_new_resolver("machine", lambda key: machine_profile()[key], replace=True)
+OmegaConf.register_new_resolver("slots", slots, replace=True)
+OmegaConf.register_new_resolver("devices", devices, replace=True)

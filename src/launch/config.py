@@ -1,0 +1,27 @@
+"""The keys of `hydra/launcher: workers`."""
+
+from dataclasses import dataclass, field
+
+from hydra.core.config_store import ConfigStore
+
+
+@dataclass
+class WorkersLauncherConf:
+    """Long-lived local processes, one trial at a time each."""
+
+    _target_: str = "src.launch.plugin.WorkersLauncher"
+
+    # Processes at a time.
+    n_workers: int = 1
+    # Values of CUDA_VISIBLE_DEVICES, dealt out in turn; empty: the cores are shared out.
+    devices: list[str] = field(default_factory=list)
+    # Modules that a worker imports before its first job.
+    preload: list[str] = field(default_factory=list)
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher",
+    name="workers",
+    node=WorkersLauncherConf,
+    provider="workers",
+)

@@ -1,0 +1,47 @@
+"""The Hydra plugin `hydra/launcher: workers`; light, as Hydra imports it at every start."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from src.launch import config as config
+
+
+class WorkersLauncher(Launcher):
+    """Runs jobs in long-lived local processes, each pinned to a device or to cores."""
+
+    def __init__(self, n_workers: int, devices: Sequence[str], preload: Sequence[str]) -> None:
+        self._n_workers = n_workers
+        self._devices = list(devices)
+        self._preload = list(preload)
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Describe the jobs to the workers; the processes start with the first job."""
+        from src.launch.job import JobContext
+        from src.launch.workers import WorkerPool
+
+        context = JobContext.capture(hydra_context, task_function, config)
+        log_folder = str(config.hydra.sweep.dir)
+        self._pool: Any = WorkerPool(
+            self._n_workers, self._devices, self._preload, context, log_folder
+        )
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run the jobs and wait for them; may be called from several threads at once."""
+        jobs = [
+            self._pool.submit(list(overrides), initial_job_idx + i)
+            for i, overrides in enumerate(job_overrides)
+        ]
+        return [job.result() for job in jobs]
+
+    def close(self) -> None:
+        """End the processes at once; jobs that run are lost and `launch` raises for them."""
+        self._pool.close()

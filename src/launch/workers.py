@@ -1,0 +1,159 @@
+"""A pool of long-lived worker processes (pebble), one trial at a time each.
+
+Every worker is a pool of one process: when that process dies, its own trial fails alone and
+pebble starts the next process in the same place, on the same device.
+"""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import psutil
+from hydra.core.utils import JobReturn
+from pebble import ProcessPool
+
+from src.launch.job import JobContext, run
+
+
+
+class WorkerPool:
+    """Hands every job to a worker that is free."""
+
+    def __init__(
+        self,
+        n_workers: int,
+        devices: Sequence[str],
+        preload: Sequence[str],
+        context: JobContext,
+        log_folder: str,
+    ) -> None:
+        self._places = [
+            Place(i, n_workers, devices, preload, context, log_folder) for i in range(n_workers)
+        ]
+        self._free: queue.SimpleQueue[Place] = queue.SimpleQueue()
+        for place in self._places:
+            self._free.put(place)
+        self._closed = threading.Event()
+
+    def submit(self, overrides: list[str], number: int) -> "Future[JobReturn]":
+        """Start a job; waits while no worker is free."""
+        place = self._free.get()
+        try:
+            future: Future[JobReturn] = place.schedule(overrides, number)
+        except BaseException:
+            self._free.put(place)
+            raise
+        future.add_done_callback(lambda _: self._free.put(place))
+        return future
+
+    def close(self) -> None:
+        """End all processes now."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        for place in self._places:
+            place.stop()
+
+
+class Place:
+    """A worker's place: a device or its share of the cores, and the process that is there."""
+
+    def __init__(
+        self,
+        index: int,
+        n_places: int,
+        devices: Sequence[str],
+        preload: Sequence[str],
+        context: JobContext,
+        log_folder: str,
+    ) -> None:
+        self.name = f"gpu {devices[index % len(devices)]}" if devices else f"cpu {index}"
+        environment = {"WORKER_NAME": self.name}
+        cores: list[int] = []
+        if devices:
+            environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
+        else:
+            cores = share_of_cores(index, n_places)
+            # Read by OpenMP and MKL when they are first imported.
+            environment["OMP_NUM_THREADS"] = environment["MKL_NUM_THREADS"] = str(len(cores))
+        log_file = str(Path(log_folder) / f"worker-{index}.log")
+        self._pool = ProcessPool(
+            max_workers=1,
+            initializer=_begin,
+            initargs=(environment, cores, list(preload), context, log_file, os.getpid()),
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def schedule(self, overrides: list[str], number: int) -> "Future[JobReturn]":
+        """Run a job in this place."""
+        future: Future[JobReturn] = self._pool.schedule(_work, args=(overrides, number))
+        return future
+
+    def stop(self) -> None:
+        """End the process."""
+        self._pool.stop()
+        self._pool.join()
+
+
+def share_of_cores(index: int, n_places: int) -> list[int]:
+    """Return the cores of one place: an equal share, at least one."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    share = max(1, len(cores) // n_places)
+    first = (index * share) % len(cores)
+    return cores[first : first + share]
+
+
+_job_parts: Any = None
+
+
+def _begin(
+    environment: dict[str, str],
+    cores: list[int],
+    preload: list[str],
+    context: JobContext,
+    log_file: str,
+    parent: int,
+) -> None:
+    """Prepare a new worker process; Ctrl-C is the sweeper's business."""
+    global _job_parts
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(environment)
+    if cores and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, cores)
+    _output_to(log_file)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    for module in preload:
+        importlib.import_module(module)
+    _job_parts = context.restore()
+
+
+def _work(overrides: list[str], number: int) -> JobReturn:
+    return run(*_job_parts, overrides, number)
+
+
+def _output_to(log_file: str) -> None:
+    """Send what the process and its libraries print to a file."""
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    target = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that sweeps is gone, however it went."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(parent).wait()
+    os._exit(1)

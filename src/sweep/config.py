@@ -1,0 +1,40 @@
+"""The keys of `hydra/sweeper: optuna_async`: the stock Optuna sweeper's, and ours."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
+
+
+@dataclass
+class OptunaAsyncSweeperConf(OptunaSweeperConf):
+    """All keys of `hydra/sweeper: optuna` keep their meaning; below is what is added."""
+
+    _target_: str = "src.sweep.plugin.OptunaAsyncSweeper"
+
+    # false: no search, one job with the config as it stands.
+    enabled: bool = True
+    # Seconds; no trial starts after it and those that run end at their next report.
+    timeout: float | None = None
+    # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
+    pruner: Any = None
+    prune: bool = True
+    # Typed entries: {name: {type, key, low, high | choices, unless}}.
+    search_space: Any = None
+    # What makes scores comparable; a study refuses to go on under other values.
+    settings: Any = None
+    # Called with (config) before the study is opened; may raise for the user to read.
+    on_start: str | None = None
+    # Called with (study, folder, config) when the search ends.
+    on_end: str | None = None
+    # Run the config's own values first, so that the gain over them is known.
+    start_with_defaults: bool = False
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="optuna_async",
+    node=OptunaAsyncSweeperConf,
+    provider="optuna_async",
+)

@@ -1,0 +1,226 @@
+"""What the screen shows during a search: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from src.sweep.study import FINISHED, counts
+
+STATE_WORDS = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+class Display(Protocol):
+    """Told by the loop what happens."""
+
+    def start(self) -> None:
+        """Take the screen."""
+
+    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
+        """Note that a trial was handed to the launcher."""
+
+    def trial_finished(self, trial: FrozenTrial) -> None:
+        """Note that a trial ended."""
+
+    def stop(self) -> None:
+        """Give the screen back."""
+
+
+def make_display(
+    study: optuna.Study, n_trials: int, deadline: float | None, console: Console
+) -> Display:
+    """Choose the live table for a terminal, plain lines for anything else."""
+    kind = LiveDisplay if console.is_terminal else PlainDisplay
+    return kind(study, n_trials, deadline, console)
+
+
+class PlainDisplay:
+    """One line an event, for logs and pipes."""
+
+    def __init__(
+        self, study: optuna.Study, n_trials: int, deadline: float | None, console: Console
+    ) -> None:
+        self._study = study
+        self._n_trials = n_trials
+        self._clock = Clock(n_trials, deadline)
+        self._console = console
+
+    def start(self) -> None:
+        """Count what an earlier run has finished already."""
+        self._clock.start(_finished(self._study))
+
+    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
+        """Say nothing: the line at the end has everything."""
+
+    def trial_finished(self, trial: FrozenTrial) -> None:
+        """Print the trial, how many are finished, the best and the time left."""
+        done = _finished(self._study)
+        best = best_trial(self._study)
+        parts = [
+            f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
+            f"{done}/{self._n_trials} finished",
+        ]
+        if best is not None:
+            parts.append(f"best {score(best)} (trial {best.number})")
+        parts.append(f"{self._clock.left(done)} left")
+        self._console.print(" | ".join(parts), markup=False, highlight=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """Nothing to give back."""
+
+
+class LiveDisplay:
+    """A panel that is drawn anew twice a second: progress, the best so far, what runs."""
+
+    def __init__(
+        self, study: optuna.Study, n_trials: int, deadline: float | None, console: Console
+    ) -> None:
+        self._study = study
+        self._n_trials = n_trials
+        self._clock = Clock(n_trials, deadline)
+        self._live = Live(
+            get_renderable=self._render, console=console, refresh_per_second=2, transient=True
+        )
+
+    def start(self) -> None:
+        """Show the panel."""
+        self._clock.start(_finished(self._study))
+        self._live.start()
+
+    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
+        """Drawn from the study at the next refresh."""
+
+    def trial_finished(self, trial: FrozenTrial) -> None:
+        """Leave a line above the panel for a trial that failed."""
+        if trial.state is TrialState.FAIL:
+            line = Text(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
+            self._live.console.print(line, style="red")
+
+    def stop(self) -> None:
+        """Remove the panel."""
+        self._live.stop()
+
+    def _render(self) -> RenderableType:
+        by_state = counts(self._study)
+        done = sum(by_state[state] for state in FINISHED)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=self._n_trials, completed=done, width=30),
+            f"[bold]{done}/{self._n_trials}[/] trials",
+            f"[green]{by_state[TrialState.COMPLETE]} done[/]",
+            f"[yellow]{by_state[TrialState.PRUNED]} pruned[/]",
+            f"[red]{by_state[TrialState.FAIL]} failed[/]",
+            f"{self._clock.left(done)} left",
+        )
+        parts: list[RenderableType] = [head]
+        best = best_trial(self._study)
+        if best is not None:
+            words = Text(f"best {score(best)}", style="bold")
+            words.append(f"  trial {best.number}  {describe(best.params)}", style="not bold")
+            parts.append(words)
+        parts.append(self._running())
+        title = f"[bold]{self._study.study_name}[/]"
+        return Panel(Group(*parts), title=title, title_align="left", border_style="dim")
+
+    def _running(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("trial", "where", "progress", "score now", "parameters"):
+            table.add_column(column, no_wrap=column != "parameters")
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in running:
+            values = trial.intermediate_values
+            now = f"{values[max(values)]:.4f}" if values else "-"
+            attrs = trial.user_attrs
+            row = (str(trial.number), attrs.get("worker", "-"), attrs.get("progress", "starting"))
+            table.add_row(*(Text(cell) for cell in (*row, now, describe(trial.params))))
+        return table
+
+
+class Clock:
+    """How long a search still takes, judged by what this run has finished."""
+
+    def __init__(self, n_trials: int, deadline: float | None) -> None:
+        self._n_trials = n_trials
+        self._deadline = deadline
+        self.start(0)
+
+    def start(self, done: int) -> None:
+        """Begin to count, with `done` trials finished by earlier runs."""
+        self._started = time.monotonic()
+        self._done_before = done
+
+    def left(self, done: int) -> str:
+        """Return the time left as `1:05`, `?` before the first trial ends."""
+        estimates = []
+        fresh = done - self._done_before
+        if fresh > 0:
+            a_trial = (time.monotonic() - self._started) / fresh
+            estimates.append(a_trial * max(0, self._n_trials - done))
+        if self._deadline is not None:
+            estimates.append(max(0.0, self._deadline - time.time()))
+        if not estimates or (fresh <= 0 and self._deadline is None):
+            return "?"
+        return duration(min(estimates))
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as `m:ss` or `h:mm:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def describe(params: Mapping[str, Any]) -> str:
+    """Write parameters in one line, each by the last part of its key."""
+    parts = []
+    for key, value in params.items():
+        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+        parts.append(f"{key.rsplit('.', 1)[-1]}={shown}")
+    return " ".join(parts)
+
+
+def score(trial: FrozenTrial) -> str:
+    """Write the value or values of a finished trial."""
+    return ", ".join(f"{value:.4f}" for value in trial.values or [])
+
+
+def outcome(trial: FrozenTrial) -> str:
+    """Write what came of a trial: its score, where it was pruned, or why it failed."""
+    if trial.state is TrialState.COMPLETE:
+        return score(trial)
+    if trial.state is TrialState.PRUNED:
+        last = trial.intermediate_values.get(trial.last_step or 0)
+        at = trial.user_attrs.get("progress", f"step {trial.last_step}")
+        return f"at {at}" + (f" with {last:.4f}" if last is not None else "")
+    return str(trial.user_attrs.get("error", ""))
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Return the best finished trial; by the first objective where there are several."""
+    complete = [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if trial.values is not None
+    ]
+    if not complete:
+        return None
+    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+    return max(complete, key=lambda trial: sign * (trial.values or [0.0])[0])
+
+
+def _finished(study: optuna.Study) -> int:
+    by_state = counts(study)
+    return sum(by_state[state] for state in FINISHED)

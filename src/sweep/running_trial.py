@@ -1,0 +1,106 @@
+"""The job's side of a trial: found again through the study's storage, from any process.
+
+A job of any Hydra app that is swept by `optuna_async` may do
+
+    trial = current_trial()
+    for epoch in range(epochs):
+        ...
+        trial.report(score, step=epoch)
+        trial.raise_if_over()
+
+and is pruned like an objective function inside Optuna. `current_trial()` is None outside
+of a search. Raising `optuna.TrialPruned` anywhere in the job has the same effect.
+"""
+
+import os
+import socket
+import time
+from typing import Any
+
+import optuna
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from src.sweep.config import OptunaAsyncSweeperConf
+from src.sweep.storage import load_study
+
+PRUNER_WHITELIST = ("optuna.pruners.*",)
+
+
+class RunningTrial:
+    """One trial of a study, while its job runs."""
+
+    def __init__(self, study: optuna.Study, number: int, prune: bool) -> None:
+        storage = study._storage
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+        self.number = number
+        self.study = study
+        self._prune = prune
+        self._trial = optuna.trial.Trial(study, trial_id)
+        self._deadline = self._trial.user_attrs.get("deadline")
+
+    def report(self, value: float, step: int, progress: str = "") -> None:
+        """Store an intermediate value, and a few words on how far the trial is."""
+        self._trial.report(value, step)
+        if progress:
+            self._trial.set_user_attr("progress", progress)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a fact with the trial (a user attribute; any JSON value)."""
+        self._trial.set_user_attr(name, value)
+
+    def reason_to_stop(self) -> str | None:
+        """Return `pruner` or `timeout` when the trial should end now, otherwise None."""
+        if self._deadline is not None and time.time() > self._deadline:
+            return "timeout"
+        if self._prune and self._trial.should_prune():
+            return "pruner"
+        return None
+
+    def raise_if_over(self) -> None:
+        """End the job as pruned if its time is over or the pruner says so.
+
+        Raises:
+            optuna.TrialPruned: the sweeper counts the trial as PRUNED, Hydra's log shows no error
+                when the job hands it on through `pruned_is_no_failure`.
+        """
+        reason = self.reason_to_stop()
+        if reason is not None:
+            self.note("stopped", reason)
+            raise optuna.TrialPruned(reason)
+
+    def end_as_pruned(self) -> None:
+        """Store the end of a pruned trial, so that it stands even if the sweeper dies now."""
+        self.study.tell(self.number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
+
+    def end_as_complete(self, values: float | list[float]) -> None:
+        """Store the result of the trial, so that it stands even if the sweeper dies now."""
+        self.study.tell(self.number, values, skip_if_finished=True)
+
+
+def current_trial() -> RunningTrial | None:
+    """Return the trial that this Hydra job runs for, None outside of a search."""
+    if not HydraConfig.initialized():
+        return None
+    hydra = HydraConfig.get()
+    sweeper: Any = hydra.sweeper
+    if hydra.mode != RunMode.MULTIRUN or sweeper is None:
+        return None
+    if sweeper.get("_target_") != OptunaAsyncSweeperConf._target_ or not sweeper.enabled:
+        return None
+    study = load_study(sweeper.storage, sweeper.study_name, pruner=make_pruner(sweeper.pruner))
+    trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune)
+    trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
+    return trial
+
+
+def make_pruner(config: DictConfig | None) -> optuna.pruners.BasePruner:
+    """Make the pruner that `hydra.sweeper.pruner` describes."""
+    if config is None:
+        return optuna.pruners.NopPruner()
+    pruner: optuna.pruners.BasePruner = instantiate(
+        config, _execution_whitelist_=PRUNER_WHITELIST
+    )
+    return pruner

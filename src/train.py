@@ -1,0 +1,35 @@
+"""Train once, or search with `-m`:
+
+python -m src.train
+python -m src.train -m hparams_search=fast gpu=rtx4090
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
+from src.trial import config as config  # registers the schema of conf/train.yaml
+
+# All that a config may name for execution; a file from somebody else can call nothing more.
+CALLABLE = (
+    "optuna.pruners.*",
+    "optuna.samplers.*",
+    "src.trial.preflight.check_search",
+    "src.results.finish.finish",
+    "logging.FileHandler",
+    "logging.StreamHandler",
+)
+
+
+@hydra.main(
+    version_base="1.3", config_path="../conf", config_name="train", execution_whitelist=CALLABLE
+)
+def main(cfg: DictConfig) -> float:
+    """Run one job: a training run, or a trial of a search."""
+    from src.trial.run import run
+
+    return run(cfg)
+
+
+if __name__ == "__main__":
+    main()

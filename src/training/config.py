@@ -1,0 +1,89 @@
+"""The keys of the groups `model`, `optimizer`, `scheduler`, `trainer`, `callbacks`, `logger`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class ModelConfig:
+    """A timm model and the regularisation that is built into it."""
+
+    # Any name that `timm.list_models()` knows.
+    name: str = "test_convnext"
+    # ImageNet weights from the hub; needs the internet once.
+    pretrained: bool = False
+    # Weights from a local file instead (safetensors, or a torch file of weights only).
+    checkpoint_path: str | None = None
+    # Dropout before the classifier.
+    drop_rate: float = 0.0
+    # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): rate of the last block.
+    drop_path_rate: float = 0.0
+    # More arguments for timm.create_model, for instance {global_pool: max}.
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class OptimizerConfig:
+    """An optimizer of timm's factory, with no weight decay on norms and biases."""
+
+    name: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class SchedulerConfig:
+    """The learning rate over the steps of a run."""
+
+    # cosine: to `min_lr_ratio` of the peak at the last step; constant: stays at the peak.
+    name: str = "cosine"
+    # Linear warm-up, in epochs (fractions allowed), cut to half of the run at most.
+    warmup_epochs: float = 1.0
+    min_lr_ratio: float = 0.01
+
+
+@dataclass
+class LossConfig:
+    """Cross entropy."""
+
+    # Szegedy et al., CVPR 2016, arXiv 1512.00567.
+    label_smoothing: float = 0.1
+
+
+@dataclass
+class TrainerConfig:
+    """Lightning's Trainer; any argument of it that is not named here goes into `kwargs`."""
+
+    max_epochs: int = 15
+    # auto, cpu, cuda, mps
+    accelerator: str = "auto"
+    devices: int = 1
+    # 32-true, 16-mixed, bf16-mixed
+    precision: str = "32-true"
+    strategy: str = "auto"
+    accumulate_grad_batches: int = 1
+    log_every_n_steps: int = 10
+    # Tensors in channels-last order: faster convolutions on most hardware.
+    channels_last: bool = True
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class CallbacksConfig:
+    """What watches a run."""
+
+    # Gradients are scaled down to this norm; null switches clipping off.
+    gradient_clip_norm: float | None = 1.0
+    # Keep the weights of the best validation epoch (plain runs; trials keep none).
+    checkpoint: bool = True
+    # Progress of a plain run on the screen.
+    progress: bool = True
+
+
+@dataclass
+class LoggerConfig:
+    """Where the curves go."""
+
+    # csv or none
+    name: str = "csv"

@@ -1,0 +1,92 @@
+"""The whole config of the doors: every group's keys, and the guide's own sections."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from src.data.config import AugmentConfig, DataConfig
+from src.hardware.config import GpuConfig
+from src.training.config import (
+    CallbacksConfig,
+    LoggerConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SchedulerConfig,
+    TrainerConfig,
+)
+
+
+@dataclass
+class StudyConfig:
+    """The study (guide section 3); `hydra.sweeper` takes its values from here."""
+
+    # false: no search, one training run with the defaults.
+    enabled: bool = True
+    n_trials: int = 20
+    # Seconds for the whole search; null: as long as it takes.
+    timeout: float | None = None
+    study_name: str = MISSING
+    storage: str = MISSING
+    # What is searched for; macro-F1, so higher is better.
+    direction: str = "maximize"
+    # Trials at a time: one a device, or the CPU's cores shared out.
+    n_jobs: int = 1
+    # The search stops when more than this share of the last 10 trials failed.
+    max_failure_rate: float = 0.5
+
+
+@dataclass
+class PruningConfig:
+    """When a hopeless trial is ended early (guide section 3)."""
+
+    enabled: bool = True
+    # Epochs without improvement that a trial is given.
+    patience: int = 3
+    # Trials that are finished before any is pruned; also TPE's random start.
+    n_startup_trials: int = 5
+
+
+@dataclass
+class QuickValidationConfig:
+    """How a trial is scored: k-fold cross-validation at few epochs (guide section 3)."""
+
+    epochs: int = 3
+    folds: int = 3
+    # A batch size for trials alone; takes the batch size out of the search.
+    batch_size_override: int | None = None
+
+
+@dataclass
+class PathsConfig:
+    """Folders of what runs write."""
+
+    output_dir: str = "outputs"
+    multirun_dir: str = "multirun"
+
+
+@dataclass
+class ExperimentConfig:
+    """The root of `conf/train.yaml`."""
+
+    seed: int = 42
+    gpu: GpuConfig = field(default_factory=GpuConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    optuna: StudyConfig = field(default_factory=StudyConfig)
+    pruning: PruningConfig = field(default_factory=PruningConfig)
+    quick_validation: QuickValidationConfig = field(default_factory=QuickValidationConfig)
+    search_space: dict[str, Any] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(name="experiment_schema", node=ExperimentConfig)

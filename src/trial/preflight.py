@@ -1,0 +1,81 @@
+"""What is checked before any training starts, for a single run and for a whole search."""
+
+import difflib
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.data.folds import stratified_folds
+from src.data.load import load_splits
+from src.errors import UserError
+from src.hardware.profile import check_device
+
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true")
+
+# Key -> smallest value that makes sense.
+SMALLEST = {
+    "trainer.max_epochs": 1,
+    "quick_validation.epochs": 1,
+    "quick_validation.folds": 2,
+    "pruning.patience": 0,
+    "pruning.n_startup_trials": 0,
+    "data.batch_size": 1,
+    "data.img_size": 16,
+    "optimizer.lr": 0,
+    "optimizer.weight_decay": 0,
+    "scheduler.warmup_epochs": 0,
+    "augment.mixup_alpha": 0,
+}
+SHARES = ("model.drop_rate", "model.drop_path_rate", "loss.label_smoothing")
+
+
+def check_run(cfg: DictConfig) -> None:
+    """Check what a training run needs.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    check_device(cfg.gpu, cfg.trainer.accelerator)
+    for key, low in SMALLEST.items():
+        value = OmegaConf.select(cfg, key)
+        if value < low:
+            raise UserError(f"{key}={value}: must be at least {low}")
+    for key in SHARES:
+        value = OmegaConf.select(cfg, key)
+        if not 0 <= value < 1:
+            raise UserError(f"{key}={value}: must be from 0 up to, not including, 1")
+    if cfg.trainer.precision not in PRECISIONS:
+        raise UserError(f"trainer.precision={cfg.trainer.precision}: choose {', '.join(PRECISIONS)}")
+    _check_batch(cfg)
+    _check_model(cfg)
+
+
+def check_search(cfg: DictConfig) -> None:
+    """Check what a search needs, and decode the data once for all its trials.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    check_run(cfg)
+    train = load_splits(cfg.data).train
+    stratified_folds(train.labels, cfg.quick_validation.folds, cfg.data.seed)
+
+
+def _check_batch(cfg: DictConfig) -> None:
+    largest = cfg.gpu.max_batch_size
+    for key in ("data.batch_size", "quick_validation.batch_size_override"):
+        size = OmegaConf.select(cfg, key)
+        if size is not None and size > largest:
+            raise UserError(
+                f"{key}={size}: gpu={cfg.gpu.name} is safe up to {largest}; "
+                "lower it, or raise gpu.max_batch_size if you know better"
+            )
+
+
+def _check_model(cfg: DictConfig) -> None:
+    import timm
+
+    name = cfg.model.name
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
+        raise UserError(f"model.name={name}: timm has no such model; {hint}")

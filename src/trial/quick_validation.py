@@ -1,0 +1,66 @@
+"""How a trial is scored: stratified k-fold cross-validation at few epochs."""
+
+import logging
+import time
+
+import optuna
+from omegaconf import DictConfig
+
+from src.data.folds import stratified_folds
+from src.data.image_set import ImageSet
+from src.sweep.running_trial import RunningTrial
+from src.training.fit import fit
+from src.trial.reporting import ReportToStudy
+from src.trial.running_score import RunningScore
+
+log = logging.getLogger(__name__)
+
+
+def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial) -> float:
+    """Train on every fold in turn and report each epoch.
+
+    The folds depend on the labels and `data.seed` alone, so they are the same in every trial;
+    weights and batches of fold `k` are drawn from `seed + k`, the same in every trial as well.
+
+    Args:
+        cfg: the trial's config.
+        data: what is cut into folds: the train split.
+        trial: told about progress; ended as pruned in the study if it comes to that.
+
+    Returns:
+        The mean macro-F1 over the folds after their last epochs; for a pruned trial the
+        estimate so far.
+    """
+    quick = cfg.quick_validation
+    score = RunningScore()
+    started = time.monotonic()
+    try:
+        for fold, (train, val) in enumerate(
+            stratified_folds(data.labels, quick.folds, cfg.data.seed)
+        ):
+            report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs)
+            fit(
+                cfg,
+                data.subset(train),
+                data.subset(val),
+                max_epochs=quick.epochs,
+                seed=cfg.seed + fold,
+                output_dir=None,
+                callbacks=[report],
+            )
+            score.end_fold()
+            trial.note("folds", score.finals)
+            log.info("fold %d of %d: macro-F1 %.4f", fold + 1, quick.folds, score.finals[-1])
+    except optuna.TrialPruned as reason:
+        log.info("ended early by the %s after %d epochs", reason, score.epochs)
+        _note_costs(trial, score, started)
+        trial.end_as_pruned()
+        return score.estimate()
+    _note_costs(trial, score, started)
+    trial.end_as_complete(score.estimate())
+    return score.estimate()
+
+
+def _note_costs(trial: RunningTrial, score: RunningScore, started: float) -> None:
+    trial.note("epochs", score.epochs)
+    trial.note("train_seconds", round(time.monotonic() - started, 3))

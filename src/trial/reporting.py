@@ -1,0 +1,42 @@
+"""The Lightning callback that reports each epoch of a fold to the study and ends hopeless trials."""
+
+import pytorch_lightning as pl
+
+from src.sweep.running_trial import RunningTrial
+from src.trial.running_score import RunningScore
+
+
+class ReportToStudy(pl.Callback):
+    """Reports macro-F1 after every epoch of one fold, and asks whether to go on.
+
+    Args:
+        trial: the trial, found through the study's storage.
+        score: the trial's running score over all folds.
+        fold: index of this fold, of `folds`.
+        epochs: epochs of a fold.
+    """
+
+    def __init__(
+        self, trial: RunningTrial, score: RunningScore, fold: int, folds: int, epochs: int
+    ) -> None:
+        self._trial = trial
+        self._score = score
+        self._fold = fold
+        self._folds = folds
+        self._epochs = epochs
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report; raise when the trial should end.
+
+        Raises:
+            optuna.TrialPruned: the pruner or the time limit says so.
+        """
+        if trainer.sanity_checking:
+            return
+        estimate = self._score.add(float(trainer.callback_metrics["val/f1"]))
+        epoch = trainer.current_epoch
+        progress = f"fold {self._fold + 1}/{self._folds}, epoch {epoch + 1}/{self._epochs}"
+        self._trial.report(estimate, self._fold * self._epochs + epoch, progress)
+        is_last = self._fold == self._folds - 1 and epoch == self._epochs - 1
+        if not is_last:
+            self._trial.raise_if_over()

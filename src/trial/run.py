@@ -1,0 +1,79 @@
+"""One job: a trial of a search, or a training run of its own.
+
+Workers import this file before their first trial, and with it torch and timm.
+"""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.console import Console
+
+from src.data.load import load_splits
+from src.errors import UserError
+from src.hardware import profile as profile
+from src.sweep.running_trial import current_trial
+from src.training.evaluate import evaluate, write_run
+from src.training.fit import fit
+from src.trial.preflight import check_run
+from src.trial.quick_validation import cross_validate
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> float:
+    """Run the job that Hydra composed.
+
+    Returns:
+        Macro-F1: of the quick validation for a trial, on the validation split otherwise.
+    """
+    torch.set_float32_matmul_precision("high")
+    trial = current_trial()
+    if trial is None:
+        try:
+            check_run(cfg)
+            return train(cfg)
+        except UserError as error:
+            # Inside a job Hydra would print a traceback.
+            log.error("%s", error)
+            sys.exit(str(error))
+    override = cfg.quick_validation.batch_size_override
+    if override is not None:
+        with open_dict(cfg):
+            cfg.data.batch_size = override
+    return cross_validate(cfg, load_splits(cfg.data).train, trial)
+
+
+def train(cfg: DictConfig) -> float:
+    """Train in full on the train split; evaluate the best epoch on validation and test."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    splits = load_splits(cfg.data)
+    console = Console()
+    console.print(
+        f"{cfg.model.name} on {len(splits.train)} images of {len(splits.train.classes)} classes, "
+        f"{cfg.data.img_size} px, {cfg.trainer.max_epochs} epochs",
+        highlight=False,
+    )
+    result = fit(
+        cfg,
+        splits.train,
+        splits.val,
+        max_epochs=cfg.trainer.max_epochs,
+        seed=cfg.seed,
+        output_dir=folder,
+    )
+    with warnings.catch_warnings():
+        val = evaluate(result, splits.val, cfg)
+        test = evaluate(result, splits.test, cfg)
+    write_run(folder, val=val, test=test, classes=splits.train.classes)
+    console.print(
+        f"macro-F1: validation {val.f1:.4f}, test {test.f1:.4f}\nwritten to {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return val.f1
