@@ -21,9 +21,7 @@ CALLABLE = (
 )
 
 
-@hydra.main(
-    version_base="1.3", config_path="../conf", config_name="train", execution_whitelist=CALLABLE
-)
+@hydra.main(config_path="../conf", config_name="train", execution_whitelist=CALLABLE)
 def main(cfg: DictConfig) -> float:
     """Run one job: a training run, or a trial of a search."""
     from src.trial.run import run

@@ -5,6 +5,7 @@ pebble starts the next process in the same place, on the same device.
 """
 
 import contextlib
+import functools
 import importlib
 import multiprocessing
 import os
@@ -24,7 +25,6 @@ from pebble import ProcessPool
 from src.launch.job import JobContext, run
 
 
-
 class WorkerPool:
     """Hands every job to a worker that is free."""
 
@@ -42,7 +42,7 @@ class WorkerPool:
         self._free: queue.SimpleQueue[Place] = queue.SimpleQueue()
         for place in self._places:
             self._free.put(place)
-        self._closed = threading.Event()
+        self._running: set[Future[JobReturn]] = set()
 
     def submit(self, overrides: list[str], number: int) -> "Future[JobReturn]":
         """Start a job; waits while no worker is free."""
@@ -52,16 +52,20 @@ class WorkerPool:
         except BaseException:
             self._free.put(place)
             raise
-        future.add_done_callback(lambda _: self._free.put(place))
+        self._running.add(future)
+        future.add_done_callback(functools.partial(self._ended, place))
         return future
 
     def close(self) -> None:
-        """End all processes now."""
-        if self._closed.is_set():
-            return
-        self._closed.set()
+        """End all processes now; whoever waits for a job gets a CancelledError."""
+        for future in list(self._running):
+            future.cancel()
         for place in self._places:
             place.stop()
+
+    def _ended(self, place: "Place", future: "Future[JobReturn]") -> None:
+        self._running.discard(future)
+        self._free.put(place)
 
 
 class Place:

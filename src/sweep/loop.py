@@ -137,7 +137,7 @@ class AsyncLoop:
     def _finish(self, trial: optuna.Trial, future: "Future[JobReturn]") -> None:
         error = future.exception() or _error_of(future.result())
         if isinstance(error, optuna.TrialPruned):
-            self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            self._tell(trial, None, TrialState.PRUNED)
         elif error is not None:
             self._fail(trial, error)
         else:
@@ -151,7 +151,7 @@ class AsyncLoop:
         except ValueError as error:
             self._fail(trial, error)
             return
-        self._study.tell(trial, values, skip_if_finished=True)
+        self._tell(trial, values, TrialState.COMPLETE)
 
     def _fail(self, trial: optuna.Trial, error: BaseException) -> None:
         self.last_error = error
@@ -159,7 +159,16 @@ class AsyncLoop:
             return
         lines = str(error).strip().splitlines() or [""]
         trial.set_user_attr("error", f"{type(error).__name__}: {lines[0]}"[:500])
-        self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        self._tell(trial, None, TrialState.FAIL)
+
+    def _tell(self, trial: optuna.Trial, values: list[float] | None, state: TrialState) -> None:
+        try:
+            self._study.tell(trial, values, state, skip_if_finished=True)
+        except RuntimeError as error:
+            # A grid sampler that has run out asks to stop, which outside of
+            # Study.optimize is an error; the trial has been told by then.
+            if "Study.stop" not in str(error):
+                raise
 
     def _check_failures(self) -> None:
         window = min(FAILURE_WINDOW, self._budget.n_trials)

@@ -26,9 +26,7 @@ class OptunaAsyncSweeper(Sweeper):
         from src.sweep.sweeper import AsyncSweeper
 
         self._sweeper = AsyncSweeper(**self._keys)
-        self._sweeper.setup(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        self._sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search that the command line describes."""

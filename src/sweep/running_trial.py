@@ -24,7 +24,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src.sweep.config import OptunaAsyncSweeperConf
-from src.sweep.storage import load_study
+from src.sweep.storage import load_study, study_location
 
 PRUNER_WHITELIST = ("optuna.pruners.*",)
 
@@ -90,7 +90,8 @@ def current_trial() -> RunningTrial | None:
         return None
     if sweeper.get("_target_") != OptunaAsyncSweeperConf._target_ or not sweeper.enabled:
         return None
-    study = load_study(sweeper.storage, sweeper.study_name, pruner=make_pruner(sweeper.pruner))
+    url, name = study_location(hydra)
+    study = load_study(url, name, pruner=make_pruner(sweeper.pruner))
     trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune)
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
     return trial
@@ -100,7 +101,5 @@ def make_pruner(config: DictConfig | None) -> optuna.pruners.BasePruner:
     """Make the pruner that `hydra.sweeper.pruner` describes."""
     if config is None:
         return optuna.pruners.NopPruner()
-    pruner: optuna.pruners.BasePruner = instantiate(
-        config, _execution_whitelist_=PRUNER_WHITELIST
-    )
+    pruner: optuna.pruners.BasePruner = instantiate(config, _execution_whitelist_=PRUNER_WHITELIST)
     return pruner

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import (
@@ -25,6 +26,8 @@ from optuna.distributions import (
 from src.sweep.errors import SweepError
 
 TYPES = ("loguniform", "uniform", "int", "logint", "categorical")
+# Texts that Hydra's grammar reads as something else.
+RESERVED = ("null", "true", "false", "nan", "inf")
 FIELDS = ("type", "key", "low", "high", "step", "choices", "unless")
 
 
@@ -37,10 +40,15 @@ class SearchSpace:
     fixed: dict[str, Any] = field(default_factory=dict)
     # Deletions (`~key`), which are passed on untouched.
     passed_on: list[str] = field(default_factory=list)
+    # Keys whose choices come from Hydra's grammar and are written in it already.
+    as_typed: frozenset[str] = frozenset()
 
     def job_overrides(self, params: Mapping[str, Any]) -> list[str]:
         """Return the overrides of a job with the sampled `params`."""
-        sampled = [to_override(key, value) for key, value in params.items()]
+        sampled = [
+            f"{key}={value}" if key in self.as_typed else to_override(key, value)
+            for key, value in params.items()
+        ]
         fixed = [f"{key}={value}" for key, value in self.fixed.items()]
         return [*sampled, *fixed, *self.passed_on]
 
@@ -73,9 +81,11 @@ def build_search_space(
         swept.update(sweep)
         fixed.update(value)
         passed_on.extend(deletion)
-    distributions = {key: dist for key, dist in typed_distributions(typed).items() if key not in fixed}
+    distributions = {
+        key: dist for key, dist in typed_distributions(typed).items() if key not in fixed
+    }
     distributions.update(swept)
-    return SearchSpace(distributions, fixed, passed_on)
+    return SearchSpace(distributions, fixed, passed_on, frozenset(swept))
 
 
 def typed_distributions(typed: DictConfig | None) -> dict[str, BaseDistribution]:
@@ -155,9 +165,10 @@ def to_override(key: str, value: Any) -> str:
         return f"{key}=null"
     if isinstance(value, bool):
         return f"{key}={str(value).lower()}"
-    if isinstance(value, str) and not re.fullmatch(r"[\w./:-]+|(['\"]).*\1|[\[{(].*", value):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"{key}='{escaped}'"
+    if isinstance(value, str) and (
+        not re.fullmatch(r"[A-Za-z_][\w.-]*", value) or value.lower() in RESERVED
+    ):
+        return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
     return f"{key}={value}"
 
 

@@ -19,18 +19,31 @@ from src.sweep.errors import SweepError
 SQLITE_PATIENCE = 120.0
 
 
-def absolute_url(url: str) -> str:
-    """Make the file of a SQLite URL absolute, so that it holds from any working directory."""
+def study_location(hydra: Any) -> tuple[str, str]:
+    """Return storage URL and study name, the same in the sweeping process and in every job.
+
+    Without `hydra.sweeper.storage` the study is a SQLite file in the sweep's folder, as a job in
+    another process could not reach it in memory; without `study_name` it is named after that
+    folder. Relative SQLite files count from where the command was started.
+
+    Args:
+        hydra: the `hydra` node of the config.
+
+    Raises:
+        SweepError: the storage is no database URL.
+    """
+    folder = Path(str(hydra.sweep.dir))
+    url = hydra.sweeper.storage or f"sqlite:///{folder / 'optuna.db'}"
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise SweepError(
             f"storage: '{url}' is no database URL; write for instance sqlite:///multirun/optuna.db"
         ) from None
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        return url
-    path = Path(str(parsed.database)).absolute()
-    return parsed.set(database=str(path)).render_as_string(hide_password=False)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        path = Path(str(hydra.runtime.cwd)) / parsed.database
+        url = parsed.set(database=str(path)).render_as_string(hide_password=False)
+    return url, hydra.sweeper.study_name or folder.as_posix()
 
 
 @functools.lru_cache(maxsize=4)

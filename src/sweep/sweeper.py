@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.utils import get_method, instantiate
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from src.sweep.display import make_display
@@ -29,9 +29,8 @@ from src.sweep.search_space import (
     build_search_space,
     defaults_within,
     examples,
-    to_override,
 )
-from src.sweep.storage import absolute_url
+from src.sweep.storage import study_location
 from src.sweep.study import finished, open_study, requeue_orphans
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         folder = Path(str(self.sweep_dir))
         folder.mkdir(parents=True, exist_ok=True)
         with _log_to(folder / "search.log"):
-            study = self._open_study(folder)
+            study = self._open_study()
             self._queue(study, space)
             try:
                 self._run_loop(study, space)
@@ -103,15 +102,12 @@ class AsyncSweeper(OptunaSweeperImpl):
                     get_method(self._on_end)(study, folder, self.config)
         return study
 
-    def _open_study(self, folder: Path) -> optuna.Study:
-        # A job in another process finds its trial through the storage, so there is always one.
-        self.storage = absolute_url(self.storage or f"sqlite:///{folder / 'optuna.db'}")
-        settings: Any = OmegaConf.to_container(self._settings, resolve=True) if self._settings else {}
-        study = open_study(
-            self.storage, self.study_name, self._get_directions(), self.sampler, self._pruner,
-            settings,
+    def _open_study(self) -> optuna.Study:
+        url, name = study_location(self.config.hydra)
+        settings: Any = (
+            OmegaConf.to_container(self._settings, resolve=True) if self._settings else {}
         )
-        self.study_name = study.study_name
+        study = open_study(url, name, self._get_directions(), self.sampler, self._pruner, settings)
         study.set_user_attr("command", " ".join(sys.orig_argv))
         log.info("study %s, %s trials asked for", study.study_name, self.n_trials)
         return study
@@ -162,13 +158,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         )
 
     def _launch_one(self, overrides: Any, number: int) -> JobReturn:
-        known = [
-            to_override("hydra.sweeper.storage", self.storage),
-            to_override("hydra.sweeper.study_name", self.study_name),
-        ]
-        if not self._enabled:
-            known = []
-        job: JobReturn = self.launcher.launch([[*overrides, *known]], initial_job_idx=number)[0]
+        job: JobReturn = self.launcher.launch([list(overrides)], initial_job_idx=number)[0]
         return job
 
     def _slots(self) -> int:
@@ -249,7 +239,9 @@ def _stop_on_signals(loop: AsyncLoop) -> Iterator[list[int]]:
         loop.stop()
 
     try:
-        previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {
+            number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+        }
     except ValueError:
         # Not the main thread: whoever started us owns the signals.
         yield received

@@ -44,7 +44,9 @@ def check_run(cfg: DictConfig) -> None:
         if not 0 <= value < 1:
             raise UserError(f"{key}={value}: must be from 0 up to, not including, 1")
     if cfg.trainer.precision not in PRECISIONS:
-        raise UserError(f"trainer.precision={cfg.trainer.precision}: choose {', '.join(PRECISIONS)}")
+        raise UserError(
+            f"trainer.precision={cfg.trainer.precision}: choose {', '.join(PRECISIONS)}"
+        )
     _check_batch(cfg)
     _check_model(cfg)
 

@@ -1,0 +1,60 @@
+"""Runs the small Hydra app of this folder as a user would: from the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from src.sweep.storage import open_storage
+
+REPOSITORY = Path(__file__).parents[2]
+Sweep = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def app_command(*overrides: str, n_jobs: int = 2) -> list[str]:
+    return [
+        *(sys.executable, "-m", "tests.sweep.app", "-m"),
+        *("hydra/sweeper=optuna_async", "hydra/launcher=workers"),
+        *(f"hydra.launcher.n_workers={n_jobs}", f"hydra.sweeper.n_jobs={n_jobs}"),
+        *("hydra.sweeper.direction=maximize", "hydra.sweep.dir=sweep"),
+        *overrides,
+    ]
+
+
+def app_environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    """Return a function that runs a sweep of the app in an empty folder."""
+
+    def run(*overrides: str, n_jobs: int = 2, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            app_command(*overrides, n_jobs=n_jobs),
+            cwd=tmp_path,
+            env=app_environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[], optuna.Study]:
+    """Return a function that loads the study that `sweep` has made."""
+
+    def study() -> optuna.Study:
+        open_storage.cache_clear()
+        url = f"sqlite:///{tmp_path / 'sweep' / 'optuna.db'}"
+        return optuna.load_study(study_name="sweep", storage=open_storage(url))
+
+    return study

@@ -1,0 +1,178 @@
+"""The sweeper through its door: real processes, a real storage."""
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from tests.sweep.conftest import Sweep, app_command, app_environment
+
+Load = Callable[[], optuna.Study]
+SPACE = "+x=interval(-5.0,5.0)"
+
+
+def states(study: optuna.Study) -> Counter[str]:
+    return Counter(trial.state.name for trial in study.trials)
+
+
+def test_finishes_n_trials_each_in_its_own_folder(sweep: Sweep, load: Load, tmp_path: Path) -> None:
+    sweep(SPACE, "hydra.sweeper.n_trials=5")
+    study = load()
+    assert states(study) == {"COMPLETE": 5}
+    for trial in study.trials:
+        assert (tmp_path / "sweep" / str(trial.number) / ".hydra" / "overrides.yaml").exists()
+        assert trial.value == pytest.approx(-((trial.params["+x"] - 1) ** 2))
+    assert {trial.user_attrs["worker"] for trial in study.trials} == {"cpu 0", "cpu 1"}
+
+
+def test_same_command_again_says_complete_and_more_trials_continue(
+    sweep: Sweep, load: Load
+) -> None:
+    sweep(SPACE, "hydra.sweeper.n_trials=3")
+    again = sweep(SPACE, "hydra.sweeper.n_trials=3")
+    assert "has its 3 trials already" in again.stdout
+    assert "optuna.n_trials=6" in again.stdout
+    sweep(SPACE, "hydra.sweeper.n_trials=5")
+    assert states(load()) == {"COMPLETE": 5}
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_other_launchers_take_single_jobs(tmp_path: Path, load: Load, launcher: str) -> None:
+    ours = app_command(SPACE, "hydra.sweeper.n_trials=4", f"hydra/launcher={launcher}")
+    command = [
+        word for word in ours if word != "hydra/launcher=workers" and "n_workers" not in word
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=app_environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("one trial at a time" in done.stdout) == (launcher == "basic")
+    assert states(load()) == {"COMPLETE": 4}
+
+
+def test_pruned_job_is_pruned_in_the_study_with_its_reports(sweep: Sweep, load: Load) -> None:
+    sweep(
+        "+x=choice(1.0,4.0)",
+        "hydra.sweeper.n_trials=8",
+        "+steps=4",
+        "hydra/sweeper/sampler=grid",
+        "hydra.sweeper.sampler.seed=1",
+        "+hydra.sweeper.pruner={_target_: optuna.pruners.ThresholdPruner, lower: -5}",
+        n_jobs=1,
+    )
+    by_x = {trial.params["+x"]: trial for trial in load().trials}
+    assert by_x[1.0].state is TrialState.COMPLETE
+    assert len(by_x[1.0].intermediate_values) == 4
+    assert by_x[4.0].state is TrialState.PRUNED
+    assert by_x[4.0].intermediate_values == {0: -9.0}
+    assert by_x[4.0].user_attrs["stopped"] == "pruner"
+
+
+def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None:
+    done = sweep(
+        SPACE, "hydra.sweeper.n_trials=50", "+seconds=30", "+steps=60", "hydra.sweeper.timeout=4"
+    )
+    assert "time is over" in done.stdout
+    assert states(load()) == {"PRUNED": 2}
+    assert {trial.user_attrs["stopped"] for trial in load().trials} == {"timeout"}
+
+
+def test_a_worker_that_dies_fails_its_own_trial_only(sweep: Sweep, load: Load) -> None:
+    done = sweep(
+        "+x=choice(-2.0,-1.0,0.0,1.0,2.0,3.0)",
+        "hydra.sweeper.n_trials=6",
+        "hydra/sweeper/sampler=grid",
+        "+die=2.5",
+        "hydra.sweeper.max_failure_rate=1",
+    )
+    study = load()
+    assert states(study) == {"COMPLETE": 5, "FAIL": 1}
+    failed = study.get_trials(states=(TrialState.FAIL,))[0]
+    assert failed.params == {"+x": 3.0}
+    assert "ProcessExpired" in failed.user_attrs["error"]
+    assert "failed" in done.stdout
+
+
+def test_failures_over_the_rate_stop_the_sweep_in_one_line(sweep: Sweep, load: Load) -> None:
+    done = sweep(SPACE, "hydra.sweeper.n_trials=9", "+fail=-100", code=1)
+    assert "max_failure_rate" in done.stderr
+    assert "x is too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert states(load())["FAIL"] <= 2
+
+
+def test_nan_is_a_failure_not_a_result(sweep: Sweep, load: Load) -> None:
+    sweep(SPACE, "hydra.sweeper.n_trials=2", "+nan=1", "hydra.sweeper.max_failure_rate=1")
+    assert states(load()) == {"FAIL": 2}
+    assert "NaN" in load().trials[0].user_attrs["error"]
+
+
+def test_not_enabled_runs_once_without_a_study(sweep: Sweep, tmp_path: Path) -> None:
+    sweep(SPACE, "hydra.sweeper.enabled=false")
+    assert (tmp_path / "sweep" / "0" / ".hydra").exists()
+    assert not (tmp_path / "sweep" / "optuna.db").exists()
+
+
+def test_other_settings_are_refused_with_the_difference(sweep: Sweep) -> None:
+    sweep(SPACE, "hydra.sweeper.n_trials=1", "+hydra.sweeper.settings.epochs=3")
+    done = sweep(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5", code=1)
+    assert "epochs was 3, now 5" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def running(tmp_path: Path, load: Load, *overrides: str) -> "subprocess.Popen[str]":
+    """Start a sweep and return when two of its trials run."""
+    process = subprocess.Popen(
+        app_command(SPACE, "hydra.sweeper.n_trials=4", "+seconds=2", "+steps=20", *overrides),
+        cwd=tmp_path,
+        env=app_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for _ in range(600):
+        time.sleep(0.1)
+        if (tmp_path / "sweep" / "worker-1.log").exists():
+            reporting = [trial for trial in load().trials if len(trial.intermediate_values) > 2]
+            if len(reporting) == 2:
+                return process
+    raise AssertionError("the sweep did not start")
+
+
+def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
+    tmp_path: Path, sweep: Sweep, load: Load
+) -> None:
+    process = running(tmp_path, load)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert "The same command goes on" in output
+    assert "Traceback" not in output
+    assert not load().get_trials(states=(TrialState.RUNNING,))
+    sweep(SPACE, "hydra.sweeper.n_trials=4", "+seconds=0.1")
+    finished = load().get_trials(states=(TrialState.COMPLETE,))
+    assert len(finished) == 4
+
+
+def test_kill_nine_leaves_nothing_behind_and_orphans_run_again(
+    tmp_path: Path, sweep: Sweep, load: Load
+) -> None:
+    process = running(tmp_path, load)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    orphans = {tuple(trial.params.items()) for trial in load().trials}
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
+    again = sweep(SPACE, "hydra.sweeper.n_trials=4", "+seconds=0.1")
+    assert "were interrupted; they run again" in again.stdout
+    complete = load().get_trials(states=(TrialState.COMPLETE,))
+    assert len(complete) == 4
+    assert orphans <= {tuple(trial.params.items()) for trial in complete}
