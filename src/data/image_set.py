@@ -1,0 +1,50 @@
+"""Decoded images and their classes, as everything downstream takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images in memory or memory-mapped; a subset is a list of rows and copies nothing.
+
+    Args:
+        pixels: uint8 [M, H, W, 3], shared by all subsets.
+        targets: int64 [M], class of each row of `pixels`.
+        classes: names, in the order of the targets.
+        rows: the rows that belong to this set, all of them by default.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    targets: Indices
+    classes: tuple[str, ...]
+    rows: Indices = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.rows):
+            object.__setattr__(self, "rows", np.arange(len(self.pixels)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> Indices:
+        """Return the class of each image, int64 [N]."""
+        return self.targets[self.rows]
+
+    @property
+    def images(self) -> npt.NDArray[np.uint8]:
+        """Return a copy of the images, uint8 [N, H, W, 3]."""
+        return self.pixels[self.rows]
+
+    def subset(self, indices: Indices) -> ImageSet:
+        """Return the images at `indices` of this set."""
+        if not len(indices):
+            raise ValueError("a set of images cannot be empty")
+        return ImageSet(self.pixels, self.targets, self.classes, self.rows[indices])

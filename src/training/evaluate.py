@@ -1,0 +1,86 @@
+"""Scores of a trained model on a set of images, and the files that a run leaves."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import plotly.graph_objects as go
+import torch
+from omegaconf import DictConfig
+
+from src.data.image_set import ImageSet
+from src.data.loader import BatchLoader
+from src.training.fit import EVALUATION_BATCHES, FitResult
+
+
+@dataclass
+class Metrics:
+    """Scores on one set of images."""
+
+    loss: float
+    # Macro-F1, the mean over the classes.
+    f1: float
+    accuracy: float
+    f1_by_class: dict[str, float]
+    # [true class][predicted class], counts.
+    confusion: list[list[int]]
+
+
+def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
+    """Score the best epoch of a run, or the last one where no checkpoint was kept."""
+    module, trainer = result.module, result.trainer
+    if result.checkpoint is not None:
+        kept = torch.load(result.checkpoint, map_location="cpu", weights_only=True)
+        module.load_state_dict(kept["state_dict"])
+    module.confusion.reset()
+    loader = BatchLoader(images, EVALUATION_BATCHES * cfg.data.batch_size, shuffle=False)
+    scores = trainer.test(module, loader, verbose=False)[0]
+    counts = module.confusion.compute().cpu()
+    hits = counts.diagonal()
+    support = (counts.sum(0) + counts.sum(1)).clamp(min=1)
+    by_class = (2 * hits / support).tolist()
+    return Metrics(
+        loss=scores["test/loss"],
+        f1=scores["test/f1"],
+        accuracy=scores["test/accuracy"],
+        f1_by_class=dict(zip(images.classes, by_class, strict=True)),
+        confusion=counts.tolist(),
+    )
+
+
+def write_run(folder: Path, *, val: Metrics, test: Metrics, classes: Sequence[str]) -> None:
+    """Write `metrics.json`, and the test confusion matrix as CSV and as a page."""
+    metrics = {
+        name: {
+            "macro_f1": found.f1,
+            "accuracy": found.accuracy,
+            "loss": found.loss,
+            "f1_by_class": found.f1_by_class,
+        }
+        for name, found in (("validation", val), ("test", test))
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["true \\ predicted", *classes])
+        for name, row in zip(classes, test.confusion, strict=True):
+            table.writerow([name, *row])
+    figure = go.Figure(
+        go.Heatmap(
+            z=test.confusion,
+            x=list(classes),
+            y=list(classes),
+            texttemplate="%{z}",
+            colorscale="Blues",
+            showscale=False,
+        )
+    )
+    figure.update_layout(
+        title=f"Test split, macro-F1 {test.f1:.4f}",
+        xaxis_title="predicted",
+        yaxis_title="true",
+        yaxis_autorange="reversed",
+    )
+    figure.write_html(folder / "confusion_matrix.html", include_plotlyjs=True)

@@ -1,0 +1,128 @@
+"""One training run: model, batches and Lightning's Trainer put together."""
+
+import logging
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger
+
+from src.data.image_set import ImageSet
+from src.data.loader import BatchLoader
+from src.errors import UserError
+from src.training.gradient_clipping import GradientClipping
+from src.training.module import Classifier
+from src.training.progress import EpochLines
+
+# Validation keeps no gradients, so larger batches fit.
+EVALUATION_BATCHES = 2
+
+# Lightning's advice that does not apply: batches come from memory, without worker processes.
+CHATTER = (".*does not have many workers.*", ".*is smaller than the logging interval.*")
+
+
+@dataclass
+class FitResult:
+    """A finished training run."""
+
+    module: Classifier
+    trainer: pl.Trainer
+    # Macro-F1 on the validation set after the last epoch.
+    f1: float
+    # Weights of the best epoch; None where none were kept.
+    checkpoint: Path | None
+    seconds: float
+
+
+def fit(
+    cfg: DictConfig,
+    train: ImageSet,
+    val: ImageSet,
+    *,
+    max_epochs: int,
+    seed: int,
+    output_dir: Path | None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> FitResult:
+    """Train a fresh model.
+
+    Args:
+        cfg: the whole config.
+        train: what is trained on.
+        val: what is scored after every epoch.
+        max_epochs: length of the run, and of its learning-rate schedule.
+        seed: of weights, order of batches, dropout and augmentation.
+        output_dir: for checkpoint and curves; None leaves no file and prints nothing.
+        callbacks: more of Lightning's callbacks.
+    """
+    _quiet_lightning()
+    pl.seed_everything(seed, verbose=False)
+    size = cfg.data.batch_size
+    batches = BatchLoader(train, size, shuffle=True, seed=seed, drop_last=True)
+    steps = max(1, len(batches) // cfg.trainer.accumulate_grad_batches)
+    module = Classifier(cfg, train.classes, steps, max_epochs)
+    trainer = _make_trainer(cfg, max_epochs, output_dir, callbacks)
+    started = time.monotonic()
+    trainer.fit(module, batches, BatchLoader(val, EVALUATION_BATCHES * size, shuffle=False))
+    keeper = trainer.checkpoint_callback
+    best = getattr(keeper, "best_model_path", "")
+    return FitResult(
+        module=module,
+        trainer=trainer,
+        f1=float(trainer.callback_metrics["val/f1"]),
+        checkpoint=Path(best) if best else None,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _make_trainer(
+    cfg: DictConfig, max_epochs: int, output_dir: Path | None, callbacks: Sequence[pl.Callback]
+) -> pl.Trainer:
+    chosen = list(callbacks)
+    if cfg.callbacks.gradient_clip_norm is not None:
+        chosen.append(GradientClipping(cfg.callbacks.gradient_clip_norm))
+    keep = output_dir is not None and cfg.callbacks.checkpoint
+    if keep:
+        chosen.append(
+            ModelCheckpoint(output_dir, "best", monitor="val/f1", mode="max", save_weights_only=True)
+        )
+    if output_dir is not None and cfg.callbacks.progress:
+        chosen.append(EpochLines())
+    own = cfg.trainer
+    return pl.Trainer(
+        max_epochs=max_epochs,
+        accelerator=own.accelerator,
+        devices=own.devices,
+        precision=own.precision,
+        strategy=own.strategy,
+        accumulate_grad_batches=own.accumulate_grad_batches,
+        log_every_n_steps=own.log_every_n_steps,
+        callbacks=chosen,
+        logger=_make_logger(cfg, output_dir),
+        default_root_dir=output_dir,
+        enable_checkpointing=keep,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **OmegaConf.to_container(own.kwargs),
+    )
+
+
+def _make_logger(cfg: DictConfig, output_dir: Path | None) -> Logger | bool:
+    if output_dir is None or cfg.logger.name == "none":
+        return False
+    if cfg.logger.name != "csv":
+        raise UserError(f"logger.name={cfg.logger.name}: unknown; choose csv or none")
+    return CSVLogger(output_dir, name="", version="curves")
+
+
+def _quiet_lightning() -> None:
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in CHATTER:
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,129 @@
+"""The LightningModule: a timm model with its losses, metrics, optimizer and schedule."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.aggregation import MeanMetric
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassConfusionMatrix,
+    MulticlassF1Score,
+)
+
+from src.data.augment import Augment, Normalize
+from src.training.backbone import create_backbone
+from src.training.mixup import mixup
+from src.training.optimizer import build_optimizer
+from src.training.schedule import learning_rate_factor
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Classifier(pl.LightningModule):
+    """Takes uint8 images as they were decoded; all else happens on the device.
+
+    Logged: `train/loss`, `train/lr`; `val/loss`, `val/f1` (macro) and `val/accuracy` for every
+    epoch; the same under `test/`, where `confusion` keeps the confusion matrix.
+
+    Args:
+        cfg: the whole config.
+        classes: names of the classes, in the order of the labels.
+        steps_per_epoch: optimizer steps.
+        max_epochs: length of the schedule.
+    """
+
+    def __init__(
+        self, cfg: DictConfig, classes: Sequence[str], steps_per_epoch: int, max_epochs: int
+    ) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.classes = tuple(classes)
+        self.model = create_backbone(cfg.model, len(classes), cfg.data.img_size)
+        if cfg.trainer.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.normalize = Normalize(list(cfg.augment.mean), list(cfg.augment.std))
+        self.augment = Augment(cfg.augment)
+        self.train_criterion = nn.CrossEntropyLoss(label_smoothing=cfg.loss.label_smoothing)
+        self.criterion = nn.CrossEntropyLoss()
+        self._factor = learning_rate_factor(cfg.scheduler, steps_per_epoch, max_epochs)
+        self.val_metrics = self._make_metrics("val/")
+        self.test_metrics = self._make_metrics("test/")
+        self.confusion = MulticlassConfusionMatrix(len(classes))
+
+    def _make_metrics(self, prefix: str) -> MetricCollection:
+        count = len(self.classes)
+        return MetricCollection(
+            {
+                "loss": MeanMetric(),
+                "f1": MulticlassF1Score(count, average="macro"),
+                "accuracy": MulticlassAccuracy(count, average="micro"),
+            },
+            prefix=prefix,
+            compute_groups=False,
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores [B, C] of uint8 images [B, 3, H, W]."""
+        scores: Tensor = self.model(self.normalize(images))
+        return scores
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch, augmented and mixed."""
+        images, labels = batch
+        images = self.augment(self.normalize(images))
+        alpha = self.cfg.augment.mixup_alpha
+        if alpha > 0:
+            images, targets = mixup(images, labels, len(self.classes), alpha)
+        else:
+            targets = labels
+        loss: Tensor = self.train_criterion(self.model(images), targets)
+        if self.trainer.loggers and self.global_step % self.cfg.trainer.log_every_n_steps == 0:
+            self.log("train/loss", loss.detach())
+            self.log("train/lr", self._learning_rate())
+        return loss
+
+    def _learning_rate(self) -> float:
+        optimizer: Any = self.optimizers()
+        return float(optimizer.param_groups[0]["lr"])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count a batch in the validation metrics."""
+        self._evaluate(batch, self.val_metrics)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        self.log_dict(self.val_metrics.compute())
+        self.val_metrics.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count a batch in the test metrics and in the confusion matrix."""
+        scores = self._evaluate(batch, self.test_metrics)
+        self.confusion.update(scores.argmax(1), batch[1])
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics; the confusion matrix is left to be read."""
+        self.log_dict(self.test_metrics.compute())
+        self.test_metrics.reset()
+
+    def _evaluate(self, batch: Batch, metrics: MetricCollection) -> Tensor:
+        images, labels = batch
+        scores = self(images).float()
+        metrics["loss"].update(self.criterion(scores, labels), weight=len(labels))
+        metrics["f1"].update(scores.argmax(1), labels)
+        metrics["accuracy"].update(scores.argmax(1), labels)
+        return scores
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Make the optimizer, its learning rate set anew at every step."""
+        optimizer = build_optimizer(self.model, self.cfg.optimizer)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
