@@ -67,6 +67,6 @@ def devices(accelerator: str) -> list[str]:
     return visible_devices() if accelerator in ("cuda", "gpu") else []
 
 
-OmegaConf.register_new_resolver("machine", lambda key: machine_profile()[key], replace=True)
-OmegaConf.register_new_resolver("slots", slots, replace=True)
-OmegaConf.register_new_resolver("devices", devices, replace=True)
+OmegaConf.register_resolver("machine", lambda key: machine_profile()[key], replace=True)
+OmegaConf.register_resolver("slots", slots, replace=True)
+OmegaConf.register_resolver("devices", devices, replace=True)

@@ -13,4 +13,4 @@ from src.results.write import write_results
 def finish(study: optuna.Study, folder: Path, config: DictConfig) -> None:
     """Write the results of `study` into `folder` and print the summary."""
     files = write_results(study, folder, config)
-    print_summary(study, files, Console())
+    print_summary(files, Console())

@@ -9,7 +9,7 @@ class ModelConfig:
     """A timm model and the regularisation that is built into it."""
 
     # Any name that `timm.list_models()` knows.
-    name: str = "test_convnext"
+    name: str = "test_resnet"
     # ImageNet weights from the hub; needs the internet once.
     pretrained: bool = False
     # Weights from a local file instead (safetensors, or a torch file of weights only).

@@ -89,7 +89,9 @@ def _make_trainer(
     keep = output_dir is not None and cfg.callbacks.checkpoint
     if keep:
         chosen.append(
-            ModelCheckpoint(output_dir, "best", monitor="val/f1", mode="max", save_weights_only=True)
+            ModelCheckpoint(
+                output_dir, "best", monitor="val/f1", mode="max", save_weights_only=True
+            )
         )
     if output_dir is not None and cfg.callbacks.progress:
         chosen.append(EpochLines())

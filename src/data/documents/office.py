@@ -28,7 +28,9 @@ def letter(page: Page) -> None:
     rng, b = page.rng, page.bottom
     for i in range(int(rng.integers(2, 5))):
         page.text(rng.choice([0.1, 0.6]), 0.08 + i * 0.045, page.words(2, title=True))
-    page.text(0.65, 0.3, f"{rng.integers(1, 29)} {page.words(1, title=True)} 20{rng.integers(10, 26)}")
+    page.text(
+        0.65, 0.3, f"{rng.integers(1, 29)} {page.words(1, title=True)} 20{rng.integers(10, 26)}"
+    )
     page.text(0.1, 0.38, f"Dear {page.words(1, title=True)},", 0.036)
     y = 0.46
     for _ in range(int(rng.integers(2, 5))):

@@ -28,20 +28,20 @@ def scan(page: Image.Image, size: int, rng: np.random.Generator) -> Pixels:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.4) * size / 192))
     light = np.asarray(picture, dtype=np.float32)
     light = light * _shadow(size, rng)
-    contrast = rng.uniform(0.3, 1.0)
+    contrast = rng.uniform(0.4, 1.0)
     light = 255 * rng.uniform(0.35, 0.75) * (1 - contrast) + light * contrast
-    light = light + rng.normal(0, rng.uniform(0, 22), light.shape[:2])[..., None]
+    light = light + rng.normal(0, rng.uniform(0, 14), light.shape[:2])[..., None]
     return np.clip(light, 0, 255).astype(np.uint8)
 
 
 def _place(page: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
     """Turn, scale and shift the page onto a square desk, in one resampling."""
-    turn = rng.choice([0, 90, 180, 270], p=[0.58, 0.14, 0.14, 0.14])
+    turn = rng.choice([0, 90, 180, 270], p=[0.76, 0.08, 0.08, 0.08])
     angle = math.radians(rng.normal(0, 6) + turn)
-    mirror = -1 if rng.random() < 0.12 else 1
+    mirror = -1 if rng.random() < 0.06 else 1
     longest = max(page.size)
     # Above 1 the page is cut off at the edges of the picture.
-    scale = size / longest * rng.uniform(0.72, 1.25)
+    scale = size / longest * rng.uniform(0.8, 1.2)
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     shift_x, shift_y = rng.normal(0, 0.07, 2) * size
     centre_x, centre_y = page.size[0] / 2, page.size[1] / 2

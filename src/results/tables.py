@@ -1,0 +1,70 @@
+"""What the terminal shows at the end of a search."""
+
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from src.results.summary import Summary
+from src.results.words import describe_score, show
+from src.results.write import ResultFiles
+
+TOP = 10
+
+
+def print_summary(files: ResultFiles, console: Console) -> None:
+    """Print the best trial, the top ten, what to change, and the one command to go on with."""
+    found = files.summary
+    console.print()
+    console.print(_counts(found), highlight=False, soft_wrap=True)
+    if found.best is None:
+        console.print("No trial ran to the end, so there is nothing to train with yet.")
+    else:
+        console.print(_top(found.ranked[:TOP]))
+        console.print(_best(found), highlight=False, soft_wrap=True)
+    for advice in found.advice:
+        console.print(f"! {advice}", style="yellow", highlight=False, soft_wrap=True)
+    console.print(f"Report: {files.report}", highlight=False, soft_wrap=True)
+    if files.command is not None:
+        console.print("Train with the best parameters:", style="bold")
+        console.print(f"  {files.command}", highlight=False, soft_wrap=True)
+
+
+def _counts(found: Summary) -> Text:
+    minutes, seconds = divmod(round(found.seconds), 60)
+    text = Text(f"{found.name}: {found.finished} trials in {minutes}:{seconds:02d}", style="bold")
+    text.append(
+        f"  {len(found.ranked)} complete, {len(found.pruned)} pruned "
+        f"({found.saved_share:.0%} of the epochs saved), {len(found.failed)} failed",
+        style="not bold",
+    )
+    return text
+
+
+def _best(found: Summary) -> Text:
+    assert found.best is not None
+    text = Text("Best: ", style="bold")
+    text.append(f"trial {found.best.number}, {describe_score(found.best)}", style="not bold")
+    if found.defaults is not None and found.defaults.number != found.best.number:
+        gain = found.best.values[0] - found.defaults.values[0]
+        text.append(
+            f"; the defaults had {found.defaults.values[0]:.4f}, so {gain:+.4f}", style="not bold"
+        )
+    if found.importances:
+        ranked = ", ".join(f"{key} {share:.0%}" for key, share in found.importances.items())
+        text.append(f"\nWhat mattered: {ranked}", style="not bold")
+    return text
+
+
+def _top(trials: Sequence[FrozenTrial]) -> Table:
+    keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("", "trial", "score", *keys):
+        table.add_column(column, justify="left" if column in ("", "trial") else "right")
+    for place, trial in enumerate(trials, 1):
+        cells = [show(trial.params.get(key, "")) for key in keys]
+        score = ", ".join(f"{value:.4f}" for value in trial.values)
+        table.add_row(*map(Text, (str(place), str(trial.number), score, *cells)))
+    return table

@@ -1,0 +1,94 @@
+"""The files of a study, in its folder."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from src.results.report import render_report
+from src.results.summary import Summary, summarize
+from src.results.train_config import train_command, write_train_config
+from src.results.words import describe_score
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """What was written; None where there is no complete trial yet."""
+
+    summary: Summary
+    trials: Path
+    report: Path
+    best_params: Path | None
+    train_config: Path | None
+
+    @property
+    def command(self) -> str | None:
+        """Return the command that trains with the best parameters."""
+        return train_command(self.train_config) if self.train_config else None
+
+
+def write_results(study: optuna.Study, folder: Path, config: DictConfig) -> ResultFiles:
+    """Write best parameters, train config, table of trials and report.
+
+    Args:
+        study: finished or not.
+        folder: `multirun/<study>/`.
+        config: the whole config of the search, with its `hydra` node.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = summarize(study)
+    best_params = train_config = None
+    if summary.best is not None:
+        best_params = folder / "best_params.yaml"
+        header = (
+            f"# Study {study.study_name}, trial {summary.best.number}: "
+            f"{describe_score(summary.best)}\n"
+        )
+        _replace(best_params, header + OmegaConf.to_yaml(_plain(summary.best.params)))
+        train_config = write_train_config(summary.best, study.study_name, folder, config)
+    trials = folder / "trials.csv"
+    _replace(trials, trials_table(study).to_csv(index=False))
+    report = folder / "optuna_study_report.html"
+    command = train_command(train_config) if train_config else None
+    _replace(report, render_report(study, summary, command))
+    return ResultFiles(summary, trials, report, best_params, train_config)
+
+
+def trials_table(study: optuna.Study) -> pd.DataFrame:
+    """Return a row for every trial: number, state, values, parameters, costs, reasons."""
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        attrs = trial.user_attrs
+        seconds = trial.duration.total_seconds() if trial.duration else None
+        rows.append(
+            {
+                "number": trial.number,
+                "state": "INTERRUPTED" if attrs.get("interrupted") else trial.state.name,
+                **{f"value_{i}": value for i, value in enumerate(trial.values or [])},
+                **trial.params,
+                "epochs": attrs.get("epochs", len(trial.intermediate_values)),
+                "seconds": seconds,
+                "folds": " ".join(f"{fold:.4f}" for fold in attrs.get("folds", [])),
+                "worker": attrs.get("worker"),
+                "stopped_by": attrs.get("stopped"),
+                "error": attrs.get("error"),
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table.rename(columns={"value_0": "value"}) if len(study.directions) == 1 else table
+
+
+def _plain(params: Mapping[str, Any]) -> DictConfig:
+    return OmegaConf.create({key: value for key, value in params.items()})
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write under another name first, so that nobody ever reads half a file."""
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
