@@ -104,7 +104,7 @@ class Place:
 
     def stop(self) -> None:
         """End the process."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
 
@@ -142,7 +142,8 @@ def _begin(
 
 
 def _work(overrides: list[str], number: int) -> JobReturn:
-    return run(*_job_parts, overrides, number)
+    hydra_context, task_function, config = _job_parts
+    return run(hydra_context, task_function, config, overrides, number)
 
 
 def _output_to(log_file: str) -> None:

@@ -146,9 +146,8 @@ def last_value(trial: FrozenTrial) -> float:
 
 def finish(figure: go.Figure, x: str, y: str) -> go.Figure:
     """Give a figure the look of the page."""
-    figure.update_traces(
-        hovertemplate="%{y:.4f}<br>%{text}<extra></extra>", selector={"type": "scatter"}
-    )
+    shown = "%{y:.4f}<br>%{text}<extra></extra>"
+    figure.update_traces(hovertemplate=shown, selector={"type": "scatter"})
     figure.update_xaxes(title=x, zeroline=False)
     figure.update_yaxes(title=y, zeroline=False)
     return figure.update_layout(

@@ -61,8 +61,10 @@ def _best(found: Summary) -> Text:
 def _top(trials: Sequence[FrozenTrial]) -> Table:
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("", "trial", "score", *keys):
-        table.add_column(column, justify="left" if column in ("", "trial") else "right")
+    for column in ("", "trial", "score"):
+        table.add_column(column, no_wrap=True)
+    for key in keys:
+        table.add_column(key.rsplit(".", 1)[-1], justify="right", no_wrap=True)
     for place, trial in enumerate(trials, 1):
         cells = [show(trial.params.get(key, "")) for key in keys]
         score = ", ".join(f"{value:.4f}" for value in trial.values)

@@ -84,7 +84,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
 
 
 def _plain(params: Mapping[str, Any]) -> DictConfig:
-    return OmegaConf.create({key: value for key, value in params.items()})
+    return OmegaConf.create(dict(params))
 
 
 def _replace(path: Path, text: str) -> None:

@@ -93,7 +93,8 @@ def typed_distributions(typed: DictConfig | None) -> dict[str, BaseDistribution]
     if not typed:
         return {}
     found: dict[str, BaseDistribution] = {}
-    for name, entry in OmegaConf.to_container(typed, resolve=True).items():  # type: ignore[union-attr]
+    entries: Any = OmegaConf.to_container(typed, resolve=True)
+    for name, entry in entries.items():
         if entry is None or entry.get("unless") not in (None, False):
             continue
         key, distribution = _parse_entry(f"search_space.{name}", entry)

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import socket
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import psutil
@@ -27,7 +27,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 def open_study(
     url: str,
     name: str | None,
-    directions: list[str],
+    directions: list[Literal["minimize", "maximize"]],
     sampler: optuna.samplers.BaseSampler,
     pruner: optuna.pruners.BasePruner,
     settings: dict[str, Any] | None,
@@ -111,9 +111,10 @@ def _owner_is_gone(trial: FrozenTrial) -> bool:
     if owner is None or owner["host"] != socket.gethostname() or owner["pid"] == os.getpid():
         return False
     try:
-        return abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1.0
+        started = psutil.Process(owner["pid"]).create_time()
     except psutil.NoSuchProcess:
         return True
+    return bool(abs(started - owner["started"]) > 1.0)
 
 
 def counts(study: optuna.Study) -> dict[TrialState, int]:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -14,7 +15,7 @@ from typing import Any
 import optuna
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
-from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
 from hydra.utils import get_method, instantiate
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 from omegaconf import DictConfig, OmegaConf
@@ -69,6 +70,15 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._start_with_defaults = start_with_defaults
         self._console = Console()
 
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra gives every sweeper, and make the launcher."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        assert self.launcher is not None
+        self._config, self._launcher = config, self.launcher
+        self._loader = hydra_context.config_loader
+
     def sweep(self, arguments: list[str]) -> Any:
         """Search, write the results and return the study; train once if not `enabled`."""
         self._check_numbers()
@@ -77,7 +87,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         )
         self._check_keys(space)
         if self._on_start is not None:
-            get_method(self._on_start)(self.config)
+            get_method(self._on_start)(self._config)
         if not self._enabled:
             return self._launch_one(space.job_overrides({}), 0)
         if not space.distributions and self.custom_search_space_extender is None:
@@ -99,16 +109,17 @@ class AsyncSweeper(OptunaSweeperImpl):
             finally:
                 self._close_launcher()
                 if self._on_end is not None:
-                    get_method(self._on_end)(study, folder, self.config)
+                    get_method(self._on_end)(study, folder, self._config)
         return study
 
     def _open_study(self) -> optuna.Study:
-        url, name = study_location(self.config.hydra)
+        url, name = study_location(self._config.hydra)
         settings: Any = (
             OmegaConf.to_container(self._settings, resolve=True) if self._settings else {}
         )
-        study = open_study(url, name, self._get_directions(), self.sampler, self._pruner, settings)
-        study.set_user_attr("command", " ".join(sys.orig_argv))
+        directions: Any = self._get_directions()
+        study = open_study(url, name, directions, self.sampler, self._pruner, settings)
+        study.set_user_attr("command", shell_command())
         log.info("study %s, %s trials asked for", study.study_name, self.n_trials)
         return study
 
@@ -117,7 +128,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         if orphans:
             self._say(f"trials {orphans} were interrupted; they run again")
         if self._start_with_defaults and not study.get_trials(deepcopy=False):
-            defaults = defaults_within(space.distributions, self.config)
+            defaults = defaults_within(space.distributions, self._config)
             study.enqueue_trial(defaults, user_attrs={"defaults": True})
 
     def _run_loop(self, study: optuna.Study, space: SearchSpace) -> None:
@@ -135,7 +146,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         budget = Budget(self.n_trials, self._slots(), self._timeout, self.max_failure_rate)
         display = make_display(study, self.n_trials, budget.deadline, self._console)
         extender = self.custom_search_space_extender
-        extend = functools.partial(extender, self.config) if extender else None
+        extend = functools.partial(extender, self._config) if extender else None
         loop = AsyncLoop(study, space, self._launch_one, budget, display, extend)
         display.start()
         try:
@@ -158,19 +169,18 @@ class AsyncSweeper(OptunaSweeperImpl):
         )
 
     def _launch_one(self, overrides: Any, number: int) -> JobReturn:
-        job: JobReturn = self.launcher.launch([list(overrides)], initial_job_idx=number)[0]
+        job: JobReturn = self._launcher.launch([list(overrides)], initial_job_idx=number)[0]
         return job
 
     def _slots(self) -> int:
         """Return how many trials the launcher can take at a time."""
-        if "BasicLauncher" in type(self.launcher).__name__ and self.n_jobs > 1:
+        if "BasicLauncher" in type(self._launcher).__name__ and self.n_jobs > 1:
             self._say("hydra/launcher=basic runs one trial at a time; hydra/launcher=workers more")
             return 1
         return int(self.n_jobs)
 
     def _close_launcher(self) -> None:
-        launcher: Launcher = self.launcher
-        close = getattr(launcher, "close", None)
+        close = getattr(self._launcher, "close", None)
         if close is not None:
             close()
 
@@ -185,17 +195,13 @@ class AsyncSweeper(OptunaSweeperImpl):
 
     def _check_keys(self, space: SearchSpace) -> None:
         """Compose jobs that between them hold every choice, so that no trial can fail to."""
-        loader = self.hydra_context.config_loader
         for params in examples(space.distributions):
             try:
-                loader.load_sweep_config(self.config, space.job_overrides(params))
+                self._loader.load_sweep_config(self._config, space.job_overrides(params))
             except HydraException as error:
-                lines = [line for line in str(error).splitlines() if line.strip()]
-                text = " ".join(params) if len(params) == 1 else "; ".join(lines[:2])
-                cause = str(error.__cause__ or "").splitlines()[:1]
-                raise SweepError(
-                    f"search space: {'; '.join([*lines[:2], *cause]) or text}"
-                ) from error
+                lines = f"{error}\n{error.__cause__ or ''}".splitlines()
+                told = [line.strip() for line in lines if line.strip() and "=" not in line]
+                raise SweepError(f"search space: {'; '.join(told[:2])}") from error
 
     def _fit_sampler_to_grid(self, space: SearchSpace) -> None:
         sampler = self.sampler
@@ -220,7 +226,6 @@ class AsyncSweeper(OptunaSweeperImpl):
 
 def shell_command() -> str:
     """Return the command line of this process, as one would type it."""
-    import shlex
 
     words = list(sys.orig_argv)
     words[0] = "python"

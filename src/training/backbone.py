@@ -2,11 +2,13 @@
 
 import difflib
 import logging
+import pickle
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -32,14 +34,16 @@ def create_backbone(cfg: ModelConfig, num_classes: int, img_size: int) -> nn.Mod
     if cfg.drop_path_rate:
         kwargs["drop_path_rate"] = cfg.drop_path_rate
     try:
-        model = _create(cfg, num_classes, {**kwargs, "img_size": img_size})
-    except TypeError as error:
-        if "img_size" not in str(error):
-            raise UserError(f"model.name={cfg.name}: {error}") from error
-        try:
-            model = _create(cfg, num_classes, kwargs)
-        except TypeError as unknown:
-            raise UserError(f"model.name={cfg.name} does not take this: {unknown}") from unknown
+        model = _create_sized(cfg, num_classes, kwargs, img_size)
+    except (TypeError, ValueError, AssertionError) as error:
+        if "'drop_path_rate'" in str(error):
+            raise UserError(
+                f"model.drop_path_rate={cfg.drop_path_rate}: {cfg.name} has no stochastic depth; "
+                "set it to 0 or take another model"
+            ) from error
+        raise UserError(
+            f"model.name={cfg.name} does not take {kwargs} at data.img_size={img_size}: {error}"
+        ) from error
     if cfg.checkpoint_path is not None:
         _load_weights(model, Path(cfg.checkpoint_path))
     return model
@@ -51,11 +55,27 @@ def check_name(name: str) -> None:
     Raises:
         UserError: there is no such model.
     """
-    if timm.is_model(name):
+    architecture, _, tag = name.partition(".")
+    if timm.is_model(architecture):
+        weights = timm.list_models(f"{architecture}.*", pretrained=True)
+        if tag and name not in weights:
+            raise UserError(f"model.name={name}: timm has no such weights; it has {weights}")
         return
-    near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3)
+    near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
     hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
     raise UserError(f"model.name={name}: timm has no such model; {hint}")
+
+
+def _create_sized(
+    cfg: ModelConfig, num_classes: int, kwargs: dict[str, Any], img_size: int
+) -> nn.Module:
+    """Create with the image size where the model takes one, and without it elsewhere."""
+    try:
+        return _create(cfg, num_classes, {**kwargs, "img_size": img_size})
+    except TypeError as error:
+        if "'img_size'" not in str(error):
+            raise
+    return _create(cfg, num_classes, kwargs)
 
 
 def _create(cfg: ModelConfig, num_classes: int, kwargs: dict[str, Any]) -> nn.Module:
@@ -76,22 +96,51 @@ def _create(cfg: ModelConfig, num_classes: int, kwargs: dict[str, Any]) -> nn.Mo
 
 
 def _load_weights(model: nn.Module, path: Path) -> None:
-    """Load what fits from a file of weights; the classifier keeps its fresh weights."""
+    """Load what fits from a file of weights; the classifier keeps its fresh weights.
+
+    Raises:
+        UserError: the file is missing or unreadable, or is of another model.
+    """
     if not path.is_file():
         raise UserError(f"model.checkpoint_path={path}: there is no such file")
-    if path.suffix == ".safetensors":
-        weights = load_file(path)
-    else:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    weights = weights.get("state_dict", weights)
+    weights = _read_weights(path)
     own = model.state_dict()
+    heads: Any = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+    prefixes = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
     fitting = {
         name: tensor
         for name, tensor in weights.items()
-        if name in own and own[name].shape == tensor.shape
+        if name in own and own[name].shape == tensor.shape and not name.startswith(prefixes)
     }
     left_out = sorted((set(weights) | set(own)) - set(fitting))
     if not fitting:
         raise UserError(f"model.checkpoint_path={path}: nothing in it fits this model")
     model.load_state_dict(fitting, strict=False)
     log.info("loaded %d tensors from %s; not taken: %s", len(fitting), path, left_out or "none")
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            tensors: dict[str, torch.Tensor] = load_file(path)
+            return tensors
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise UserError(
+            f"model.checkpoint_path={path}: is no file of weights (safetensors, or tensors "
+            f"saved by torch): {type(error).__name__}"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"model.checkpoint_path={path}: holds no weights by name")
+    named: dict[str, Any] = content.get("state_dict", content)
+    if "pytorch-lightning_version" in content:
+        # A run of this program: the timm model is the Classifier's attribute `model`.
+        named = {name.removeprefix("model."): tensor for name, tensor in named.items()}
+    return {name: tensor for name, tensor in named.items() if isinstance(tensor, torch.Tensor)}

@@ -18,6 +18,9 @@ class ModelConfig:
     drop_rate: float = 0.0
     # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): rate of the last block.
     drop_path_rate: float = 0.0
+    # Where a search looks for this model's learning rate; the guide's range for models in general.
+    lr_low: float = 1e-5
+    lr_high: float = 5e-3
     # More arguments for timm.create_model, for instance {global_pool: max}.
     kwargs: dict[str, Any] = field(default_factory=dict)
 

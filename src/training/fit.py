@@ -1,6 +1,7 @@
 """One training run: model, batches and Lightning's Trainer put together."""
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger
 
@@ -23,7 +24,12 @@ from src.training.progress import EpochLines
 EVALUATION_BATCHES = 2
 
 # Lightning's advice that does not apply: batches come from memory, without worker processes.
-CHATTER = (".*does not have many workers.*", ".*is smaller than the logging interval.*")
+CHATTER = (
+    ".*does not have many workers.*",
+    ".*is smaller than the logging interval.*",
+    # The run's folder holds its config already.
+    ".*exists and is not empty.*",
+)
 
 
 @dataclass
@@ -64,7 +70,8 @@ def fit(
     pl.seed_everything(seed, verbose=False)
     size = cfg.data.batch_size
     batches = BatchLoader(train, size, shuffle=True, seed=seed, drop_last=True)
-    steps = max(1, len(batches) // cfg.trainer.accumulate_grad_batches)
+    # Lightning steps at the end of an epoch too, with what has been accumulated by then.
+    steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
     module = Classifier(cfg, train.classes, steps, max_epochs)
     trainer = _make_trainer(cfg, max_epochs, output_dir, callbacks)
     started = time.monotonic()
@@ -111,7 +118,7 @@ def _make_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        **OmegaConf.to_container(own.kwargs),
+        **dict(own.kwargs),
     )
 
 
@@ -126,5 +133,7 @@ def _make_logger(cfg: DictConfig, output_dir: Path | None) -> Logger | bool:
 def _quiet_lightning() -> None:
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Retries of a download; if none succeeds, that is a UserError.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     for message in CHATTER:
         warnings.filterwarnings("ignore", message)

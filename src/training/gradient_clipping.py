@@ -26,5 +26,6 @@ class GradientClipping(pl.Callback):
     ) -> None:
         """Clip; log `train/grad_norm` as often as the loss."""
         norm = torch.nn.utils.clip_grad_norm_(pl_module.parameters(), self.max_norm)
-        if trainer.loggers and trainer.global_step % trainer.log_every_n_steps == 0:
+        every = getattr(trainer, "log_every_n_steps", 1)
+        if trainer.loggers and trainer.global_step % every == 0:
             pl_module.log("train/grad_norm", norm)

@@ -54,15 +54,16 @@ class Classifier(pl.LightningModule):
         self._factor = learning_rate_factor(cfg.scheduler, steps_per_epoch, max_epochs)
         self.val_metrics = self._make_metrics("val/")
         self.test_metrics = self._make_metrics("test/")
-        self.confusion = MulticlassConfusionMatrix(len(classes))
+        self.confusion = MulticlassConfusionMatrix(len(classes), validate_args=False)
 
     def _make_metrics(self, prefix: str) -> MetricCollection:
         count = len(self.classes)
+        # Checks of values are off: each would wait for the device at every batch.
         return MetricCollection(
             {
-                "loss": MeanMetric(),
-                "f1": MulticlassF1Score(count, average="macro"),
-                "accuracy": MulticlassAccuracy(count, average="micro"),
+                "loss": MeanMetric(nan_strategy="disable"),
+                "f1": MulticlassF1Score(count, average="macro", validate_args=False),
+                "accuracy": MulticlassAccuracy(count, average="micro", validate_args=False),
             },
             prefix=prefix,
             compute_groups=False,
@@ -113,7 +114,7 @@ class Classifier(pl.LightningModule):
 
     def _evaluate(self, batch: Batch, metrics: MetricCollection) -> Tensor:
         images, labels = batch
-        scores = self(images).float()
+        scores: Tensor = self(images).float()
         metrics["loss"].update(self.criterion(scores, labels), weight=len(labels))
         metrics["f1"].update(scores.argmax(1), labels)
         metrics["accuracy"].update(scores.argmax(1), labels)
@@ -121,7 +122,7 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer, its learning rate set anew at every step."""
-        optimizer = build_optimizer(self.model, self.cfg.optimizer)
+        optimizer = build_optimizer(self.model, self.cfg.optimizer, self.cfg.trainer.precision)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {
             "optimizer": optimizer,

@@ -1,4 +1,4 @@
-"""The Lightning callback that reports each epoch of a fold to the study and ends hopeless trials."""
+"""The Lightning callback that reports every epoch to the study and ends hopeless trials."""
 
 import pytorch_lightning as pl
 

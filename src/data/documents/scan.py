@@ -26,7 +26,7 @@ def scan(page: Image.Image, size: int, rng: np.random.Generator) -> Pixels:
     picture = _place(page, size, rng)
     if rng.random() < 0.5:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.4) * size / 192))
-    light = np.asarray(picture, dtype=np.float32)
+    light: npt.NDArray[np.floating] = np.asarray(picture, dtype=np.float32)
     light = light * _shadow(size, rng)
     contrast = rng.uniform(0.4, 1.0)
     light = 255 * rng.uniform(0.35, 0.75) * (1 - contrast) + light * contrast

@@ -1,0 +1,6 @@
+"""`make bench`: every benchmark that needs nothing but this machine."""
+
+from tests.benchmarks import no_barrier
+
+if __name__ == "__main__":
+    no_barrier.main()

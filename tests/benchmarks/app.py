@@ -1,0 +1,26 @@
+"""A Hydra app whose trials take unequal times, known beforehand by their number."""
+
+import json
+import time
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+# Seconds of the trials 0, 1, 2, ...: short and long ones, mixed as pruning mixes them.
+SECONDS = [0.2, 2.0, 0.2, 0.2, 2.0, 1.0, 0.2, 2.0, 2.0, 0.2] * 2
+
+
+@hydra.main(config_path=None, config_name=None)
+def main(cfg: DictConfig) -> float:
+    started = time.time()
+    job = HydraConfig.get()
+    time.sleep(SECONDS[job.job.num])
+    times = Path(job.runtime.output_dir) / "times.json"
+    times.write_text(json.dumps({"started": started, "ended": time.time()}))
+    return float(cfg.x) ** 2
+
+
+if __name__ == "__main__":
+    main()

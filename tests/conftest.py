@@ -1,0 +1,78 @@
+"""What many tests need: the composed config, a tiny data set, the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+
+from src.data.image_set import ImageSet
+from src.hardware import profile as profile
+from src.trial import config as config
+
+REPOSITORY = Path(__file__).parents[1]
+CONF = str(REPOSITORY / "conf")
+
+# A search that takes seconds: few and small images, one epoch on two folds.
+TINY = (
+    "gpu=cpu",
+    "data.n_images=480",
+    "data.img_size=32",
+    "quick_validation.epochs=2",
+    "quick_validation.folds=2",
+)
+
+Compose = Callable[..., Any]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def cfg() -> Compose:
+    """Return a function that composes `conf/train.yaml` with overrides, on a CPU."""
+
+    def make(*overrides: str) -> Any:
+        with initialize_config_dir(CONF):
+            return compose("train", ["gpu=cpu", *overrides])
+
+    return make
+
+
+@pytest.fixture
+def blobs() -> ImageSet:
+    """Return 90 images of 3 classes that a small model tells apart by their colour."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    images = rng.integers(0, 60, (90, 32, 32, 3), dtype=np.uint8)
+    for row, label in enumerate(labels):
+        images[row, :, :, label] += 120
+    return ImageSet(images, labels, ("red", "green", "blue"))
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for decoded images that all tests share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def run(tmp_path: Path, cache_dir: Path) -> Run:
+    """Return a function that runs a door in an empty folder, as a user would."""
+
+    def call(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", *words, f"data.cache_dir={cache_dir}"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return call

@@ -1,0 +1,97 @@
+"""The built-in documents: the same every time, uneven, cached."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from src.data import load
+from src.data.cache import cached_array
+from src.data.config import DataConfig
+from src.data.documents.generate import KINDS, class_sizes, draw_page
+from src.data.load import data_fingerprint, load_splits
+from src.errors import UserError
+
+
+def data(cache: Path, **keys: Any) -> Any:
+    values = {"n_images": 420, "img_size": 24, "cache_dir": str(cache), **keys}
+    return OmegaConf.structured(DataConfig(**values))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_page_depends_on_its_seed_class_and_number_alone(name: str) -> None:
+    page = draw_page(name, 3, 48, seed=1)
+    assert page.shape == (48, 48, 3)
+    assert page.std() > 5
+    np.testing.assert_array_equal(page, draw_page(name, 3, 48, seed=1))
+    assert not np.array_equal(page, draw_page(name, 4, 48, seed=1))
+    assert not np.array_equal(page, draw_page(name, 3, 48, seed=2))
+
+
+def test_at_least_ten_classes_unevenly_frequent() -> None:
+    sizes = class_sizes(2400)
+    assert len(sizes) >= 10
+    assert max(sizes.values()) >= 4 * min(sizes.values())
+    assert min(sizes.values()) >= 50
+
+
+def test_splits_hold_every_class_and_share_no_image(tmp_path: Path) -> None:
+    splits = load_splits(data(tmp_path))
+    rows = [set(part.rows.tolist()) for part in (splits.train, splits.val, splits.test)]
+    assert sum(map(len, rows)) == len(set.union(*rows)) == sum(class_sizes(420).values())
+    for part in (splits.train, splits.val, splits.test):
+        assert len(np.unique(part.labels)) == len(KINDS)
+    assert 0.55 < len(splits.train) / 420 < 0.65
+
+
+def test_the_second_load_draws_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_splits(data(tmp_path))
+
+    def fail(*_: Any) -> None:
+        raise AssertionError("drawn again")
+
+    monkeypatch.setattr(load, "draw_documents", fail)
+    second = load_splits(data(tmp_path))
+    np.testing.assert_array_equal(first.train.images, second.train.images)
+    with pytest.raises(AssertionError, match="drawn again"):
+        load_splits(data(tmp_path, seed=5))
+
+
+def test_fingerprint_knows_the_images_not_the_batches() -> None:
+    plain = DataConfig()
+    assert data_fingerprint(plain) == data_fingerprint(DataConfig(batch_size=7, img_size=99))
+    assert data_fingerprint(plain) != data_fingerprint(DataConfig(seed=1))
+
+
+def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    def fail() -> Any:
+        raise RuntimeError("disk on fire")
+
+    with pytest.raises(RuntimeError):
+        cached_array(str(tmp_path), "x", fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whoever_builds_last_stays_and_no_one_reads_half(tmp_path: Path) -> None:
+    def make_while_another_finishes() -> Any:
+        cached_array(str(tmp_path), "x", lambda: np.ones((2, 2), np.uint8))
+        return np.full((2, 2), 2, np.uint8)
+
+    assert cached_array(str(tmp_path), "x", make_while_another_finishes).max() == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"source": "disk"}, "data.source=disk"),
+        ({"n_images": 30}, "data.n_images=30"),
+        ({"val_fraction": 0.0}, "data.val_fraction=0.0"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "below 0.9"),
+    ],
+)
+def test_nonsense_is_named(tmp_path: Path, keys: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        load_splits(data(tmp_path, **keys))

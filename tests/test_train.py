@@ -1,0 +1,173 @@
+"""The main door, as a user opens it."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from src.sweep.storage import load_study
+from tests.conftest import TINY, Run
+
+
+def study_of(folder: Path, name: str) -> optuna.Study:
+    return load_study(f"sqlite:///{folder / 'multirun' / 'optuna.db'}", name)
+
+
+def test_a_plain_run_leaves_everything_in_its_folder(run: Run, tmp_path: Path) -> None:
+    done = run("src.train", *TINY, "trainer.max_epochs=2")
+    assert "epoch 2/2" in done.stdout
+    assert done.stderr == ""
+    folder = next((tmp_path / "outputs").iterdir())
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert 0 < metrics["test"]["macro_f1"] <= 1
+    assert set(metrics["test"]["f1_by_class"]) >= {"invoice", "letter", "cv"}
+    for name in ("best.ckpt", "config.yaml", "confusion_matrix.csv", "confusion_matrix.html"):
+        assert (folder / name).stat().st_size > 0
+    assert "${" not in (folder / "config.yaml").read_text()
+    curves = (folder / "curves" / "metrics.csv").read_text()
+    for name in ("train/loss", "train/lr", "train/grad_norm", "val/f1"):
+        assert name in curves
+
+
+def test_a_search_ends_with_a_config_that_trains_as_printed(run: Run, tmp_path: Path) -> None:
+    done = run("src.train", "-m", "hparams_search=fast", *TINY, "optuna.n_trials=3")
+    folder = tmp_path / "multirun" / "fast-tiny-documents"
+    study = study_of(tmp_path, "fast-tiny-documents")
+    assert len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))) == 3
+    first = study.trials[0]
+    assert first.user_attrs["defaults"]
+    assert first.params["optimizer.lr"] == pytest.approx(1e-3)
+    assert len(first.intermediate_values) == 4
+    assert first.value == pytest.approx(sum(first.user_attrs["folds"]) / 2)
+    assert first.value == pytest.approx(first.intermediate_values[3])
+    with (folder / "trials.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 3
+    assert "optimizer.lr" in (folder / "best_params.yaml").read_text()
+    assert (folder / "optuna_study_report.html").stat().st_size > 100_000
+    command = done.stdout.strip().splitlines()[-1].strip()
+    assert command.startswith("python -m src.train --config-dir=")
+    words = shlex.split(command)[2:]
+    trained = run(*words, "trainer.max_epochs=1")
+    assert "480" not in command
+    assert "32 px" in trained.stdout
+    resolved = next((tmp_path / "outputs").iterdir()) / "config.yaml"
+    assert str(study.best_params["optimizer.lr"]) in resolved.read_text()
+
+
+def test_a_key_on_the_command_line_leaves_the_search(run: Run, tmp_path: Path) -> None:
+    run(
+        *("src.train", "-m", "hparams_search=fast", *TINY, "optuna.n_trials=1"),
+        *("optimizer.lr=2e-3", "quick_validation.batch_size_override=16"),
+    )
+    params = study_of(tmp_path, "fast-tiny-documents").trials[0].params
+    assert set(params) == {"optimizer.weight_decay", "model.drop_rate"}
+
+
+def test_not_enabled_trains_once_with_the_defaults(run: Run, tmp_path: Path) -> None:
+    run(
+        *("src.train", "-m", "hparams_search=fast", *TINY, "optuna.enabled=false"),
+        "trainer.max_epochs=1",
+    )
+    assert (tmp_path / "multirun" / "fast-tiny-documents" / "0" / "metrics.json").exists()
+    assert not (tmp_path / "multirun" / "optuna.db").exists()
+
+
+def test_pruning_spends_clearly_fewer_epochs(run: Run, tmp_path: Path) -> None:
+    """Learning rates far too small are given up; without pruning every epoch is trained."""
+    spent = {}
+    for pruning in ("true", "false"):
+        run(
+            *("src.train", "-m", "hparams_search=fast", *TINY, "optuna.n_trials=8"),
+            *("optuna.n_jobs=1", f"pruning.enabled={pruning}", f"optuna.study_name=p-{pruning}"),
+            *("pruning.patience=0", "pruning.n_startup_trials=2", "data.batch_size=16"),
+            *("quick_validation.folds=3", "search_space.learning_rate.low=1e-6"),
+        )
+        trials = study_of(tmp_path, f"p-{pruning}").trials
+        spent[pruning] = sum(len(trial.intermediate_values) for trial in trials)
+        states = {trial.state for trial in trials}
+        assert (TrialState.PRUNED in states) == (pruning == "true")
+    assert spent["false"] == 8 * 6
+    assert spent["true"] <= 0.85 * spent["false"]
+
+
+WRONG = [
+    (["gpu=rtx4090"], ["gpu=rtx4090", "no CUDA device", "gpu=auto", "gpu=cpu"]),
+    (["gpu=rtx4091"], ["gpu/rtx4091", "rtx4090"]),
+    (["model.name=resnet51"], ["model.name=resnet51", "resnet50"]),
+    (["optimizer.lrr=1"], ["lrr", "OptimizerConfig"]),
+    (["optimizer.lr=abc"], ["abc"]),
+    (["data.batch_size=4096"], ["data.batch_size=4096", "gpu.max_batch_size"]),
+    (["data.source=disk"], ["data.source=disk"]),
+    (["data.n_images=50"], ["data.n_images=50"]),
+    (["data.test_fraction=1.5"], ["data.test_fraction=1.5"]),
+    (["model.drop_rate=1.5"], ["model.drop_rate=1.5"]),
+    (["trainer.max_epochs=0"], ["trainer.max_epochs=0"]),
+    (["trainer.precision=8"], ["trainer.precision=8", "bf16-mixed"]),
+    (["optimizer.name=adamm"], ["optimizer.name=adamm"]),
+    (["scheduler.name=linear"], ["scheduler.name=linear"]),
+    (["callbacks.gradient_clip_norm=0"], ["callbacks.gradient_clip_norm=0"]),
+    (["model.checkpoint_path=/no/file"], ["model.checkpoint_path=/no/file"]),
+]
+WRONG_SEARCHES = [
+    (["quick_validation.folds=1"], ["quick_validation.folds=1"]),
+    (["search_space.learning_rate.low=1"], ["search_space.learning_rate", "is not below"]),
+    (["search_space.dropout.choices=[]", "search_space.dropout.type=categorical"], ["choices"]),
+    (["search_space.learning_rate.key=optimizer.lrr"], ["search space", "lrr"]),
+    (["optuna.n_trials=0"], ["optuna.n_trials"]),
+    (["optuna.timeout=-1"], ["optuna.timeout"]),
+    (["optuna.storage=nonsense"], ["storage", "nonsense"]),
+    (["hparams_search=fats"], ["hparams_search/fats"]),
+    (["gpu=rtx3080"], ["gpu=rtx3080", "gpu=auto"]),
+    (["model=resnet50", "model.name=resnet51"], ["model.name=resnet51"]),
+]
+
+
+@pytest.mark.parametrize(("overrides", "told"), WRONG, ids=lambda value: str(value)[:40])
+def test_mistakes_are_told_without_a_traceback(
+    run: Run, overrides: list[str], told: list[str]
+) -> None:
+    done = run(
+        "src.train", *(word for word in TINY if not _clash(word, overrides)), *overrides, code=1
+    )
+    for word in told:
+        assert word in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("overrides", "told"), WRONG_SEARCHES, ids=lambda value: str(value)[:40])
+def test_mistakes_in_a_search_are_told_before_any_trial(
+    run: Run, tmp_path: Path, overrides: list[str], told: list[str]
+) -> None:
+    words = [word for word in ("hparams_search=fast", *TINY) if not _clash(word, overrides)]
+    done = run("src.train", "-m", *words, *overrides, code=1)
+    for word in told:
+        assert word in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list((tmp_path / "multirun").glob("*/0"))
+
+
+def _clash(word: str, overrides: list[str]) -> bool:
+    return any(word.split("=")[0] == other.split("=")[0] for other in overrides)
+
+
+def test_a_card_profile_runs_on_a_cpu_when_asked_to(run: Run) -> None:
+    words = [word for word in TINY if word != "gpu=cpu"]
+    done = run(
+        "src.train",
+        *words,
+        "gpu=rtx3070",
+        "trainer.accelerator=cpu",
+        "trainer.max_epochs=1",
+        "trainer.precision=bf16-mixed",
+    )
+    assert "macro-F1" in done.stdout
+
+
+def test_help_says_what_the_program_does(run: Run) -> None:
+    done = run("src.train", "--help")
+    for word in ("hparams_search", "gpu", "model", "python -m src.train -m"):
+        assert word in done.stdout
