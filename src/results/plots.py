@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -98,6 +98,7 @@ def importance_bars(found: Summary) -> go.Figure:
     )
     finish(figure, "share of the score's variation", "")
     figure.update_xaxes(tickformat=".0%")
+    figure.update_yaxes(automargin=True)
     return figure.update_layout(height=90 + 42 * len(shares))
 
 
@@ -110,7 +111,7 @@ def slices(found: Summary) -> list[tuple[str, go.Figure]]:
 def _slice(complete: Sequence[FrozenTrial], key: str) -> go.Figure:
     trials = [trial for trial in complete if key in trial.params]
     distribution = trials[0].distributions[key]
-    numeric = isinstance(distribution, (FloatDistribution, IntDistribution))
+    numeric = not isinstance(distribution, CategoricalDistribution)
     figure = go.Figure(
         go.Scatter(
             x=[t.params[key] if numeric else escape(str(t.params[key])) for t in trials],
@@ -126,11 +127,18 @@ def _slice(complete: Sequence[FrozenTrial], key: str) -> go.Figure:
         )
     )
     finish(figure, escape(key), "score")
-    if not numeric:
-        figure.update_xaxes(type="category")
+    if isinstance(distribution, CategoricalDistribution):
+        order = [escape(str(choice)) for choice in _sorted(distribution.choices)]
+        figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     elif getattr(distribution, "log", False):
         figure.update_xaxes(type="log")
     return figure.update_layout(height=260, showlegend=False)
+
+
+def _sorted(choices: Sequence[Any]) -> list[Any]:
+    """Put numbers in order; anything else stays as it was listed."""
+    numeric = all(isinstance(choice, (int, float)) for choice in choices)
+    return sorted(choices) if numeric else list(choices)
 
 
 def hover(trial: FrozenTrial) -> str:

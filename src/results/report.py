@@ -60,7 +60,8 @@ def _facts(study: optuna.Study) -> dict[str, str]:
     """Return what the run was: command, settings, versions."""
     facts = {"command": str(study.user_attrs.get("command", "unknown"))}
     for key, value in study.user_attrs.get("settings", {}).items():
-        facts[key] = str(value)
+        if value is not None:
+            facts[key] = str(value)
     facts["python"] = f"{platform.python_version()} on {platform.system()}"
     for name in PACKAGES:
         try:

@@ -42,7 +42,8 @@ def create_backbone(cfg: ModelConfig, num_classes: int, img_size: int) -> nn.Mod
                 "set it to 0 or take another model"
             ) from error
         raise UserError(
-            f"model.name={cfg.name} does not take {kwargs} at data.img_size={img_size}: {error}"
+            f"model.name={cfg.name} does not take this: {error}\n"
+            f"given were model.kwargs={dict(cfg.kwargs)} and data.img_size={img_size}"
         ) from error
     if cfg.checkpoint_path is not None:
         _load_weights(model, Path(cfg.checkpoint_path))
@@ -133,9 +134,10 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         RuntimeError,
         ValueError,
     ) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
             f"model.checkpoint_path={path}: is no file of weights (safetensors, or tensors "
-            f"saved by torch): {type(error).__name__}"
+            f"saved by torch)\n{reason}"
         ) from error
     if not isinstance(content, dict):
         raise UserError(f"model.checkpoint_path={path}: holds no weights by name")

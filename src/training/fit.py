@@ -29,6 +29,8 @@ CHATTER = (
     ".*is smaller than the logging interval.*",
     # The run's folder holds its config already.
     ".*exists and is not empty.*",
+    # About Lightning's own use of torch.
+    ".*LeafSpec.*",
 )
 
 

@@ -27,5 +27,5 @@ class GradientClipping(pl.Callback):
         """Clip; log `train/grad_norm` as often as the loss."""
         norm = torch.nn.utils.clip_grad_norm_(pl_module.parameters(), self.max_norm)
         every = getattr(trainer, "log_every_n_steps", 1)
-        if trainer.loggers and trainer.global_step % every == 0:
+        if trainer.loggers and (trainer.global_step + 1) % every == 0:
             pl_module.log("train/grad_norm", norm)

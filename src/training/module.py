@@ -84,7 +84,9 @@ class Classifier(pl.LightningModule):
         else:
             targets = labels
         loss: Tensor = self.train_criterion(self.model(images), targets)
-        if self.trainer.loggers and self.global_step % self.cfg.trainer.log_every_n_steps == 0:
+        # Lightning writes what is logged at the last of every n steps, and drops the rest.
+        step = self.global_step + 1
+        if self.trainer.loggers and step % self.cfg.trainer.log_every_n_steps == 0:
             self.log("train/loss", loss.detach())
             self.log("train/lr", self._learning_rate())
         return loss

@@ -24,8 +24,9 @@ def build_optimizer(
     Raises:
         UserError: timm knows no optimizer of that name, or it does not take `optimizer.kwargs`.
     """
-    if cfg.name not in list_optimizers():
-        near = difflib.get_close_matches(cfg.name, list_optimizers(), n=3)
+    known = [str(name) for name in list_optimizers()]
+    if cfg.name not in known:
+        near = difflib.get_close_matches(cfg.name, known, n=3)
         some = ", ".join(near or ["adamw", "sgd", "lion", "lamb", "nadamw"])
         raise UserError(f"optimizer.name={cfg.name}: unknown to timm; for instance {some}")
     kwargs = dict(cfg.kwargs)

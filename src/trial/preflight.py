@@ -1,7 +1,5 @@
 """What is checked before any training starts, for a single run and for a whole search."""
 
-import difflib
-
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.folds import stratified_folds
@@ -48,7 +46,10 @@ def check_run(cfg: DictConfig) -> None:
             f"trainer.precision={cfg.trainer.precision}: choose {', '.join(PRECISIONS)}"
         )
     _check_batch(cfg)
-    _check_model(cfg)
+    # Imported here, as it brings torch along.
+    from src.training.backbone import check_name
+
+    check_name(cfg.model.name)
 
 
 def check_search(cfg: DictConfig) -> None:
@@ -71,13 +72,3 @@ def _check_batch(cfg: DictConfig) -> None:
                 f"{key}={size}: gpu={cfg.gpu.name} is safe up to {largest}; "
                 "lower it, or raise gpu.max_batch_size if you know better"
             )
-
-
-def _check_model(cfg: DictConfig) -> None:
-    import timm
-
-    name = cfg.model.name
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
-        raise UserError(f"model.name={name}: timm has no such model; {hint}")

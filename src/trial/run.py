@@ -5,7 +5,6 @@ Workers import this file before their first trial, and with it torch and timm.
 
 import logging
 import sys
-import warnings
 from pathlib import Path
 
 import torch
@@ -67,9 +66,8 @@ def train(cfg: DictConfig) -> float:
         seed=cfg.seed,
         output_dir=folder,
     )
-    with warnings.catch_warnings():
-        val = evaluate(result, splits.val, cfg)
-        test = evaluate(result, splits.test, cfg)
+    val = evaluate(result, splits.val, cfg)
+    test = evaluate(result, splits.test, cfg)
     write_run(folder, val=val, test=test, classes=splits.train.classes)
     console.print(
         f"macro-F1: validation {val.f1:.4f}, test {test.f1:.4f}\nwritten to {folder}",

@@ -12,7 +12,7 @@ from src.sweep.running_trial import current_trial
 
 @hydra.main(config_path=None, config_name=None)
 def main(cfg: DictConfig) -> float:
-    x, seconds = cfg.get("x", 0.0), cfg.get("seconds", 0.0)
+    x, seconds = float(cfg.get("x", 0.0)), float(cfg.get("seconds", 0.0))
     if cfg.get("die") and x > cfg.get("die"):
         os._exit(9)
     if cfg.get("fail") and x > cfg.get("fail"):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import pytorch_lightning as pl
-import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,28 +201,13 @@ def test_bfloat16_gives_nearly_the_same_scores(cfg: Compose, blobs: ImageSet) ->
     assert mixed.f1 == pytest.approx(plain.f1, abs=0.1)
 
 
-def test_local_weights_load_with_a_fresh_head(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    source = timm.create_model("test_resnet", num_classes=7)
-    torch.save(source.state_dict(), tmp_path / "weights.pth")
-    config = ModelConfig(checkpoint_path=str(tmp_path / "weights.pth"))
-    with caplog.at_level("INFO"):
-        model = create_backbone(config, 3, 32)
-    own, theirs = model.state_dict(), source.state_dict()
-    assert torch.equal(own["conv1.weight"], theirs["conv1.weight"]) or "conv1.weight" not in own
-    heads = [name for name in own if own[name].shape != theirs[name].shape]
-    assert heads
-    assert heads[0] in caplog.text
-
-
 def test_weights_that_would_run_code_are_refused(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> Any:
             return (Path(tmp_path / "sprung").touch, ())
 
     torch.save({"state_dict": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(Exception, match="weights_only|Weights only"):
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
         create_backbone(ModelConfig(checkpoint_path=str(tmp_path / "trap.pth")), 3, 32)
     assert not (tmp_path / "sprung").exists()
 
@@ -231,7 +215,6 @@ def test_weights_that_would_run_code_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (ModelConfig("resnet51"), "did you mean resnet50"),
         (ModelConfig(checkpoint_path="/no/such.pth"), "there is no such file"),
         (ModelConfig(kwargs={"nonsense": 1}), "does not take this"),
         (ModelConfig("resnet18", pretrained=True), r"model.pretrained=true: no weights"),

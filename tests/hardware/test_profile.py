@@ -1,0 +1,74 @@
+"""Profiles of cards, and the one that fits the machine."""
+
+from collections.abc import Iterator
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.errors import UserError
+from src.hardware import profile
+from src.hardware.detect import Card
+from tests.conftest import Compose
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Card]]:
+    """Return the list of cards that the machine seems to have."""
+    found: list[Card] = []
+    monkeypatch.setattr(profile, "cards", lambda: tuple(found))
+    profile.machine_profile.cache_clear()
+    yield found
+    profile.machine_profile.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("card", "name"),
+    [
+        (Card("NVIDIA GeForce RTX 4090", 23.99), "rtx4090"),
+        (Card("NVIDIA H100 80GB HBM3", 79.6), "h100"),
+        (Card("Tesla T4", 14.8), "t4"),
+        (Card("NVIDIA RTX A6000", 47.5), "a100"),
+        (Card("NVIDIA GeForce RTX 2060", 5.8), "rtx3070"),
+        (Card("NVIDIA GeForce RTX 4080", 15.9), "t4"),
+    ],
+)
+def test_auto_takes_the_card_by_name_or_by_memory(
+    machine: list[Card], card: Card, name: str
+) -> None:
+    machine.append(card)
+    assert profile.machine_profile().name == name
+
+
+def test_auto_without_a_card_is_the_cpu(machine: list[Card], cfg: Compose) -> None:
+    assert profile.machine_profile().name == "cpu"
+    config = cfg("gpu=auto")
+    assert (config.trainer.accelerator, config.data.img_size) == ("cpu", 64)
+
+
+def test_a_card_profile_needs_a_card_unless_told_otherwise(
+    machine: list[Card], cfg: Compose
+) -> None:
+    config = cfg("gpu=rtx4090")
+    with pytest.raises(
+        UserError, match="gpu=rtx4090: this machine has no CUDA device; use gpu=auto"
+    ):
+        profile.check_device(config.gpu, config.trainer.accelerator)
+    profile.check_device(config.gpu, "cpu")
+    machine.append(Card("NVIDIA GeForce RTX 4090", 24))
+    profile.check_device(config.gpu, config.trainer.accelerator)
+
+
+@pytest.mark.parametrize("name", ["rtx4090", "rtx3080", "rtx3070", "a100", "h100", "t4", "cpu"])
+def test_profiles_are_sound(name: str) -> None:
+    found = OmegaConf.load(profile.PROFILES / f"{name}.yaml")
+    assert found.name == name
+    assert list(found.batch_sizes) == sorted(set(found.batch_sizes))
+    assert max(found.batch_sizes) <= found.max_batch_size
+    assert found.batch_size in found.batch_sizes
+    assert found.img_size in found.img_sizes
+
+
+def test_trials_at_a_time(machine: list[Card]) -> None:
+    assert 1 <= profile.slots("cpu", 3) <= profile.MOST_CPU_TRIALS
+    machine.extend([Card("a", 8), Card("b", 8)])
+    assert profile.slots("cuda", 2) == 4
