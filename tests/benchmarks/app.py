@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 # Seconds of the trials 0, 1, 2, ...: short and long ones, mixed as pruning mixes them.
-SECONDS = [0.2, 2.0, 0.2, 0.2, 2.0, 1.0, 0.2, 2.0, 2.0, 0.2] * 2
+SECONDS = [0.4, 4.0, 0.4, 0.4, 4.0, 2.0, 0.4, 4.0, 4.0, 0.4] * 2
 
 
 @hydra.main(config_path=None, config_name=None)

@@ -49,9 +49,7 @@ def test_a_card_profile_needs_a_card_unless_told_otherwise(
     machine: list[Card], cfg: Compose
 ) -> None:
     config = cfg("gpu=rtx4090")
-    with pytest.raises(
-        UserError, match="gpu=rtx4090: this machine has no CUDA device; use gpu=auto"
-    ):
+    with pytest.raises(UserError, match=r"gpu=rtx4090: .* no CUDA device; use gpu=auto"):
         profile.check_device(config.gpu, config.trainer.accelerator)
     profile.check_device(config.gpu, "cpu")
     machine.append(Card("NVIDIA GeForce RTX 4090", 24))
