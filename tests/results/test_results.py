@@ -1,0 +1,186 @@
+"""The files of a study: what stands in them, and the report in a real browser."""
+
+import csv
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from optuna.trial import TrialState
+from rich.console import Console
+
+from src.results.summary import summarize
+from src.results.tables import print_summary
+from src.results.write import ResultFiles, write_results
+from src.trial import config as config
+from tests.conftest import CONF
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.fixture
+def search_config() -> Iterator[Any]:
+    """Return the config of a search as the sweeper has it."""
+    with initialize_config_dir(CONF):
+        found = compose(
+            "train",
+            ["hparams_search=fast", "model=resnet50", "gpu=cpu", "data.n_images=480"],
+            return_hydra_config=True,
+        )
+        HydraConfig.instance().set_config(found)
+        yield found
+
+
+def make_study(complete: int, pruned: int = 0, failed: int = 0) -> optuna.Study:
+    study = optuna.create_study(study_name="<b>name</b>", direction="maximize")
+    states = [TrialState.COMPLETE] * complete + [TrialState.PRUNED] * pruned
+    for i, state in enumerate(states + [TrialState.FAIL] * failed):
+        trial = study.ask()
+        lr = trial.suggest_float("optimizer.lr", 1e-5, 1e-2, log=True)
+        trial.suggest_categorical("data.batch_size", [64, 16, 32])
+        trial.suggest_float("model.drop_rate", 0, 0.3)
+        if i == 0:
+            trial.set_user_attr("defaults", True)
+        for step in range(1 if state is TrialState.PRUNED else 4):
+            trial.report(lr * (step + 1), step)
+        if state is TrialState.FAIL:
+            trial.set_user_attr("error", "RuntimeError: <script>alert(1)</script>")
+        study.tell(trial, 4 * lr if state is TrialState.COMPLETE else None, state)
+    return study
+
+
+def written(study: optuna.Study, folder: Path, cfg: Any) -> tuple[ResultFiles, str]:
+    files = write_results(study, folder, cfg)
+    return files, files.report.read_text()
+
+
+def test_everything_about_a_study(tmp_path: Path, search_config: Any) -> None:
+    study = make_study(complete=9, pruned=3, failed=1)
+    files, page = written(study, tmp_path, search_config)
+    assert files.best_params is not None
+    assert files.train_config is not None
+    best: Any = OmegaConf.load(files.best_params)
+    assert best["optimizer.lr"] == study.best_params["optimizer.lr"]
+    rows = list(csv.DictReader(io.StringIO(files.trials.read_text())))
+    assert [row["state"] for row in rows] == ["COMPLETE"] * 9 + ["PRUNED"] * 3 + ["FAIL"]
+    assert float(rows[0]["value"]) == study.trials[0].value
+    assert f"{study.best_value:.4f}" in page
+    found = summarize(study)
+    assert found.epochs == 9 * 4 + 3
+    assert found.saved_share == pytest.approx(9 / 48)
+    assert found.importances["optimizer.lr"] == max(found.importances.values())
+
+
+def test_the_train_config_has_the_groups_and_values_of_the_search(
+    tmp_path: Path, search_config: Any
+) -> None:
+    study = make_study(complete=3)
+    files, _ = written(study, tmp_path, search_config)
+    assert files.train_config is not None
+    text = files.train_config.read_text()
+    assert files.command is not None
+    assert files.command in text
+    body = OmegaConf.load(files.train_config)
+    assert {"override model": "resnet50"} in list(body.defaults)
+    assert {"override gpu": "cpu"} in list(body.defaults)
+    assert body.data.n_images == 480
+    assert body.optimizer.lr == study.best_params["optimizer.lr"]
+    assert "hparams_search" not in text
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0), (0, 3, 0), (0, 0, 2), (1, 0, 0)])
+def test_studies_with_little_in_them(
+    tmp_path: Path, search_config: Any, counts: tuple[int, int, int]
+) -> None:
+    files, page = written(make_study(*counts), tmp_path, search_config)
+    assert ("No result yet" in page) == (counts[0] == 0)
+    assert (files.train_config is None) == (counts[0] == 0)
+    console = Console(file=io.StringIO(), width=200)
+    print_summary(files, console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("nothing to train with" in shown) == (counts[0] == 0)
+
+
+def test_two_objectives(tmp_path: Path, search_config: Any) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for _ in range(10):
+        trial = study.ask()
+        lr = trial.suggest_float("optimizer.lr", 0, 1)
+        study.tell(trial, [lr, lr])
+    files, _ = written(study, tmp_path, search_config)
+    assert files.best_params is not None
+    found: Any = OmegaConf.load(files.best_params)
+    assert found["optimizer.lr"] == max(t.params["optimizer.lr"] for t in study.trials)
+
+
+def test_nothing_that_is_shown_can_run_and_nothing_is_fetched(
+    tmp_path: Path, search_config: Any
+) -> None:
+    _, page = written(make_study(9, 2, 2), tmp_path, search_config)
+    assert "<script>alert(1)" not in page
+    assert "<b>name</b>" not in page
+    outside = page.split("<script>")[0] + page.split("</script>")[-1]
+    assert not re.search(r'(src|href)="(?!data:)', outside)
+
+
+def test_advice_says_which_key_to_change() -> None:
+    many = summarize(make_study(complete=3, pruned=9)).advice
+    assert any("pruning.patience" in text for text in many)
+    assert any("optuna.n_trials" in text for text in many)
+    assert summarize(make_study(complete=12, pruned=2)).advice == []
+
+
+def test_a_large_study_stays_small_on_disk(tmp_path: Path, search_config: Any) -> None:
+    files, _ = written(make_study(complete=500, pruned=300), tmp_path, search_config)
+    assert files.report.stat().st_size < 8_000_000
+
+
+@contextmanager
+def browser(scheme: str) -> Iterator[Any]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver here")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_in_a_browser(tmp_path: Path, search_config: Any, scheme: str) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    files, _ = written(make_study(9, 3, 1), tmp_path, search_config)
+    with browser(scheme) as driver:
+        driver.get(files.report.absolute().as_uri())
+        plots = driver.execute_script("return document.querySelectorAll('div.plot').length")
+        assert plots == 3 + 3
+        drawn = "return [...document.querySelectorAll('div.plot')].filter(PLOT).length"
+        has_marks = "plot => plot.querySelector('.plot .points path, .plot path.js-line')"
+        script = drawn.replace("PLOT", has_marks)
+        WebDriverWait(driver, 60).until(lambda page: page.execute_script(script) == plots)
+        assert driver.get_log("browser") == []
+        paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        red = int(re.findall(r"\d+", paper)[0])
+        assert (red > 200) == (scheme == "light")
+        driver.set_window_size(400, 800)
+        overflow = "return document.documentElement.scrollWidth - window.innerWidth"
+        WebDriverWait(driver, 20).until(lambda page: page.execute_script(overflow) <= 0)
