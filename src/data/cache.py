@@ -2,7 +2,7 @@
 
 import logging
 import os
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,13 +25,14 @@ def cached_array(folder: str, name: str, make: Callable[[], Pixels]) -> Pixels:
         path.parent.mkdir(parents=True, exist_ok=True)
         log.info("decoding images into %s", path)
         array = make()
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        # Not by `tempfile`, whose files only their owner may read: a cache may be shared.
+        temporary = path.with_name(f"{name}.{uuid.uuid4().hex}.part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
                 np.save(file, array)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
     pixels: Pixels = np.load(path, mmap_mode="r")
     return pixels

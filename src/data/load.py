@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,6 @@ from src.data.config import DataConfig
 from src.data.documents.generate import DRAWING_VERSION, class_sizes, draw_documents
 from src.data.image_set import ImageSet
 from src.errors import UserError
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,15 @@ def load_splits(cfg: DataConfig) -> Splits:
     if cfg.source != "documents":
         raise UserError(f"data.source={cfg.source}: unknown; there is 'documents'")
     _check_fractions(cfg)
+    if cfg.seed < 0:
+        raise UserError(f"data.seed={cfg.seed}: must be 0 or more")
     sizes = class_sizes(cfg.n_images)
+    _check_sizes(cfg, sizes)
     classes = tuple(sizes)
     labels = np.repeat(np.arange(len(classes)), list(sizes.values()))
     images = cached_array(
         cfg.cache_dir,
-        f"documents-{data_fingerprint(cfg)}-{cfg.img_size}px",
+        f"documents-{_short_hash(_drawing_facts(cfg))}-{cfg.img_size}px",
         lambda: draw_documents(sizes, cfg.img_size, cfg.seed),
     )
     everything = ImageSet(images, labels, classes)
@@ -51,9 +52,16 @@ def load_splits(cfg: DataConfig) -> Splits:
 
 
 def data_fingerprint(cfg: DataConfig) -> str:
-    """Return a short hash of what the images are; sizes of images and batches do not count."""
-    facts = [cfg.source, cfg.n_images, cfg.seed, DRAWING_VERSION]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    """Return a short hash of what the images and splits are, not of `img_size` or `batch_size`."""
+    return _short_hash([*_drawing_facts(cfg), cfg.val_fraction, cfg.test_fraction])
+
+
+def _drawing_facts(cfg: DataConfig) -> list[str | int]:
+    return [cfg.source, cfg.n_images, cfg.seed, DRAWING_VERSION]
+
+
+def _short_hash(facts: Sequence[str | int | float]) -> str:
+    return hashlib.sha256(json.dumps(list(facts)).encode()).hexdigest()[:12]
 
 
 def _check_fractions(cfg: DataConfig) -> None:
@@ -66,6 +74,23 @@ def _check_fractions(cfg: DataConfig) -> None:
             f"data.val_fraction={cfg.val_fraction} and data.test_fraction={cfg.test_fraction} "
             "leave too little to train on; together they must stay below 0.9"
         )
+
+
+def _check_sizes(cfg: DataConfig, sizes: Mapping[str, int]) -> None:
+    """Every split has to hold images of the rarest class."""
+    name, size = min(sizes.items(), key=lambda item: item[1])
+    shares = {
+        "val": cfg.val_fraction,
+        "test": cfg.test_fraction,
+        "train": 1 - cfg.val_fraction - cfg.test_fraction,
+    }
+    for split, share in shares.items():
+        if size * share < 1:
+            raise UserError(
+                f"data.n_images={cfg.n_images}, data.val_fraction={cfg.val_fraction}, "
+                f"data.test_fraction={cfg.test_fraction}: {size} images of {name} leave none for "
+                f"{split}; raise n_images or that split's share"
+            )
 
 
 def _cut(

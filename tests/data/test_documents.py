@@ -1,16 +1,19 @@
 """The built-in documents: the same every time, uneven, cached."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image, ImageDraw
 
 from src.data import load
 from src.data.cache import cached_array
 from src.data.config import DataConfig
-from src.data.documents.generate import KINDS, class_sizes, draw_page
+from src.data.documents.generate import KINDS, class_sizes, draw_documents, draw_page
+from src.data.documents.page import Page, load_font
 from src.data.load import data_fingerprint, load_splits
 from src.errors import UserError
 
@@ -28,6 +31,15 @@ def test_a_page_depends_on_its_seed_class_and_number_alone(name: str) -> None:
     np.testing.assert_array_equal(page, draw_page(name, 3, 48, seed=1))
     assert not np.array_equal(page, draw_page(name, 4, 48, seed=1))
     assert not np.array_equal(page, draw_page(name, 3, 48, seed=2))
+
+
+def test_text_drawn_by_words_is_the_text_drawn_at_once() -> None:
+    line = "  Total  of AV. and 1,204.50, yours; Water "
+    page = Page(300, 60, np.random.default_rng(0), (255, 255, 255))
+    page.text(0.02, 0.02, line, 0.05, (10, 20, 30))
+    whole = Image.new("RGB", (300, 60), (255, 255, 255))
+    ImageDraw.Draw(whole).text((6, 6), line, fill=(10, 20, 30), font=load_font(15))
+    np.testing.assert_array_equal(np.asarray(page.image), np.asarray(whole))
 
 
 def test_at_least_ten_classes_unevenly_frequent() -> None:
@@ -59,10 +71,28 @@ def test_the_second_load_draws_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         load_splits(data(tmp_path, seed=5))
 
 
-def test_fingerprint_knows_the_images_not_the_batches() -> None:
+def test_other_fractions_cut_the_same_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_splits(data(tmp_path))
+    monkeypatch.setattr(load, "draw_documents", lambda *_: pytest.fail("drawn again"))
+    splits = load_splits(data(tmp_path, val_fraction=0.2))
+    assert 0.17 < len(splits.val) / 420 < 0.23
+
+
+def test_processes_draw_what_one_page_alone_is() -> None:
+    sizes = {"note": 3, "slide": 60}
+    pages = draw_documents(sizes, 24, seed=4)
+    assert pages.shape == (63, 24, 24, 3)
+    np.testing.assert_array_equal(pages[2], draw_page("note", 2, 24, seed=4))
+    np.testing.assert_array_equal(pages[3 + 57], draw_page("slide", 57, 24, seed=4))
+
+
+def test_fingerprint_knows_images_and_splits_not_the_batches() -> None:
     plain = DataConfig()
     assert data_fingerprint(plain) == data_fingerprint(DataConfig(batch_size=7, img_size=99))
-    assert data_fingerprint(plain) != data_fingerprint(DataConfig(seed=1))
+    for other in (DataConfig(seed=1), DataConfig(n_images=999), DataConfig(test_fraction=0.3)):
+        assert data_fingerprint(plain) != data_fingerprint(other)
 
 
 def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
@@ -72,6 +102,15 @@ def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         cached_array(str(tmp_path), "x", fail)
     assert not list(tmp_path.iterdir())
+
+
+def test_others_may_read_the_cache(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        cached_array(str(tmp_path), "x", lambda: np.ones(2, np.uint8))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.npy").stat().st_mode & 0o777 == 0o644
 
 
 def test_whoever_builds_last_stays_and_no_one_reads_half(tmp_path: Path) -> None:
@@ -90,6 +129,10 @@ def test_whoever_builds_last_stays_and_no_one_reads_half(tmp_path: Path) -> None
         ({"n_images": 30}, "data.n_images=30"),
         ({"val_fraction": 0.0}, "data.val_fraction=0.0"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, "below 0.9"),
+        ({"val_fraction": 0.01}, r"data\.val_fraction=0\.01.* note leave none for val"),
+        ({"test_fraction": 0.01}, "none for test"),
+        ({"val_fraction": 0.6, "test_fraction": 0.29, "n_images": 260}, "none for train"),
+        ({"seed": -1}, "data.seed=-1"),
     ],
 )
 def test_nonsense_is_named(tmp_path: Path, keys: dict[str, Any], told: str) -> None:

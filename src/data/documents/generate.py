@@ -14,7 +14,7 @@ from src.data.documents.scan import scan
 from src.errors import UserError
 
 # Raised whenever the same seed would draw other pages, so that no cache is taken for new.
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 
 # Pages are drawn at this width or more, whatever the size that is asked for.
 SMALLEST_BASE = 192
