@@ -37,13 +37,20 @@ class RunningTrial:
         trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
         self.number = number
         self.study = study
-        self._prune = prune
+        self._single = len(study.directions) == 1
+        # Optuna refuses to prune by several objectives.
+        self._prune = prune and self._single
         self._trial = optuna.trial.Trial(study, trial_id)
         self._deadline = self._trial.user_attrs.get("deadline")
 
     def report(self, value: float, step: int, progress: str = "") -> None:
         """Store an intermediate value, and a few words on how far the trial is."""
-        self._trial.report(value, step)
+        if self._single:
+            self._trial.report(value, step)
+        else:
+            # Optuna's own report refuses several objectives; the curve is worth keeping.
+            storage = self.study._storage
+            storage.set_trial_intermediate_value(self._trial._trial_id, step, value)
         if progress:
             self._trial.set_user_attr("progress", progress)
 

@@ -5,13 +5,14 @@ import os
 import time
 
 import hydra
+import optuna
 from omegaconf import DictConfig
 
 from src.sweep.running_trial import current_trial
 
 
 @hydra.main(config_path=None, config_name=None)
-def main(cfg: DictConfig) -> float:
+def main(cfg: DictConfig) -> float | tuple[float, float]:
     x, seconds = float(cfg.get("x", 0.0)), float(cfg.get("seconds", 0.0))
     if cfg.get("die") and x > cfg.get("die"):
         os._exit(9)
@@ -26,7 +27,14 @@ def main(cfg: DictConfig) -> float:
             trial.raise_if_over()
     if cfg.get("nan"):
         return math.nan
-    return -((x - 1) ** 2)
+    if cfg.get("two"):
+        return x**2, (x - 1) ** 2
+    return -((x - 1) ** 2) - float(cfg.get("y", 0.0))
+
+
+def extend(cfg: DictConfig, trial: optuna.Trial) -> None:
+    """Add a parameter whose range depends on another one (`custom_search_space`)."""
+    trial.suggest_float("+y", 0.0, abs(trial.params["+x"]))
 
 
 if __name__ == "__main__":

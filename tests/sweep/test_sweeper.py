@@ -115,6 +115,27 @@ def test_nan_is_a_failure_not_a_result(sweep: Sweep, load: Load) -> None:
     assert "NaN" in load().trials[0].user_attrs["error"]
 
 
+def test_custom_search_space_adds_parameters(sweep: Sweep, load: Load) -> None:
+    sweep(
+        SPACE,
+        "hydra.sweeper.n_trials=4",
+        "hydra.sweeper.custom_search_space=tests.sweep.app.extend",
+    )
+    for trial in load().trials:
+        assert 0 <= trial.params["+y"] <= abs(trial.params["+x"])
+        assert trial.value == pytest.approx(-((trial.params["+x"] - 1) ** 2) - trial.params["+y"])
+
+
+def test_params_in_the_config_and_several_objectives(sweep: Sweep, load: Load) -> None:
+    sweep(
+        *("+hydra.sweeper.params={+x: 'interval(-1.0, 2.0)'}", "+two=1", "+steps=2"),
+        *("hydra.sweeper.direction=[minimize,minimize]", "hydra.sweeper.n_trials=4"),
+    )
+    for trial in load().trials:
+        x = trial.params["+x"]
+        assert trial.values == pytest.approx([x**2, (x - 1) ** 2])
+
+
 def test_not_enabled_runs_once_without_a_study(sweep: Sweep, tmp_path: Path) -> None:
     sweep(SPACE, "hydra.sweeper.enabled=false")
     assert (tmp_path / "sweep" / "0" / ".hydra").exists()
