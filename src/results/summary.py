@@ -1,5 +1,6 @@
 """What a study has found, worked out once for tables, files and the report."""
 
+import warnings
 from dataclasses import dataclass
 
 import optuna
@@ -96,11 +97,16 @@ def importances(study: optuna.Study, complete: list[FrozenTrial]) -> dict[str, f
     """
     if len(complete) < ENOUGH_FOR_IMPORTANCES or len({t.values[0] for t in complete}) < 2:
         return {}
-    evaluator = PedAnovaImportanceEvaluator()
+    # With a target, PED-ANOVA asks what makes it low, whatever the study's direction.
+    sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
     try:
-        return get_param_importances(
-            study, evaluator=evaluator, target=lambda trial: trial.values[0]
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*computes the importances.*low.*")
+            return get_param_importances(
+                study,
+                evaluator=PedAnovaImportanceEvaluator(),
+                target=lambda trial: sign * trial.values[0],
+            )
     except (ValueError, RuntimeError):
         # No parameter that all complete trials have in common, or one value only.
         return {}

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import pytest
@@ -40,7 +40,8 @@ def search_config() -> Iterator[Any]:
 
 
 def make_study(complete: int, pruned: int = 0, failed: int = 0) -> optuna.Study:
-    study = optuna.create_study(study_name="<b>name</b>", direction="maximize")
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    study = optuna.create_study(study_name="<b>name</b>", direction="maximize", sampler=sampler)
     states = [TrialState.COMPLETE] * complete + [TrialState.PRUNED] * pruned
     for i, state in enumerate(states + [TrialState.FAIL] * failed):
         trial = study.ask()
@@ -76,7 +77,22 @@ def test_everything_about_a_study(tmp_path: Path, search_config: Any) -> None:
     found = summarize(study)
     assert found.epochs == 9 * 4 + 3
     assert found.saved_share == pytest.approx(9 / 48)
-    assert found.importances["optimizer.lr"] == max(found.importances.values())
+    assert set(found.importances) == set(study.best_params)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_what_makes_trials_good_is_important_not_what_makes_them_bad(
+    direction: Literal["minimize", "maximize"],
+) -> None:
+    sampler = optuna.samplers.RandomSampler(seed=1)
+    study = optuna.create_study(direction=direction, sampler=sampler)
+    sign = 1 if direction == "maximize" else -1
+    for _ in range(200):
+        trial = study.ask()
+        helps, harms = (trial.suggest_float(name, 0, 1) for name in ("helps", "harms"))
+        study.tell(trial, sign * (helps - 10 * (harms > 0.9)))
+    shares = summarize(study).importances
+    assert shares["helps"] > 2 * shares["harms"]
 
 
 def test_the_train_config_has_the_groups_and_values_of_the_search(
