@@ -1,21 +1,18 @@
-"""The timm model that is trained: made by name, with weights from the hub or from a file."""
+"""The timm model that is trained: made by name, with what the `model` group sets in it."""
 
 import difflib
-import logging
-import pickle
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from src.errors import UserError
 from src.training.config import ModelConfig
+from src.training.weights import load_pretrained, load_weights
 
-log = logging.getLogger(__name__)
+# timm's models call it one or the other.
+LAYER_SCALE = ("ls_init_value", "init_values")
 
 
 def create_backbone(cfg: ModelConfig, num_classes: int, img_size: int) -> nn.Module:
@@ -30,24 +27,44 @@ def create_backbone(cfg: ModelConfig, num_classes: int, img_size: int) -> nn.Mod
         UserError: timm has no such model, it does not take an argument, or weights are missing.
     """
     check_name(cfg.name)
-    kwargs: dict[str, Any] = {"drop_rate": cfg.drop_rate, **cfg.kwargs}
-    if cfg.drop_path_rate:
-        kwargs["drop_path_rate"] = cfg.drop_path_rate
-    try:
-        model = _create_sized(cfg, num_classes, kwargs, img_size)
-    except (TypeError, ValueError, AssertionError) as error:
-        if "'drop_path_rate'" in str(error):
-            raise UserError(
-                f"model.drop_path_rate={cfg.drop_path_rate}: {cfg.name} has no stochastic depth; "
-                "set it to 0 or take another model"
-            ) from error
-        raise UserError(
-            f"model.name={cfg.name} does not take this: {error}\n"
-            f"given were model.kwargs={dict(cfg.kwargs)} and data.img_size={img_size}"
-        ) from error
+    _check_values(cfg)
     if cfg.checkpoint_path is not None:
-        _load_weights(model, Path(cfg.checkpoint_path))
+        model = _create(cfg, num_classes, img_size)
+        load_weights(model, cfg.checkpoint_path)
+    elif cfg.pretrained:
+        model = load_pretrained(cfg.name, lambda hub: _create(cfg, num_classes, img_size, hub))
+    else:
+        model = _create(cfg, num_classes, img_size)
     return model
+
+
+def check_backbone(cfg: ModelConfig, img_size: int) -> None:
+    """Refuse what `create_backbone` would refuse, and image sizes that the model cannot take.
+
+    Nothing is allocated, downloaded or computed: the model is made of shapes alone, and one
+    batch of shapes goes through it.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    check_name(cfg.name)
+    _check_values(cfg)
+    with torch.device("meta"):
+        model = _create(cfg, 2, img_size).eval()
+        try:
+            scores = model(torch.empty(1, 3, img_size, img_size))
+        except NotImplementedError:  # needs values, not only shapes: seen when it trains
+            return
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
+                f"({_first_line(error)})"
+            ) from error
+    if scores.shape != (1, 2):
+        raise UserError(
+            f"model.name={cfg.name} gives scores of shape {tuple(scores.shape)} for one image and "
+            "two classes; take a model that classifies"
+        )
 
 
 def check_name(name: str) -> None:
@@ -67,82 +84,78 @@ def check_name(name: str) -> None:
     raise UserError(f"model.name={name}: timm has no such model; {hint}")
 
 
-def _create_sized(
-    cfg: ModelConfig, num_classes: int, kwargs: dict[str, Any], img_size: int
-) -> nn.Module:
-    """Create with the image size where the model takes one, and without it elsewhere."""
-    try:
-        return _create(cfg, num_classes, {**kwargs, "img_size": img_size})
-    except TypeError as error:
-        if "'img_size'" not in str(error):
-            raise
-    return _create(cfg, num_classes, kwargs)
+def _check_values(cfg: ModelConfig) -> None:
+    if cfg.pooling == "":
+        raise UserError("model.pooling='': the classifier needs one; take avg, max or avgmax")
+    if cfg.layer_scale is None:
+        return
+    if not cfg.layer_scale > 0:
+        raise UserError(f"model.layer_scale={cfg.layer_scale}: must be above 0")
+    for key in ("checkpoint_path", "pretrained"):
+        if getattr(cfg, key):
+            raise UserError(
+                f"model.layer_scale={cfg.layer_scale}: model.{key}={getattr(cfg, key)} brings "
+                "trained values along; leave layer_scale out, or train from scratch"
+            )
 
 
-def _create(cfg: ModelConfig, num_classes: int, kwargs: dict[str, Any]) -> nn.Module:
-    pretrained = cfg.pretrained and cfg.checkpoint_path is None
-    try:
-        model: nn.Module = timm.create_model(
-            cfg.name, pretrained=pretrained, num_classes=num_classes, **kwargs
-        )
-    except (OSError, RuntimeError) as error:
-        # The hub's client raises many kinds of both; all mean that no weights came.
-        if not pretrained:
-            raise
-        raise UserError(
-            f"model.pretrained=true: no weights for {cfg.name} could be fetched "
-            f"({type(error).__name__}); give model.checkpoint_path=FILE or model.pretrained=false"
-        ) from error
-    return model
+def _create(cfg: ModelConfig, num_classes: int, img_size: int, hub: bool = False) -> nn.Module:
+    """Make the model, with the arguments under the names that it has for them.
 
-
-def _load_weights(model: nn.Module, path: Path) -> None:
-    """Load what fits from a file of weights; the classifier keeps its fresh weights.
-
-    Raises:
-        UserError: the file is missing or unreadable, or is of another model.
+    `hub`: with the weights that timm fetches.
     """
-    if not path.is_file():
-        raise UserError(f"model.checkpoint_path={path}: there is no such file")
-    weights = _read_weights(path)
-    own = model.state_dict()
-    heads: Any = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
-    prefixes = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
-    fitting = {
-        name: tensor
-        for name, tensor in weights.items()
-        if name in own and own[name].shape == tensor.shape and not name.startswith(prefixes)
-    }
-    left_out = sorted((set(weights) | set(own)) - set(fitting))
-    if not fitting:
-        raise UserError(f"model.checkpoint_path={path}: nothing in it fits this model")
-    model.load_state_dict(fitting, strict=False)
-    log.info("loaded %d tensors from %s; not taken: %s", len(fitting), path, left_out or "none")
+    kwargs: dict[str, Any] = {**cfg.kwargs, "img_size": img_size, "drop_rate": cfg.drop_rate}
+    if cfg.drop_path_rate:
+        kwargs["drop_path_rate"] = cfg.drop_path_rate
+    if cfg.pooling is not None:
+        kwargs["global_pool"] = cfg.pooling
+    if cfg.layer_scale is not None:
+        kwargs[LAYER_SCALE[0]] = cfg.layer_scale
+    while True:
+        try:
+            model: nn.Module = timm.create_model(
+                cfg.name, pretrained=hub, num_classes=num_classes, **kwargs
+            )
+        except TypeError as error:
+            unknown = next((name for name in kwargs if f"argument '{name}'" in str(error)), None)
+            if unknown is None or unknown in cfg.kwargs:
+                raise _refused(cfg, img_size, error) from error
+            value = kwargs.pop(unknown)
+            if unknown == LAYER_SCALE[0]:
+                kwargs[LAYER_SCALE[1]] = value
+            elif unknown != "img_size" and value:
+                raise _has_none(cfg, unknown) from error
+        except (ValueError, AssertionError) as error:
+            raise _refused(cfg, img_size, error) from error
+        else:
+            return model
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            tensors: dict[str, torch.Tensor] = load_file(path)
-            return tensors
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(
-            f"model.checkpoint_path={path}: is no file of weights (safetensors, or tensors "
-            f"saved by torch)\n{reason}"
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"model.checkpoint_path={path}: holds no weights by name")
-    named: dict[str, Any] = content.get("state_dict", content)
-    if "pytorch-lightning_version" in content:
-        # A run of this program: the timm model is the Classifier's attribute `model`.
-        named = {name.removeprefix("model."): tensor for name, tensor in named.items()}
-    return {name: tensor for name, tensor in named.items() if isinstance(tensor, torch.Tensor)}
+def _has_none(cfg: ModelConfig, argument: str) -> UserError:
+    key, thing, without = {
+        "drop_rate": ("drop_rate", "dropout", "set it to 0"),
+        "drop_path_rate": ("drop_path_rate", "stochastic depth", "set it to 0"),
+        "global_pool": ("pooling", "choice of pooling", "leave it null"),
+        LAYER_SCALE[1]: ("layer_scale", "layer scale", "leave it null"),
+    }[argument]
+    return UserError(
+        f"model.{key}={getattr(cfg, key)}: {cfg.name} has no {thing}; {without} "
+        "or take another model"
+    )
+
+
+def _refused(cfg: ModelConfig, img_size: int, error: Exception) -> UserError:
+    reason = _first_line(error)
+    if cfg.pooling is not None and "pool" in reason.lower():
+        return UserError(
+            f"model.pooling={cfg.pooling}: {cfg.name} does not take it; most models take avg, "
+            f"max and avgmax, some transformers token and map ({reason})"
+        )
+    return UserError(
+        f"model.name={cfg.name} does not take this: {reason}\n"
+        f"given were model.kwargs={dict(cfg.kwargs)} and data.img_size={img_size}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

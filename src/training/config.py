@@ -18,10 +18,17 @@ class ModelConfig:
     drop_rate: float = 0.0
     # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): rate of the last block.
     drop_path_rate: float = 0.0
+    # How the last feature map becomes one vector: avg, max, avgmax, for transformers token or
+    # map; null takes the model's own.
+    pooling: str | None = None
+    # Layer scale (Touvron et al., ICCV 2021, arXiv 2103.17239): first value of each block's
+    # factor, in ConvNeXt and most transformers; null takes the model's own. Weights that were
+    # trained bring their own factors along, so this is for training from scratch.
+    layer_scale: float | None = None
     # Where a search looks for this model's learning rate; the guide's range for models in general.
     lr_low: float = 1e-5
     lr_high: float = 5e-3
-    # More arguments for timm.create_model, for instance {global_pool: max}.
+    # More arguments for timm.create_model, for instance {act_layer: gelu}.
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 

@@ -47,9 +47,9 @@ def check_run(cfg: DictConfig) -> None:
         )
     _check_batch(cfg)
     # Imported here, as it brings torch along.
-    from src.training.backbone import check_name
+    from src.training.backbone import check_backbone
 
-    check_name(cfg.model.name)
+    check_backbone(cfg.model, cfg.data.img_size)
 
 
 def check_search(cfg: DictConfig) -> None:

@@ -45,7 +45,7 @@ def test_the_head_of_a_file_is_not_taken_even_where_it_fits(
         torch.save(source.state_dict(), path)
     else:
         save_file(source.state_dict(), path)
-    with caplog.at_level(logging.INFO, "src.training.backbone"):
+    with caplog.at_level(logging.INFO, "src.training.weights"):
         model = create_backbone(ModelConfig("test_resnet", checkpoint_path=str(path)), 3, 32)
     assert differing(model, source) == {"fc.weight", "fc.bias"}
     assert "not taken: ['fc.bias', 'fc.weight']" in caplog.text

