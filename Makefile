@@ -14,10 +14,10 @@ PRESETS := $(filter-out base,$(basename $(notdir $(wildcard conf/hparams_search/
 .PHONY: help setup train test lint format bench dashboard clean $(PRESETS)
 
 help: ## This list
-	@echo "Targets:"
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  \1|/' | column -t -s '|'
-	@for preset in $(PRESETS); do \
-	  echo "  $$preset|search with conf/hparams_search/$$preset.yaml"; done | column -t -s '|'
+	@{ grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/'; \
+	  for preset in $(PRESETS); do \
+	    echo "$$preset|Search, $$(sed -n '2{s/^# F/f/;s/[:,].*//;p}' conf/hparams_search/$$preset.yaml)"; done; \
+	} | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
 	@echo 'Overrides: make fast ARGS="gpu=rtx3080 optuna.n_trials=40"'
 
 setup: $(INSTALLED) ## Create .venv and install everything
