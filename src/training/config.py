@@ -93,7 +93,13 @@ class CallbacksConfig:
 
 @dataclass
 class LoggerConfig:
-    """Where the curves go."""
+    """Where curves and parameters go."""
 
-    # csv or none
+    # csv, tensorboard, mlflow, wandb or none
     name: str = "csv"
+    # MLflow's experiment, W&B's project.
+    project: str = "doctune"
+    # MLflow's store: a database or a server.
+    uri: str = "sqlite:///${paths.multirun_dir}/mlflow.db"
+    # W&B: write to disk, without network or key.
+    offline: bool = False

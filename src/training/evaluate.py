@@ -29,8 +29,12 @@ class Metrics:
 
 
 def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
-    """Score the best epoch of a run, or the last one where no checkpoint was kept."""
+    """Score the best epoch of a run, or the last one where no checkpoint was kept.
+
+    The scores are returned and logged nowhere.
+    """
     module, trainer = result.module, result.trainer
+    trainer.loggers = []
     if result.checkpoint is not None:
         kept = torch.load(result.checkpoint, map_location="cpu", weights_only=True)
         module.load_state_dict(kept["state_dict"])

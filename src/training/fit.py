@@ -11,11 +11,10 @@ from pathlib import Path
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.loggers import Logger
 
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
-from src.errors import UserError
 from src.training.gradient_clipping import GradientClipping
 from src.training.module import Classifier
 from src.training.progress import EpochLines
@@ -55,6 +54,7 @@ def fit(
     max_epochs: int,
     seed: int,
     output_dir: Path | None,
+    logger: Logger | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> FitResult:
     """Train a fresh model.
@@ -65,7 +65,8 @@ def fit(
         val: what is scored after every epoch.
         max_epochs: length of the run, and of its learning-rate schedule.
         seed: of weights, order of batches, dropout and augmentation.
-        output_dir: for checkpoint and curves; None leaves no file and prints nothing.
+        output_dir: for the checkpoint; None leaves no file and prints nothing.
+        logger: where the curves go, see `src/training/loggers.py`.
         callbacks: more of Lightning's callbacks.
     """
     _quiet_lightning()
@@ -75,7 +76,7 @@ def fit(
     # Lightning steps at the end of an epoch too, with what has been accumulated by then.
     steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
     module = Classifier(cfg, train.classes, steps, max_epochs)
-    trainer = _make_trainer(cfg, max_epochs, output_dir, callbacks)
+    trainer = _make_trainer(cfg, max_epochs, output_dir, logger, callbacks)
     started = time.monotonic()
     trainer.fit(module, batches, BatchLoader(val, EVALUATION_BATCHES * size, shuffle=False))
     keeper = trainer.checkpoint_callback
@@ -90,7 +91,11 @@ def fit(
 
 
 def _make_trainer(
-    cfg: DictConfig, max_epochs: int, output_dir: Path | None, callbacks: Sequence[pl.Callback]
+    cfg: DictConfig,
+    max_epochs: int,
+    output_dir: Path | None,
+    logger: Logger | None,
+    callbacks: Sequence[pl.Callback],
 ) -> pl.Trainer:
     chosen = list(callbacks)
     if cfg.callbacks.gradient_clip_norm is not None:
@@ -114,7 +119,7 @@ def _make_trainer(
         accumulate_grad_batches=own.accumulate_grad_batches,
         log_every_n_steps=own.log_every_n_steps,
         callbacks=chosen,
-        logger=_make_logger(cfg, output_dir),
+        logger=logger or False,
         default_root_dir=output_dir,
         enable_checkpointing=keep,
         enable_progress_bar=False,
@@ -122,14 +127,6 @@ def _make_trainer(
         num_sanity_val_steps=0,
         **dict(own.kwargs),
     )
-
-
-def _make_logger(cfg: DictConfig, output_dir: Path | None) -> Logger | bool:
-    if output_dir is None or cfg.logger.name == "none":
-        return False
-    if cfg.logger.name != "csv":
-        raise UserError(f"logger.name={cfg.logger.name}: unknown; choose csv or none")
-    return CSVLogger(output_dir, name="", version="curves")
 
 
 def _quiet_lightning() -> None:

@@ -48,8 +48,10 @@ def check_run(cfg: DictConfig) -> None:
     _check_batch(cfg)
     # Imported here, as it brings torch along.
     from src.training.backbone import check_backbone
+    from src.training.loggers import check_logger
 
     check_backbone(cfg.model, cfg.data.img_size)
+    check_logger(cfg.logger)
 
 
 def check_search(cfg: DictConfig) -> None:

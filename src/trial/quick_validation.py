@@ -10,13 +10,14 @@ from src.data.folds import stratified_folds
 from src.data.image_set import ImageSet
 from src.sweep.running_trial import RunningTrial
 from src.training.fit import fit
+from src.training.loggers import RunLog
 from src.trial.reporting import ReportToStudy
 from src.trial.running_score import RunningScore
 
 log = logging.getLogger(__name__)
 
 
-def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial) -> float:
+def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial, log_to: RunLog) -> float:
     """Train on every fold in turn and report each epoch.
 
     The folds depend on the labels and `data.seed` alone, so they are the same in every trial;
@@ -26,6 +27,7 @@ def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial) -> floa
         cfg: the trial's config.
         data: what is cut into folds: the train split.
         trial: told about progress; ended as pruned in the study if it comes to that.
+        log_to: gets the curves of the folds, and the score.
 
     Returns:
         The mean macro-F1 over the folds after their last epochs; for a pruned trial the
@@ -46,6 +48,7 @@ def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial) -> floa
                 max_epochs=quick.epochs,
                 seed=cfg.seed + fold,
                 output_dir=None,
+                logger=log_to.part(f"fold_{fold + 1}/"),
                 callbacks=[report],
             )
             score.end_fold()
@@ -54,9 +57,11 @@ def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial) -> floa
     except optuna.TrialPruned as reason:
         log.info("ended early by the %s after %d epochs", reason, score.epochs)
         _note_costs(trial, score, started)
+        log_to.add_scores({"score": score.estimate()})
         trial.end_as_pruned()
         return score.estimate()
     _note_costs(trial, score, started)
+    log_to.add_scores({"score": score.estimate()})
     trial.end_as_complete(score.estimate())
     return score.estimate()
 

@@ -18,6 +18,7 @@ from src.hardware import profile as profile
 from src.sweep.running_trial import current_trial
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
+from src.training.loggers import open_run_log
 from src.trial.preflight import check_run
 from src.trial.quick_validation import cross_validate
 
@@ -44,7 +45,9 @@ def run(cfg: DictConfig) -> float:
     if override is not None:
         with open_dict(cfg):
             cfg.data.batch_size = override
-    return cross_validate(cfg, load_splits(cfg.data).train, trial)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with open_run_log(cfg, folder, trial.study.study_name, trial.number) as log_to:
+        return cross_validate(cfg, load_splits(cfg.data).train, trial, log_to)
 
 
 def train(cfg: DictConfig) -> float:
@@ -58,16 +61,19 @@ def train(cfg: DictConfig) -> float:
         f"{cfg.data.img_size} px, {cfg.trainer.max_epochs} epochs",
         highlight=False,
     )
-    result = fit(
-        cfg,
-        splits.train,
-        splits.val,
-        max_epochs=cfg.trainer.max_epochs,
-        seed=cfg.seed,
-        output_dir=folder,
-    )
-    val = evaluate(result, splits.val, cfg)
-    test = evaluate(result, splits.test, cfg)
+    with open_run_log(cfg, folder) as log_to:
+        result = fit(
+            cfg,
+            splits.train,
+            splits.val,
+            max_epochs=cfg.trainer.max_epochs,
+            seed=cfg.seed,
+            output_dir=folder,
+            logger=log_to.part(),
+        )
+        val = evaluate(result, splits.val, cfg)
+        test = evaluate(result, splits.test, cfg)
+        log_to.add_scores({"score": val.f1, "test/f1": test.f1, "test/accuracy": test.accuracy})
     write_run(folder, val=val, test=test, classes=splits.train.classes)
     console.print(
         f"macro-F1: validation {val.f1:.4f}, test {test.f1:.4f}\nwritten to {folder}",

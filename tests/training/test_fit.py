@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
+from src.training.loggers import open_run_log
 from src.training.module import Classifier
 from src.training.schedule import learning_rate_factor
 from tests.conftest import Compose
@@ -50,7 +50,10 @@ def test_a_plain_run_prints_one_line_an_epoch(
 
 def test_the_files_of_a_run(cfg: Compose, blobs: ImageSet, tmp_path: Path) -> None:
     config = cfg(*SMALL, "callbacks.progress=false")
-    result = fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=tmp_path)
+    with open_run_log(config, tmp_path) as log:
+        result = fit(
+            config, blobs, blobs, max_epochs=1, seed=0, output_dir=tmp_path, logger=log.part()
+        )
     found = evaluate(result, blobs, config)
     write_run(tmp_path, val=found, test=found, classes=blobs.classes)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -73,7 +76,8 @@ def test_curves_hold_the_values_of_their_own_step(
         *(*SMALL, "callbacks.progress=false", "trainer.log_every_n_steps=2"),
         *(f"trainer.accumulate_grad_batches={accumulate}", "optimizer.lr=1.0"),
     )
-    fit(config, blobs, blobs, max_epochs=2, seed=0, output_dir=tmp_path)
+    with open_run_log(config, tmp_path) as log:
+        fit(config, blobs, blobs, max_epochs=2, seed=0, output_dir=tmp_path, logger=log.part())
     with (tmp_path / "curves" / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["train/loss"]]
     steps_per_epoch = math.ceil(5 / accumulate)
@@ -89,7 +93,7 @@ def test_curves_hold_the_values_of_their_own_step(
 def test_no_checkpoint_and_no_curves_where_not_wanted(
     cfg: Compose, blobs: ImageSet, tmp_path: Path
 ) -> None:
-    wishes = ("callbacks.checkpoint=false", "callbacks.progress=false", "logger=none")
+    wishes = ("callbacks.checkpoint=false", "callbacks.progress=false")
     result = fit(cfg(*SMALL, *wishes), blobs, blobs, max_epochs=1, seed=0, output_dir=tmp_path)
     assert result.checkpoint is None
     assert not list(tmp_path.iterdir())
@@ -100,9 +104,3 @@ def test_one_diverged_batch_shows_in_the_loss(cfg: Compose) -> None:
     loss.update(torch.tensor(1.0), weight=16)
     loss.update(torch.tensor(math.nan), weight=16)
     assert math.isnan(loss.compute())
-
-
-def test_unknown_logger(cfg: Compose, blobs: ImageSet, tmp_path: Path) -> None:
-    config = cfg(*SMALL, "logger.name=paper")
-    with pytest.raises(UserError, match=r"logger\.name=paper"):
-        fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=tmp_path)

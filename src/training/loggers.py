@@ -1,0 +1,238 @@
+"""Where curves and parameters go: one run in the chosen logger for a training run or a trial.
+
+The folds of a trial are parts of its one run, `fold_1/val/f1` and so on, so that trials stand
+next to each other in TensorBoard, MLflow or W&B with their parameters and their score.
+"""
+
+import importlib.util
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import (
+    CSVLogger,
+    Logger,
+    MLFlowLogger,
+    TensorBoardLogger,
+    WandbLogger,
+)
+
+from src.errors import UserError
+
+CHOICES = ("csv", "tensorboard", "mlflow", "wandb", "none")
+# Logger -> the package to import and the one to install.
+PACKAGES = {
+    "tensorboard": ("tensorboard", "tensorboard"),
+    "mlflow": ("mlflow", "mlflow-skinny"),
+    "wandb": ("wandb", "wandb"),
+}
+# The parts of the config that say how something was trained.
+PARAMETERS = (
+    *("seed", "model", "data", "augment", "optimizer", "scheduler", "loss", "trainer"),
+    *("callbacks", "quick_validation"),
+)
+WANDB_OFFLINE = ("offline", "dryrun", "disabled")
+
+
+class RunLog:
+    """One run of a logger, open until the `with` block ends; without a logger it does nothing.
+
+    Args:
+        logger: Lightning's logger, or None.
+        parameters: by dotted key; written at once.
+    """
+
+    def __init__(self, logger: Logger | None, parameters: Mapping[str, Any]) -> None:
+        self._logger = logger
+        self._parameters = dict(parameters)
+        if logger is not None and not isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(self._parameters)
+
+    def part(self, prefix: str = "") -> Logger | None:
+        """Return what Lightning's Trainer logs to; its metrics get `prefix`."""
+        return None if self._logger is None else _Part(self._logger, prefix)
+
+    def add_scores(self, scores: Mapping[str, float]) -> None:
+        """Write the results of the whole run."""
+        if isinstance(self._logger, TensorBoardLogger):
+            # Its table of parameters wants both at once.
+            self._logger.log_hyperparams(self._parameters, dict(scores))
+        elif self._logger is not None:
+            self._logger.log_metrics(dict(scores))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """End the run, as failed where an exception ended it."""
+        if self._logger is None:
+            return
+        self._logger.finalize("success" if kind is None else "failed")
+        if isinstance(self._logger, WandbLogger):
+            # Left open, it would swallow the next trial of this worker.
+            self._logger.experiment.finish(exit_code=0 if kind is None else 1)
+
+
+class _Part(Logger):
+    """A stretch of a run that Lightning's Trainer may end without ending the run."""
+
+    def __init__(self, run: Logger, prefix: str) -> None:
+        super().__init__()
+        self._run = run
+        self._prefix = prefix
+
+    @property
+    def name(self) -> str | None:
+        return self._run.name
+
+    @property
+    def version(self) -> int | str | None:
+        return self._run.version
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:  # type: ignore[override]
+        self._run.log_metrics({f"{self._prefix}{k}": v for k, v in metrics.items()}, step)
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Write nothing: the run has them already."""
+
+    def save(self) -> None:
+        self._run.save()
+
+
+def open_run_log(
+    cfg: DictConfig, folder: Path, study: str | None = None, trial: int | None = None
+) -> RunLog:
+    """Start a run in the logger that `cfg.logger` names.
+
+    Args:
+        cfg: the whole config.
+        folder: of the run or trial; CSV, TensorBoard and W&B write below it.
+        study: of a trial; None for a run of its own.
+        trial: number of the trial. Its curves are in the study already, so CSV writes none.
+
+    Raises:
+        UserError: the logger is unknown, or its package or what it needs is missing.
+    """
+    check_logger(cfg.logger)
+    identity = {} if trial is None else {"study": study, "trial": trial}
+    parameters = {**identity, **flat_parameters(cfg)}
+    if cfg.logger.name == "none" or (cfg.logger.name == "csv" and trial is not None):
+        return RunLog(None, parameters)
+    title = folder.name if trial is None else f"{study}, trial {trial}"
+    return RunLog(_make(cfg.logger, folder, title, identity), parameters)
+
+
+def check_logger(cfg: DictConfig) -> None:
+    """Check that a logger can work, and lay out its store where several workers will share it.
+
+    Raises:
+        UserError: names the key and what to install or to set.
+    """
+    if cfg.name not in CHOICES:
+        raise UserError(f"logger.name={cfg.name}: unknown; choose {', '.join(CHOICES)}")
+    module, package = PACKAGES.get(cfg.name, (None, None))
+    if module is not None and importlib.util.find_spec(module) is None:
+        raise UserError(
+            f"logger={cfg.name}: the package {package} is not installed; "
+            "pip install 'doctune[loggers]'"
+        )
+    if cfg.name == "wandb":
+        _check_wandb(cfg)
+    if cfg.name == "mlflow":
+        _prepare_mlflow(cfg)
+
+
+def flat_parameters(cfg: DictConfig) -> dict[str, Any]:
+    """Return what a run was trained with, by dotted key."""
+    found: dict[str, Any] = {}
+
+    def add(prefix: str, node: Any) -> None:
+        if isinstance(node, Mapping):
+            for key, value in node.items():
+                add(f"{prefix}.{key}", value)
+        else:
+            found[prefix] = node if isinstance(node, bool | int | float | str) else str(node)
+
+    for key in PARAMETERS:
+        node = OmegaConf.select(cfg, key)
+        add(key, OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node)
+    return found
+
+
+def _make(cfg: DictConfig, folder: Path, title: str, identity: Mapping[str, Any]) -> Logger:
+    """Make Lightning's logger.
+
+    Args:
+        cfg: the `logger` group.
+        folder: of the run.
+        title: what the run is called.
+        identity: `study` and `trial`, or nothing.
+    """
+    if cfg.name == "csv":
+        return CSVLogger(folder, name="", version="curves")
+    if cfg.name == "tensorboard":
+        return TensorBoardLogger(folder, name="", version="curves", default_hp_metric=False)
+    if cfg.name == "mlflow":
+        tags = {key: str(value) for key, value in identity.items()}
+        return MLFlowLogger(cfg.project, title, cfg.uri, tags=tags)
+    return _make_wandb(cfg, folder, title, identity)
+
+
+def _make_wandb(
+    cfg: DictConfig, folder: Path, title: str, identity: Mapping[str, Any]
+) -> WandbLogger:
+    import wandb
+
+    run = wandb.init(
+        project=cfg.project,
+        name=title,
+        dir=folder,
+        group=identity.get("study"),
+        job_type="trial" if identity else "train",
+        mode="offline" if cfg.offline else None,
+        # The screen belongs to the progress of the run.
+        settings=wandb.Settings(silent=True, console="off"),
+    )
+    # As Lightning does for the runs that it starts itself, which warn about its arguments.
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    return WandbLogger(experiment=run)
+
+
+def _check_wandb(cfg: DictConfig) -> None:
+    """Without this, `wandb.init` would ask for a key on a screen that nobody watches."""
+    import wandb
+
+    offline = cfg.offline or os.environ.get("WANDB_MODE") in WANDB_OFFLINE
+    if not offline and wandb.api.api_key is None:
+        raise UserError(
+            "logger=wandb: there is no key on this machine; run `wandb login`, "
+            "or write to disk alone with logger.offline=true"
+        )
+
+
+def _prepare_mlflow(cfg: DictConfig) -> None:
+    """Create the store and the experiment, which two workers at once could not."""
+    # No word to MLflow's makers from machines that may not talk to the net.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    # Set after the import, which sets them too.
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if cfg.uri.startswith("sqlite:///"):
+        Path(cfg.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        client = MlflowClient(cfg.uri)
+        if client.get_experiment_by_name(cfg.project) is None:
+            client.create_experiment(cfg.project)
+    except MlflowException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"logger.uri={cfg.uri}: MLflow cannot open it ({reason})") from error
