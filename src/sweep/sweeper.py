@@ -33,6 +33,7 @@ from src.sweep.search_space import (
 )
 from src.sweep.storage import study_location
 from src.sweep.study import finished, open_study, requeue_orphans
+from src.sweep.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         on_start: str | None,
         on_end: str | None,
         start_with_defaults: bool,
+        from_study: str | None,
+        from_study_trials: int,
         **stock: Any,
     ) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -68,6 +71,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._on_start = on_start
         self._on_end = on_end
         self._start_with_defaults = start_with_defaults
+        self._from_study = from_study
+        self._from_study_trials = from_study_trials
         self._console = Console()
 
     def setup(
@@ -127,9 +132,19 @@ class AsyncSweeper(OptunaSweeperImpl):
         orphans = requeue_orphans(study)
         if orphans:
             self._say(f"trials {orphans} were interrupted; they run again")
-        if self._start_with_defaults and not study.get_trials(deepcopy=False):
+        if not study.get_trials(deepcopy=False):
+            self._queue_first_trials(study, space)
+
+    def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
+        if self._start_with_defaults:
             defaults = defaults_within(space.distributions, self._config)
             study.enqueue_trial(defaults, user_attrs={"defaults": True})
+        if self._from_study is not None:
+            url, _ = study_location(self._config.hydra)
+            count = warm_start(
+                study, space.distributions, self._from_study, self._from_study_trials, url
+            )
+            self._say(f"the best {count} of {self._from_study} run first")
 
     def _run_loop(self, study: optuna.Study, space: SearchSpace) -> None:
         done = finished(study)
@@ -189,6 +204,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             ("n_trials", self.n_trials, 1),
             ("n_jobs", self.n_jobs, 1),
             ("timeout", self._timeout, 0),
+            ("from_study_trials", self._from_study_trials, 1),
         ):
             if value is not None and value < low:
                 raise SweepError(f"optuna.{name}: {value} is below {low}")

@@ -136,6 +136,19 @@ def test_params_in_the_config_and_several_objectives(sweep: Sweep, load: Load) -
         assert trial.values == pytest.approx([x**2, (x - 1) ** 2])
 
 
+def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load) -> None:
+    named = ("hydra.sweeper.n_trials=3", "hydra.sweeper.storage=sqlite:///sweep/optuna.db")
+    sweep(SPACE, *named, "hydra.sweeper.study_name=earlier")
+    done = sweep(
+        *(SPACE, *named, "hydra.sweeper.study_name=sweep", "hydra.sweep.dir=second"),
+        *("hydra.sweeper.from_study=earlier", "hydra.sweeper.from_study_trials=1"),
+    )
+    assert "the best 1 of earlier run first" in done.stdout
+    later = load()
+    earlier = optuna.load_study(study_name="earlier", storage=later._storage)
+    assert later.trials[0].params == earlier.best_params
+
+
 def test_not_enabled_runs_once_without_a_study(sweep: Sweep, tmp_path: Path) -> None:
     sweep(SPACE, "hydra.sweeper.enabled=false")
     assert (tmp_path / "sweep" / "0" / ".hydra").exists()

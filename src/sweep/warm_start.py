@@ -1,0 +1,118 @@
+"""Warm start: the best parameters of an earlier study, or of a file, are tried first.
+
+What helps on one study usually helps on the next one like it, and a sampler that has seen good
+points early spends its trials near them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from src.sweep.errors import SweepError
+from src.sweep.storage import load_study
+
+Params = dict[str, Any]
+
+
+def warm_start(
+    study: optuna.Study,
+    distributions: Mapping[str, BaseDistribution],
+    source: str,
+    n_best: int,
+    url: str,
+) -> int:
+    """Queue good parameters in `study`, which is new.
+
+    Args:
+        study: where they are queued.
+        distributions: the search space; parameters outside of it are left out, values outside of
+            a range are moved to its nearest end, other choices are left to the sampler.
+        source: the name of a study in the same storage, or the path of a YAML file with one set
+            of parameters or a list of them.
+        n_best: how many of an earlier study's complete trials.
+        url: of the storage.
+
+    Returns:
+        How many were queued; equal ones count once.
+
+    Raises:
+        SweepError: no such study or file, it has no complete trial, or no parameter in common.
+    """
+    found = _from_file(Path(source)) if _is_file(source) else _from_study(source, n_best, url)
+    queued: list[Params] = []
+    for params, origin in found:
+        fitting = fit_into(distributions, params)
+        if fitting and fitting not in queued:
+            study.enqueue_trial(fitting, user_attrs={"from_study": origin})
+            queued.append(fitting)
+    if not queued:
+        raise SweepError(
+            f"optuna.from_study={source}: none of its parameters is searched here; "
+            f"these are: {', '.join(distributions)}"
+        )
+    return len(queued)
+
+
+def best_trials(study: optuna.Study, n_best: int) -> list[FrozenTrial]:
+    """Return the best complete trials, of several objectives the Pareto front first."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
+    ranked = sorted(complete, key=lambda trial: sign * trial.values[0])
+    if len(study.directions) > 1:
+        front = {trial.number for trial in study.best_trials}
+        ranked.sort(key=lambda trial: trial.number not in front)
+    return ranked[:n_best]
+
+
+def fit_into(distributions: Mapping[str, BaseDistribution], params: Mapping[str, Any]) -> Params:
+    """Return the parameters that a search space has, moved into its ranges."""
+    fitting: Params = {}
+    for key, value in params.items():
+        dist = distributions.get(key)
+        if isinstance(dist, CategoricalDistribution):
+            if value in dist.choices:
+                fitting[key] = value
+        elif isinstance(dist, (FloatDistribution, IntDistribution)) and not isinstance(value, str):
+            moved = min(max(value, dist.low), dist.high)
+            fitting[key] = round(moved) if isinstance(dist, IntDistribution) else float(moved)
+    return fitting
+
+
+def _is_file(source: str) -> bool:
+    return source.endswith((".yaml", ".yml"))
+
+
+def _from_study(name: str, n_best: int, url: str) -> list[tuple[Params, str]]:
+    earlier = load_study(url, name)
+    best = best_trials(earlier, n_best)
+    if not best:
+        raise SweepError(f"optuna.from_study={name}: the study has no complete trial yet")
+    return [(trial.params, f"{name}, trial {trial.number}") for trial in best]
+
+
+def _from_file(path: Path) -> list[tuple[Params, str]]:
+    try:
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except FileNotFoundError:
+        raise SweepError(f"optuna.from_study={path}: no such file") from None
+    except (YAMLError, OmegaConfBaseException, OSError) as error:
+        raise SweepError(f"optuna.from_study={path}: cannot be read ({error})") from error
+    sets = content if isinstance(content, list) else [content]
+    if not all(isinstance(params, dict) for params in sets):
+        raise SweepError(
+            f"optuna.from_study={path}: write parameters as 'key: value' lines, or a list of such"
+        )
+    return [(params, str(path)) for params in sets]
