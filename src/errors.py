@@ -1,5 +1,9 @@
 """The one exception for mistakes that a user can mend."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
+
 from hydra.errors import CompactHydraException
 
 
@@ -8,3 +12,12 @@ class UserError(CompactHydraException):
 
     Hydra prints such an exception as its message alone, without a traceback.
     """
+
+
+@contextlib.contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """End the program with the message alone; inside a job Hydra would print a traceback."""
+    try:
+        yield
+    except CompactHydraException as error:
+        sys.exit(str(error))

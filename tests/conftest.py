@@ -1,6 +1,7 @@
 """What many tests need: the composed config, a tiny data set, the command line."""
 
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,5 +75,30 @@ def run(tmp_path: Path, cache_dir: Path) -> Run:
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done
+
+    return call
+
+
+Door = Callable[..., str]
+
+
+@pytest.fixture
+def door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Door:
+    """Return a function that runs a light door in this process, and returns what it has said."""
+
+    def call(module: str, *words: str, code: int = 0) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [module, *words])
+        ended: Any = 0
+        try:
+            runpy.run_module(module, run_name="__main__")
+        except SystemExit as end:
+            ended = end.code
+        said = capsys.readouterr()
+        told = f"{said.out}{said.err}{ended if isinstance(ended, str) else ''}"
+        assert bool(ended) == bool(code), told
+        return told
 
     return call

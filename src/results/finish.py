@@ -6,11 +6,16 @@ import optuna
 from omegaconf import DictConfig
 from rich.console import Console
 
+from src.results.stored_study import StoredStudy
 from src.results.tables import print_summary
 from src.results.write import write_results
 
 
 def finish(study: optuna.Study, folder: Path, config: DictConfig) -> None:
     """Write the results of `study` into `folder` and print the summary."""
-    files = write_results(study, folder, config)
-    print_summary(files, Console())
+    show_results(StoredStudy(study, folder))
+
+
+def show_results(stored: StoredStudy) -> None:
+    """Write the results of a study, finished or not, and print the summary."""
+    print_summary(write_results(stored), Console())

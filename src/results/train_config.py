@@ -1,53 +1,66 @@
 """The config that trains with the best parameters, as it is or with overrides.
 
-It is a Hydra primary config: `conf/train.yaml` with the groups that the search was started
-with, and the best parameters on top. It holds from any later checkout with the same keys.
+It is a Hydra primary config that holds every value itself, so that it means the same from any
+later checkout with the same keys, whatever the defaults of `conf/` have become. The groups are
+listed behind its own values: `model=resnet50` on the command line replaces what stands there.
 """
 
+import dataclasses
 import datetime
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from src.results.words import describe_score
+from src.results.stored_study import StoredStudy
+from src.results.words import describe_score, show
+from src.trial.config import ExperimentConfig
 
 # Parts of a search that mean nothing to a single training run.
 SEARCH_KEYS = ("optuna", "pruning", "quick_validation", "search_space", "hparams_search", "hydra")
+# The profile of the machine that trains, which may be another one than has searched.
+MACHINE_GROUP = "gpu"
+HYDRA = """\
+hydra:
+  run:
+    dir: ${paths.output_dir}/${now:%Y-%m-%d_%H-%M-%S}
+"""
 
 
-def write_train_config(
-    trial: FrozenTrial, study_name: str, folder: Path, config: DictConfig
-) -> Path:
-    """Write `train_optimized_<date>.yaml`.
+def write_train_config(stored: StoredStudy, trial: FrozenTrial) -> Path:
+    """Write `train_optimized_<date>.yaml` into the study's folder.
 
     Args:
+        stored: the study.
         trial: the trial to train with.
-        study_name: for the comment.
-        folder: where to write.
-        config: the whole config of the search, with its `hydra` node.
 
-    Returns:
-        The file.
+    Raises:
+        UserError: the trial left no config.
     """
-    path = folder / f"train_optimized_{datetime.date.today():%Y-%m-%d}.yaml"
-    groups, values = _started_with(config)
-    for key, value in trial.params.items():
-        (groups if key in config.hydra.runtime.choices else values)[key.lstrip("+")] = value
-    defaults: list[Any] = ["train", *({f"override {k}": v} for k, v in groups.items()), "_self_"]
-    body = OmegaConf.create({})
-    for key, value in values.items():
-        OmegaConf.update(body, key, value, force_add=True)
-    text = (
-        f"# The best trial of study {study_name}: trial {trial.number}, {describe_score(trial)}.\n"
-        f"# {train_command(path)}\n"
-        f"# Any key can be overridden behind that command, for instance trainer.max_epochs=30.\n"
-        f"{OmegaConf.to_yaml(OmegaConf.create({'defaults': defaults}))}\n"
-        f"# Found by the search, or fixed on its command line.\n{OmegaConf.to_yaml(body)}"
-    )
-    path.write_text(text, encoding="utf-8")
+    path = stored.folder / f"train_optimized_{datetime.date.today():%Y-%m-%d}.yaml"
+    job = stored.hydra_config(trial.number)
+    body = _body(stored.trial_config(trial.number))
+    notes = _notes(trial, job)
+    machine = _machine_values(job)
+    if machine:
+        body[MACHINE_GROUP] = machine
+    parts = [
+        f"# What study {stored.study.study_name} found: trial {trial.number}, "
+        f"{describe_score(trial)}.\n"
+        f"#   {train_command(path)}\n"
+        "# Every value is written down, so it trains the same from any later version that has\n"
+        "# these keys. Behind the command any key can be overridden (trainer.max_epochs=30), and\n"
+        "# any group: model=resnet50 replaces what stands under model.\n",
+        _defaults(job),
+        HYDRA,
+        *(_section(key, value, notes) for key, value in body.items()),
+    ]
+    path.write_text("\n".join(parts), encoding="utf-8")
     return path
 
 
@@ -59,20 +72,91 @@ def train_command(path: Path) -> str:
     return f"python -m src.train --config-dir={folder} --config-name={path.stem}"
 
 
-def _started_with(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the groups and the values that the search's command line has fixed."""
-    groups: dict[str, Any] = {}
-    values: dict[str, Any] = {}
-    choices = config.hydra.runtime.choices
-    overrides = OmegaConf.to_container(config.hydra.overrides.task)
-    for override in OverridesParser.create().parse_overrides(list(overrides)):  # type: ignore[arg-type]
-        key = override.key_or_group
-        if override.is_delete() or override.is_sweep_override():
+def _body(config: DictConfig) -> dict[str, Any]:
+    """Return all values but the search's and the machine's; what the machine decides stays open."""
+    raw: Any = OmegaConf.to_container(config, resolve=False)
+    body: dict[str, Any] = {}
+    for key in raw:
+        if key in (*SEARCH_KEYS, MACHINE_GROUP):
             continue
-        if key.split(".")[0].split("/")[0] in SEARCH_KEYS:
-            continue
-        if key in choices:
-            groups[key] = override.value()
-        else:
-            values[key] = OmegaConf.select(config, key)
-    return groups, values
+        node = config[key]
+        solid = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        body[key] = solid if key == "data" else _keep_open(raw[key], solid)
+    return body
+
+
+def _keep_open(raw: Any, solid: Any) -> Any:
+    """Put interpolations into the profile back, such as the precision of a card."""
+    if isinstance(raw, dict):
+        return {key: _keep_open(value, solid[key]) for key, value in raw.items()}
+    return raw if str(raw).startswith(f"${{{MACHINE_GROUP}.") else solid
+
+
+def _machine_values(job: DictConfig) -> dict[str, Any]:
+    """Return the keys of the profile that the command line has set, `gpu.x=...`."""
+    found: dict[str, Any] = {}
+    for override in OverridesParser.create().parse_overrides(list(job.overrides.task)):
+        group, _, key = override.key_or_group.partition(".")
+        if group == MACHINE_GROUP and key and not override.is_delete():
+            found[key] = override.value()
+    return found
+
+
+def _defaults(job: DictConfig) -> str:
+    chosen = job.runtime.choices
+    groups = [key for key in chosen if "/" not in key and key not in (*SEARCH_KEYS, MACHINE_GROUP)]
+    entries = [
+        "experiment_schema",
+        f"{MACHINE_GROUP}: {chosen[MACHINE_GROUP]}",
+        "_self_",
+        *(f"{group}: null" for group in sorted(groups)),
+        "override hydra/job_logging: file",
+        "override hydra/hydra_logging: file",
+    ]
+    return "\n".join(["defaults:", *(f"  - {entry}" for entry in entries)]) + "\n"
+
+
+def _notes(trial: FrozenTrial, job: DictConfig) -> dict[str, str]:
+    """Return a comment for each key that was searched or fixed on the command line."""
+    notes = {}
+    for override in OverridesParser.create().parse_overrides(list(job.overrides.task)):
+        notes[override.key_or_group.lstrip("+")] = "given on the command line of the search"
+    for key, distribution in trial.distributions.items():
+        notes[key.lstrip("+")] = f"searched: {_range(distribution)}"
+    return notes
+
+
+def _range(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(str(choice) for choice in distribution.choices)
+    low, high = (getattr(distribution, side) for side in ("low", "high"))
+    scale = ", log scale" if getattr(distribution, "log", False) else ""
+    return f"{show(low)} to {show(high)}{scale}"
+
+
+def _section(key: str, value: Any, notes: Mapping[str, str]) -> str:
+    """Write one top-level key, its schema's docstring above and notes behind the lines."""
+    lines = OmegaConf.to_yaml(OmegaConf.create({key: value})).splitlines()
+    above = _docstring(key)
+    return "\n".join([*above, *_annotated(lines, notes)]) + "\n"
+
+
+def _annotated(lines: list[str], notes: Mapping[str, str]) -> list[str]:
+    path: list[str] = []
+    found = []
+    for line in lines:
+        match = re.match(r"( *)([\w.-]+):", line)
+        if match:
+            path = [*path[: len(match[1]) // 2], match[2]]
+            note = notes.get(".".join(path))
+            line = f"{line}  # {note}" if note else line
+        found.append(line)
+    return found
+
+
+def _docstring(key: str) -> list[str]:
+    kinds = {f.name: f.type for f in dataclasses.fields(ExperimentConfig)}
+    kind = kinds.get(key)
+    if not dataclasses.is_dataclass(kind):
+        return []
+    return [f"# {(kind.__doc__ or '').strip().splitlines()[0]}"]

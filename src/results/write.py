@@ -10,7 +10,9 @@ import optuna
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
+from src.errors import UserError
 from src.results.report import render_report
+from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
 from src.results.train_config import train_command, write_train_config
 from src.results.words import describe_score
@@ -32,14 +34,13 @@ class ResultFiles:
         return train_command(self.train_config) if self.train_config else None
 
 
-def write_results(study: optuna.Study, folder: Path, config: DictConfig) -> ResultFiles:
-    """Write best parameters, train config, table of trials and report.
+def write_results(stored: StoredStudy) -> ResultFiles:
+    """Write best parameters, train config, table of trials and report into the study's folder.
 
     Args:
-        study: finished or not.
-        folder: `multirun/<study>/`.
-        config: the whole config of the search, with its `hydra` node.
+        stored: the study, finished or not.
     """
+    study, folder = stored.study, stored.folder
     folder.mkdir(parents=True, exist_ok=True)
     summary = summarize(study)
     best_params = train_config = None
@@ -50,7 +51,10 @@ def write_results(study: optuna.Study, folder: Path, config: DictConfig) -> Resu
             f"{describe_score(summary.best)}\n"
         )
         _replace(best_params, header + OmegaConf.to_yaml(_plain(summary.best.params)))
-        train_config = write_train_config(summary.best, study.study_name, folder, config)
+        try:
+            train_config = write_train_config(stored, summary.best)
+        except UserError as error:
+            summary.advice.append(f"No train config was written. {error}")
     trials = folder / "trials.csv"
     _replace(trials, trials_table(study).to_csv(index=False))
     report = folder / "optuna_study_report.html"

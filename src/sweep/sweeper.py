@@ -125,6 +125,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         directions: Any = self._get_directions()
         study = open_study(url, name, directions, self.sampler, self._pruner, settings)
         study.set_user_attr("command", shell_command())
+        study.set_user_attr("folder", str(self.sweep_dir))
         log.info("study %s, %s trials asked for", study.study_name, self.n_trials)
         return study
 

@@ -1,5 +1,6 @@
 """The files of a study: what stands in them, and the report in a real browser."""
 
+import copy
 import csv
 import io
 import re
@@ -12,11 +13,12 @@ from typing import Any, Literal
 import optuna
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from rich.console import Console
 
+from src.errors import UserError
+from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.tables import print_summary
 from src.results.write import ResultFiles, write_results
@@ -27,7 +29,7 @@ BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
 @pytest.fixture
-def search_config() -> Iterator[Any]:
+def search_config() -> Any:
     """Return the config of a search as the sweeper has it."""
     with initialize_config_dir(CONF):
         found = compose(
@@ -35,8 +37,9 @@ def search_config() -> Iterator[Any]:
             ["hparams_search=fast", "model=resnet50", "gpu=cpu", "data.n_images=480"],
             return_hydra_config=True,
         )
-        HydraConfig.instance().set_config(found)
-        yield found
+    OmegaConf.set_struct(found, False)
+    OmegaConf.set_readonly(found.hydra, False)
+    return found
 
 
 def make_study(complete: int, pruned: int = 0, failed: int = 0) -> optuna.Study:
@@ -59,7 +62,17 @@ def make_study(complete: int, pruned: int = 0, failed: int = 0) -> optuna.Study:
 
 
 def written(study: optuna.Study, folder: Path, cfg: Any) -> tuple[ResultFiles, str]:
-    files = write_results(study, folder, cfg)
+    """Write the results of a study whose trials have left the records that Hydra leaves."""
+    for trial in study.trials:
+        record = folder / str(trial.number) / ".hydra"
+        record.mkdir(parents=True)
+        job = copy.deepcopy(cfg)
+        for key, value in trial.params.items():
+            OmegaConf.update(job, key, value)
+            job.hydra.overrides.task.append(f"{key}={value}")
+        OmegaConf.save(OmegaConf.create({"hydra": job.pop("hydra")}), record / "hydra.yaml")
+        OmegaConf.save(job, record / "config.yaml")
+    files = write_results(StoredStudy(study, folder))
     return files, files.report.read_text()
 
 
@@ -95,21 +108,67 @@ def test_what_makes_trials_good_is_important_not_what_makes_them_bad(
     assert shares["helps"] > 2 * shares["harms"]
 
 
-def test_the_train_config_has_the_groups_and_values_of_the_search(
+def test_the_train_config_is_complete_and_takes_overrides(
     tmp_path: Path, search_config: Any
 ) -> None:
     study = make_study(complete=3)
     files, _ = written(study, tmp_path, search_config)
     assert files.train_config is not None
-    text = files.train_config.read_text()
     assert files.command is not None
+    text = files.train_config.read_text()
     assert files.command in text
-    body = OmegaConf.load(files.train_config)
-    assert {"override model": "resnet50"} in list(body.defaults)
-    assert {"override gpu": "cpu"} in list(body.defaults)
-    assert body.data.n_images == 480
-    assert body.optimizer.lr == study.best_params["optimizer.lr"]
     assert "hparams_search" not in text
+    assert re.search(r"lr: [\d.e-]+  # searched: 1e-05 to 0.01, log scale", text)
+    assert "n_images: 480  # given on the command line" in text
+
+    def trains(*overrides: str) -> Any:
+        with initialize_config_dir(str(tmp_path)):
+            directory = f"hydra.searchpath=[file://{CONF}]"
+            return compose(files.train_config.stem, [directory, *overrides])  # type: ignore[union-attr]
+
+    found, plain = trains(), compose_plain("model=resnet50", "gpu=cpu", "data.n_images=480")
+    for key, value in study.best_params.items():
+        assert OmegaConf.select(found, key) == value
+        OmegaConf.update(plain, key, value)
+    for section in (
+        "model",
+        "data",
+        "augment",
+        "optimizer",
+        "scheduler",
+        "loss",
+        "trainer",
+        "seed",
+    ):
+        assert found[section] == plain[section], section
+    assert trains("model=convnext_tiny").model.name == "convnext_tiny"
+    assert trains("optimizer.lr=1").optimizer.lr == 1
+    assert trains("gpu=rtx3070").trainer.precision == compose_plain("gpu=rtx3070").trainer.precision
+
+
+def compose_plain(*overrides: str) -> Any:
+    with initialize_config_dir(CONF):
+        return compose("train", list(overrides))
+
+
+def test_a_trials_config_is_typed_and_searches_no_more(tmp_path: Path, search_config: Any) -> None:
+    study = make_study(complete=3)
+    search_config.optuna.storage = "postgresql://me:secret@host/db"
+    written(study, tmp_path, search_config)
+    config = StoredStudy(study, tmp_path).trial_config(2)
+    assert config.optimizer.lr == study.trials[2].params["optimizer.lr"]
+    assert config.quick_validation.folds == 3
+    assert not config.optuna.enabled
+    assert not config.search_space
+    assert "secret" not in OmegaConf.to_yaml(config, resolve=True)
+    with pytest.raises(UserError, match="no trial 3"):
+        StoredStudy(study, tmp_path).trial_config(3)
+    shutil.rmtree(tmp_path / "1")
+    with pytest.raises(UserError, match="multirun_dir"):
+        StoredStudy(study, tmp_path).trial_config(1)
+    # One that was not trained again, as its like had been, ran where that one did.
+    study.add_trial(study.trials[2])
+    assert StoredStudy(study, tmp_path).trial_folder(3) == tmp_path / "2"
 
 
 @pytest.mark.parametrize("counts", [(0, 0, 0), (0, 3, 0), (0, 0, 2), (1, 0, 0)])

@@ -1,0 +1,27 @@
+"""Show the results of a study again, and write its files anew; also while its search runs:
+
+python -m src.report study=NAME
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from src.errors import told_in_one_line
+from src.results import config as config  # registers the schema of conf/report.yaml
+
+# This door runs nothing that a config names.
+CALLABLE: tuple[str, ...] = ()
+
+
+@hydra.main(config_path="../conf", config_name="report", execution_whitelist=CALLABLE)
+def main(cfg: DictConfig) -> None:
+    """Write and show the results of `study`."""
+    from src.results.finish import show_results
+    from src.results.stored_study import open_study
+
+    with told_in_one_line():
+        show_results(open_study(cfg))
+
+
+if __name__ == "__main__":
+    main()

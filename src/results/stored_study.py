@@ -1,0 +1,134 @@
+"""A study by its name, with its folder and the config of each of its trials."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from src.errors import UserError
+
+# Imported for the resolvers of the configs, ${machine:...} and its like.
+from src.hardware import profile as profile
+from src.results.config import StudyDoorConfig
+from src.sweep.storage import open_storage
+from src.trial.config import ExperimentConfig
+
+# Hydra's record of a job, in the job's folder.
+CONFIG, HYDRA = ".hydra/config.yaml", ".hydra/hydra.yaml"
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study and `multirun/<study>/`, where the jobs of its trials ran."""
+
+    study: optuna.Study
+    folder: Path
+
+    def trial_folder(self, number: int) -> Path:
+        """Return where a trial ran; for one that was not trained again, where its like did.
+
+        Raises:
+            UserError: it left no config there.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        if not 0 <= number < len(trials):
+            raise UserError(f"study '{self.study.study_name}' has no trial {number}")
+        wanted = trials[number]
+        for trial in [wanted, *(t for t in trials if _same(t, wanted))]:
+            if (self.folder / str(trial.number) / CONFIG).exists():
+                return self.folder / str(trial.number)
+        raise UserError(
+            f"{self.folder / str(number)}: trial {number} has no {CONFIG} there; run this where "
+            "the search ran, or give paths.multirun_dir"
+        )
+
+    def trial_config(self, number: int) -> DictConfig:
+        """Return the config that a trial ran with, typed, and fit for training in full.
+
+        All keys are there; values that depend on the machine stay interpolations. The search is
+        off: `optuna.enabled` is false, `search_space` is empty, and no storage is named, as its
+        address may hold a password. `quick_validation` is as the trial had it.
+
+        Raises:
+            UserError: no such trial, it left no config, or the config has keys that this
+                version does not know.
+        """
+        path = self.trial_folder(number) / CONFIG
+        ran_with: Any = OmegaConf.load(path)
+        ran_with.optuna.enabled = False
+        ran_with.optuna.study_name = self.study.study_name
+        ran_with.optuna.storage = ""
+        ran_with.search_space = {}
+        try:
+            config = OmegaConf.merge(OmegaConf.structured(ExperimentConfig), ran_with)
+        except OmegaConfBaseException as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"{path}: does not fit this version of the program ({reason}); use the one that "
+                "searched"
+            ) from error
+        assert isinstance(config, DictConfig)
+        return config
+
+    def hydra_config(self, number: int) -> DictConfig:
+        """Return Hydra's record of a trial's job: overrides, chosen groups, folders."""
+        record: Any = OmegaConf.load(self.trial_folder(number) / HYDRA)
+        return DictConfig(record.hydra)
+
+
+def open_study(cfg: StudyDoorConfig | DictConfig) -> StoredStudy:
+    """Open the study that a door was given.
+
+    Raises:
+        UserError: no name, an unknown name, or no storage there; names those that come near.
+        SweepError: the storage cannot be opened.
+    """
+    url = cfg.optuna.storage
+    _check_storage(url)
+    storage = open_storage(url)
+    names = optuna.get_all_study_names(storage)
+    if cfg.study is None:
+        raise UserError(f"study=NAME is missing; there are: {_listed(names)}")
+    if cfg.study not in names:
+        raise UserError(f"study={cfg.study}: there is none of that name; {_nearest(cfg, names)}")
+    study = optuna.load_study(study_name=cfg.study, storage=storage)
+    folder = Path(study.user_attrs.get("folder", ""))
+    if not (study.user_attrs.get("folder") and folder.is_dir()):
+        folder = Path(cfg.paths.multirun_dir) / cfg.study
+    return StoredStudy(study, folder)
+
+
+def _check_storage(url: str) -> None:
+    """Opening a SQLite file that is not there would make one."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise UserError(
+            "optuna.storage: no database URL; write for instance sqlite:///multirun/optuna.db"
+        ) from None
+    path = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    if path and not Path(path).exists():
+        raise UserError(
+            f"optuna.storage={url}: no such file; search first, or run this where the search ran"
+        )
+
+
+def _nearest(cfg: StudyDoorConfig | DictConfig, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(cfg.study), names, n=3, cutoff=0.5)
+    return f"did you mean {_listed(close)}?" if close else f"there are: {_listed(names)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(sorted(names)) or "none yet"
+
+
+def _same(trial: FrozenTrial, wanted: FrozenTrial) -> bool:
+    return trial.state is TrialState.COMPLETE and trial.params == wanted.params

@@ -1,0 +1,45 @@
+"""The door that shows a study again."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tests.conftest import Door
+
+STORAGE = "multirun/optuna.db"
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> None:
+    (tmp_path / "multirun").mkdir()
+    for name in ("fast-tiny-documents", "other"):
+        optuna.create_study(storage=f"sqlite:///{tmp_path / STORAGE}", study_name=name)
+
+
+WRONG = [
+    ([], ["study=NAME", "fast-tiny-documents", "other"]),
+    (["study=fast-tiny-document"], ["did you mean fast-tiny-documents?"]),
+    (["study=x", "optuna.storage=sqlite:///none.db"], ["optuna.storage", "none.db"]),
+    (["study=x", "optuna.storage=nonsense"], ["optuna.storage", "sqlite:///"]),
+    (["stud=x"], ["stud"]),
+]
+
+
+@pytest.mark.usefixtures("studies")
+@pytest.mark.parametrize(("words", "told"), WRONG, ids=str)
+def test_mistakes_are_told_in_a_line(
+    door: Door, tmp_path: Path, words: list[str], told: list[str]
+) -> None:
+    said = door("src.report", *words, code=1)
+    for word in told:
+        assert word in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.usefixtures("studies")
+def test_a_study_without_trials_has_a_report(door: Door, tmp_path: Path) -> None:
+    assert "nothing to train with" in door("src.report", "study=other")
+    assert "No result yet" in (tmp_path / "multirun/other/optuna_study_report.html").read_text()
+    assert not (tmp_path / "multirun/fast-tiny-documents").exists()
