@@ -5,11 +5,14 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sklearn.metrics import f1_score
 
 from src.sweep.storage import load_study
+from src.trial.out_of_fold import OutOfFold
 from tests.conftest import TINY, Run
 
 
@@ -48,6 +51,16 @@ def test_a_search_ends_with_a_config_that_trains_as_printed(run: Run, tmp_path: 
         assert len(list(csv.DictReader(file))) == 3
     assert "optimizer.lr" in (folder / "best_params.yaml").read_text()
     assert (folder / "optuna_study_report.html").stat().st_size > 100_000
+    kept = OutOfFold.load(folder / "0")
+    assert len(kept.rows) == len(set(kept.rows)) == 288
+    assert np.allclose(kept.probabilities.sum(1), 1, atol=0.01)
+    guessed = kept.probabilities.argmax(1)
+    scores = [
+        f1_score(kept.labels[held_out], guessed[held_out], average="macro")
+        for held_out in (kept.folds == 0, kept.folds == 1)
+    ]
+    assert scores == pytest.approx(first.user_attrs["folds"], abs=0.01)
+    assert first.user_attrs["environment"]["torch"]
     command = done.stdout.strip().splitlines()[-1].strip()
     assert command.startswith("python -m src.train --config-dir=")
     words = shlex.split(command)[2:]

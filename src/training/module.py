@@ -95,9 +95,9 @@ class Classifier(pl.LightningModule):
         optimizer: Any = self.optimizers()
         return float(optimizer.param_groups[0]["lr"])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count a batch in the validation metrics."""
-        self._evaluate(batch, self.val_metrics)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Count a batch in the validation metrics, and return its scores [B, C]."""
+        return self._evaluate(batch, self.val_metrics)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from pathlib import Path
 
 import optuna
 from omegaconf import DictConfig
@@ -11,13 +12,17 @@ from src.data.image_set import ImageSet
 from src.sweep.running_trial import RunningTrial
 from src.training.fit import fit
 from src.training.loggers import RunLog
+from src.trial.environment import environment
+from src.trial.out_of_fold import KeepProbabilities, OutOfFold
 from src.trial.reporting import ReportToStudy
 from src.trial.running_score import RunningScore
 
 log = logging.getLogger(__name__)
 
 
-def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial, log_to: RunLog) -> float:
+def cross_validate(
+    cfg: DictConfig, data: ImageSet, trial: RunningTrial, log_to: RunLog, folder: Path
+) -> float:
     """Train on every fold in turn and report each epoch.
 
     The folds depend on the labels and `data.seed` alone, so they are the same in every trial;
@@ -28,6 +33,7 @@ def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial, log_to:
         data: what is cut into folds: the train split.
         trial: told about progress; ended as pruned in the study if it comes to that.
         log_to: gets the curves of the folds, and the score.
+        folder: the trial's, for its out-of-fold predictions.
 
     Returns:
         The mean macro-F1 over the folds after their last epochs; for a pruned trial the
@@ -35,12 +41,15 @@ def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial, log_to:
     """
     quick = cfg.quick_validation
     score = RunningScore()
+    kept = OutOfFold.empty(data.classes)
+    trial.note("environment", environment(cfg.trainer.accelerator))
     started = time.monotonic()
     try:
         for fold, (train, val) in enumerate(
             stratified_folds(data.labels, quick.folds, cfg.data.seed)
         ):
             report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs)
+            keeper = KeepProbabilities()
             fit(
                 cfg,
                 data.subset(train),
@@ -49,9 +58,11 @@ def cross_validate(cfg: DictConfig, data: ImageSet, trial: RunningTrial, log_to:
                 seed=cfg.seed + fold,
                 output_dir=None,
                 logger=log_to.part(f"fold_{fold + 1}/"),
-                callbacks=[report],
+                callbacks=[keeper, report],
             )
             score.end_fold()
+            kept = kept.with_fold(data.subset(val), keeper.probabilities())
+            kept.save(folder)
             trial.note("folds", score.finals)
             log.info("fold %d of %d: macro-F1 %.4f", fold + 1, quick.folds, score.finals[-1])
     except optuna.TrialPruned as reason:

@@ -47,7 +47,7 @@ def run(cfg: DictConfig) -> float:
             cfg.data.batch_size = override
     folder = Path(HydraConfig.get().runtime.output_dir)
     with open_run_log(cfg, folder, trial.study.study_name, trial.number) as log_to:
-        return cross_validate(cfg, load_splits(cfg.data).train, trial, log_to)
+        return cross_validate(cfg, load_splits(cfg.data).train, trial, log_to, folder)
 
 
 def train(cfg: DictConfig) -> float:

@@ -1,0 +1,120 @@
+"""What a trial's models say of the images that they have not been trained on.
+
+Kept beside the trial's log as `oof.npz`, for the report's confusion matrix and for ensembles.
+It is written after every fold, so that a trial that is cut off keeps what it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from src.data.image_set import ImageSet
+
+FILE = "oof.npz"
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold predictions of one trial, one row an image.
+
+    Args:
+        rows: int64 [N], the images' rows in their source.
+        labels: int64 [N], true classes.
+        folds: int64 [N], the fold in which an image was held out.
+        probabilities: float16 [N, C] after the fold's last epoch.
+        classes: names, in the order of the labels.
+    """
+
+    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    folds: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float16]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def empty(cls, classes: Sequence[str]) -> OutOfFold:
+        """Return predictions of no fold yet."""
+        none = np.empty(0, np.int64)
+        return cls(none, none, none, np.empty((0, len(classes)), np.float16), tuple(classes))
+
+    def with_fold(self, held_out: ImageSet, probabilities: npt.NDArray[np.float16]) -> OutOfFold:
+        """Return these and the next fold's.
+
+        Args:
+            held_out: the images of the fold.
+            probabilities: [len(held_out), C], in the same order.
+        """
+        fold = self.folds.max(initial=-1) + 1
+        return OutOfFold(
+            np.concatenate([self.rows, held_out.rows]),
+            np.concatenate([self.labels, held_out.labels]),
+            np.concatenate([self.folds, np.full(len(held_out), fold)]),
+            np.concatenate([self.probabilities, probabilities]),
+            self.classes,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write `oof.npz`."""
+        np.savez_compressed(
+            folder / FILE,
+            rows=self.rows,
+            labels=self.labels,
+            folds=self.folds,
+            probabilities=self.probabilities,
+            classes=np.array(self.classes),
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> OutOfFold:
+        """Read `oof.npz` of a trial's folder.
+
+        Raises:
+            FileNotFoundError: the trial left none.
+        """
+        with np.load(folder / FILE, allow_pickle=False) as stored:
+            return cls(
+                rows=stored["rows"],
+                labels=stored["labels"],
+                folds=stored["folds"],
+                probabilities=stored["probabilities"],
+                classes=tuple(str(name) for name in stored["classes"]),
+            )
+
+
+class KeepProbabilities(pl.Callback):
+    """Keeps what the model says of the validation images after the last epoch."""
+
+    def __init__(self) -> None:
+        self._batches: list[Tensor] = []
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the epoch before."""
+        self._batches.clear()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Tensor | Mapping[str, Any] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take the scores [B, C] that the module has returned."""
+        is_last = trainer.current_epoch == (trainer.max_epochs or 0) - 1
+        if is_last and isinstance(outputs, Tensor):
+            self._batches.append(outputs.detach())
+
+    def probabilities(self) -> npt.NDArray[np.float16]:
+        """Return float16 [N, C], in the order of the validation images."""
+        found = torch.cat(self._batches).float().softmax(1)
+        return found.cpu().numpy().astype(np.float16)
