@@ -1,38 +1,111 @@
-"""Decoded images on disk, shared by all runs and workers as memory maps."""
+"""Decoded images on disk, shared by all runs and workers as memory maps.
 
+One builder at a time: whoever comes while another builds waits, and then finds the file. The lock
+is the operating system's, so it goes when its process does, however that ends.
+"""
+
+import errno
 import logging
 import os
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from src.errors import UserError
 
 log = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
 
 
-def cached_array(folder: str, name: str, make: Callable[[], Pixels]) -> Pixels:
-    """Return the array of that name, made and stored if it is not there yet.
+def cached_array(
+    folder: str,
+    name: str,
+    shape: tuple[int, ...],
+    fill: Callable[[Array], None],
+    dtype: type[np.generic] = np.uint8,
+) -> Array:
+    """Return the array of that name as a memory map, built if it is not there yet.
 
-    Written under a temporary name and then renamed: whoever builds at the same time never sees
-    half a file, the last one to finish stays.
+    Args:
+        folder: of the cache.
+        name: says what is in the array; other content has another name.
+        shape: of the array.
+        fill: writes the content into an array of zeros, which is a memory map too.
+        dtype: of the array.
+
+    Raises:
+        UserError: there is no room for it on the disk.
     """
     path = Path(folder) / f"{name}.npy"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        log.info("decoding images into %s", path)
-        array = make()
-        # Not by `tempfile`, whose files only their owner may read: a cache may be shared.
-        temporary = path.with_name(f"{name}.{uuid.uuid4().hex}.part")
+        with lock(path):
+            if not path.exists():
+                log.info("building %s", path)
+                replace_file(path, lambda part: _build(part, shape, fill, dtype))
+    array: Array = np.load(path, mmap_mode="r")
+    return array
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Keep other processes and threads from building the file, and wait for those that do."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    guard = FileLock(path.with_name(f"{path.name}.lock"), mode=0o666)
+    try:
+        guard.acquire(timeout=1)
+    except Timeout:
+        told = f"another process prepares {path.name}; waiting for it"
+        log.info(told)
+        Console(stderr=True).print(told, highlight=False, soft_wrap=True)
+        guard.acquire()
+    try:
+        yield
+    finally:
+        guard.release()
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under another name and rename it, so that nobody reads half; hold its lock."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        write(part)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _build(
+    part: Path, shape: tuple[int, ...], fill: Callable[[Array], None], dtype: type[np.generic]
+) -> None:
+    array = np.lib.format.open_memmap(part, "w+", dtype, shape)
+    _reserve(part)
+    fill(array)
+    array.flush()
+
+
+def _reserve(part: Path) -> None:
+    """Take the room now: a memory map that finds the disk full kills its process."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    size = part.stat().st_size
+    with part.open("r+b") as file:
         try:
-            with temporary.open("xb") as file:
-                np.save(file, array)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    pixels: Pixels = np.load(path, mmap_mode="r")
-    return pixels
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                return
+            raise UserError(
+                f"data.cache_dir={part.parent}: the decoded images need {size / 2**30:.1f} GB, "
+                "which the disk does not have; free some, take a smaller data.img_size, or "
+                "another folder"
+            ) from error

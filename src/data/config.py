@@ -1,16 +1,41 @@
-"""The keys of the `data` and `augment` groups."""
+"""The keys of the `data` and `augment` groups.
+
+Importing this file registers the resolver `${data_fingerprint:}`, what the images and splits of
+the config are, as a short hash.
+"""
 
 from dataclasses import dataclass, field
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError
 
 
 @dataclass
 class DataConfig:
     """Where the images come from and how they are cut into batches."""
 
-    # documents: rendered by this program
+    # documents: drawn by this program; image_folder: a folder a class; csv: a table of labels.
     source: str = "documents"
     # Folder of the images; unused by `documents`.
     root: str | None = None
+    # csv: the table, and the folder of its images; both in `root`.
+    csv_file: str = "train.csv"
+    image_dir: str = "train"
+    # csv: the columns of file name and class.
+    id_column: str = "ID"
+    target_column: str = "target"
+    # csv: images with the same value here (a customer, a batch of scans) stay in one fold.
+    group_column: str | None = None
+    # csv: the names of the classes by target; auto: meta.csv if it is there.
+    meta_file: str | None = "auto"
+    class_name_column: str = "class_name"
+    # pad: whole pages on a white square; stretch: filled to the edges.
+    fit: str = "pad"
+    # Images that are missing or cannot be read: error, or skip.
+    on_bad_image: str = "error"
+    # Keep images that look the same in one fold, or only those of equal content.
+    near_duplicates: bool = True
     # Images of the built-in documents, all splits together.
     n_images: int = 2400
     # Shares of the images that are held out; `test` is never seen by a search.
@@ -42,3 +67,17 @@ class AugmentConfig:
     # ImageNet's, which timm's models expect.
     mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
+
+
+def _fingerprint(*, _root_: DictConfig) -> str:
+    # Imported here: the images are read for it, and scikit-learn comes along.
+    from src.data.load import data_fingerprint
+
+    try:
+        return data_fingerprint(_root_.data)
+    except UserError:
+        # Told with its reason by the checks before the start.
+        return "unreadable"
+
+
+OmegaConf.register_resolver("data_fingerprint", _fingerprint, replace=True)

@@ -17,6 +17,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 Pixels = npt.NDArray[np.uint8]
 
+# Raised whenever the same file would be decoded to other pixels, so that no old cache is used.
+DECODING_VERSION = 1
+
 # What counts as an image in a folder; the first may hold several pages.
 PAGED = (".pdf", ".tif", ".tiff")
 SUFFIXES = (
@@ -87,13 +90,11 @@ def page_names(path: Path, name: str) -> list[str]:
 
 
 def decode(path: Path, size: int, *, fit: str = "pad", page: int = 0, name: str = "") -> Pixels:
-    """Decode an image.
-
-    Turned as its EXIF data say, with 16 bits brought to 8, and transparent pixels on white.
+    """Decode an image to a square.
 
     Args:
         path: of the file.
-        size: side of the square result in pixels.
+        size: side of the result in pixels.
         fit: one of `FITS`.
         page: index of the page in a PDF or TIFF.
         name: what an error calls it; its path by default.
@@ -104,12 +105,21 @@ def decode(path: Path, size: int, *, fit: str = "pad", page: int = 0, name: str 
     Raises:
         UnreadableImageError: it is missing, truncated, encrypted, or no image.
     """
+    return np.asarray(_fit(open_image(path, size, page, name), size, fit), dtype=np.uint8)
+
+
+def open_image(path: Path, size: int, page: int = 0, name: str = "") -> Image.Image:
+    """Open an image in RGB, in any resolution that is enough for `size` pixels.
+
+    Turned as its EXIF data say, with 16 bits brought to 8, and transparent pixels on white.
+
+    Raises:
+        UnreadableImageError: it is missing, truncated, encrypted, or no image.
+    """
     try:
         if path.suffix.lower() == ".pdf":
-            image = _render(path, page, size)
-        else:
-            image = _open(path, page, size)
-        return np.asarray(_fit(image, size, fit), dtype=np.uint8)
+            return _render(path, page, size)
+        return _open(path, page, size)
     except Exception as error:
         # Pillow's readers raise anything for broken files: SyntaxError, struct.error, KeyError...
         raise UnreadableImageError(name or str(path), _reason(error)) from error

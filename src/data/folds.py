@@ -1,21 +1,37 @@
 """Stratified folds, the same for every trial."""
 
+import functools
+import warnings
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from src.errors import UserError
 
 Indices = npt.NDArray[np.int64]
 
+# scikit-learn shares out groups one by one in Python, 0.5 ms each. Above so many images only
+# the groups of several go that way, and single images are shared out beside them.
+MOST_GROUPED = 4000
 
-def stratified_folds(labels: Indices, n_folds: int, seed: int) -> list[tuple[Indices, Indices]]:
+
+def stratified_folds(
+    labels: Indices,
+    n_folds: int,
+    seed: int,
+    groups: Indices | None = None,
+    classes: Sequence[str] = (),
+) -> list[tuple[Indices, Indices]]:
     """Cut a set into folds that hold the classes in equal shares.
 
     Args:
         labels: int64 [N].
         n_folds: at least 2.
-        seed: the folds depend on it and on the labels alone.
+        seed: the folds depend on it, on the labels and on the groups alone.
+        groups: int64 [N]; images of a group stay in one fold. None: each stands for itself.
+        classes: names for messages.
 
     Returns:
         For each fold the indices to train and to validate on.
@@ -25,11 +41,54 @@ def stratified_folds(labels: Indices, n_folds: int, seed: int) -> list[tuple[Ind
     """
     if n_folds < 2:
         raise UserError(f"quick_validation.folds={n_folds}: cross-validation needs 2 or more")
-    rarest = int(np.bincount(labels)[np.unique(labels)].min())
-    if rarest < n_folds:
+    if groups is not None and len(np.unique(groups)) == len(groups):
+        groups = None
+    _check_classes(labels, n_folds, groups, classes)
+    if groups is None:
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+        return [(train, val) for train, val in splitter.split(np.zeros(len(labels)), labels)]
+    fold_of = np.frombuffer(_grouped(labels.tobytes(), groups.tobytes(), n_folds, seed), np.int64)
+    return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(n_folds)]
+
+
+def _check_classes(
+    labels: Indices, n_folds: int, groups: Indices | None, classes: Sequence[str]
+) -> None:
+    pairs = np.stack([labels, np.arange(len(labels)) if groups is None else groups], 1)
+    found, sizes = np.unique(np.unique(pairs, axis=0)[:, 0], return_counts=True)
+    rarest, size = found[sizes.argmin()], int(sizes.min())
+    if size < n_folds:
+        name = f"class {classes[rarest]}" if len(classes) else "the rarest class"
+        kind = "images" if groups is None else "different images"
         raise UserError(
-            f"quick_validation.folds={n_folds}: the rarest class has only {rarest} images to "
-            f"train on; take {max(2, rarest)} folds or add images"
+            f"quick_validation.folds={n_folds}: {name} has only {size} {kind} to train on; "
+            f"take {max(2, size)} folds or add images"
         )
-    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    return [(train, val) for train, val in splitter.split(np.zeros(len(labels)), labels)]
+
+
+@functools.lru_cache(maxsize=4)
+def _grouped(label_bytes: bytes, group_bytes: bytes, n_folds: int, seed: int) -> bytes:
+    """Return the fold of each image as int64; takes and gives bytes, which can be remembered."""
+    labels = np.frombuffer(label_bytes, np.int64)
+    groups = np.frombuffer(group_bytes, np.int64)
+    together = np.bincount(groups)[groups] > 1
+    # Either half needs a class that reaches all folds.
+    smallest_half = min(
+        np.bincount(labels[half], minlength=1).max() for half in (together, ~together)
+    )
+    if len(labels) <= MOST_GROUPED or smallest_half < n_folds:
+        together[:] = True
+    singles = np.flatnonzero(~together)
+    fold_of = np.empty(len(labels), np.int64)
+    for rows, splitter in (
+        (np.flatnonzero(together), StratifiedGroupKFold),
+        (singles, StratifiedKFold),
+    ):
+        if len(rows):
+            cut = splitter(n_folds, shuffle=True, random_state=seed)
+            with warnings.catch_warnings():
+                # Of classes that are rare among these alone; they are in the other half.
+                warnings.simplefilter("ignore", UserWarning)
+                for k, (_, val) in enumerate(cut.split(rows, labels[rows], groups[rows])):
+                    fold_of[rows[val]] = k
+    return fold_of.tobytes()

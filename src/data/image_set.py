@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,17 @@ class ImageSet:
         targets: int64 [M], class of each row of `pixels`.
         classes: names, in the order of the targets.
         rows: the rows that belong to this set, all of them by default.
+        files: what each row of `pixels` is called, `scan.pdf#page=2` for instance.
+        group_of: int64 [M], for each row the group of images that must stay in one fold; empty
+            where every image stands for itself.
     """
 
     pixels: npt.NDArray[np.uint8]
     targets: Indices
     classes: tuple[str, ...]
     rows: Indices = field(default_factory=lambda: np.empty(0, np.int64))
+    files: Sequence[str] = ()
+    group_of: Indices = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         if not len(self.rows):
@@ -43,8 +49,18 @@ class ImageSet:
         """Return a copy of the images, uint8 [N, H, W, 3]."""
         return self.pixels[self.rows]
 
+    @property
+    def names(self) -> list[str]:
+        """Return what each image is called, by its row where it has no file."""
+        return [self.files[row] if self.files else f"#{row}" for row in self.rows]
+
+    @property
+    def groups(self) -> Indices | None:
+        """Return the group of each image, int64 [N], or None where there are none."""
+        return self.group_of[self.rows] if len(self.group_of) else None
+
     def subset(self, indices: Indices) -> ImageSet:
         """Return the images at `indices` of this set."""
         if not len(indices):
             raise ValueError("a set of images cannot be empty")
-        return ImageSet(self.pixels, self.targets, self.classes, self.rows[indices])
+        return replace(self, rows=self.rows[indices])

@@ -1,70 +1,83 @@
-"""From the `data` group to images in memory, cut into train, validation and test."""
+"""From the `data` group to images, cut into train, validation and test."""
 
+import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
-from src.data.cache import cached_array
+from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
+from src.data.decode import FITS
 from src.data.documents.generate import DRAWING_VERSION, class_sizes, draw_documents
+from src.data.image_files import SOURCES, find_images, load_image_files
 from src.data.image_set import ImageSet
+from src.data.splits import Splits, cut
 from src.errors import UserError
 
-
-@dataclass(frozen=True)
-class Splits:
-    """The three parts of a data set; a search sees `train` alone."""
-
-    train: ImageSet
-    val: ImageSet
-    test: ImageSet
+CHOICES = {
+    "source": ("documents", *SOURCES),
+    "fit": FITS,
+    "on_bad_image": ("error", "skip"),
+}
 
 
 def load_splits(cfg: DataConfig) -> Splits:
     """Load or draw the images at `cfg.img_size` and cut them, the same way every time.
 
     Raises:
-        UserError: names the key of `data` that makes no sense.
+        UserError: names the key of `data` that makes no sense, or what is wrong with the images.
     """
-    if cfg.source != "documents":
-        raise UserError(f"data.source={cfg.source}: unknown; there is 'documents'")
-    _check_fractions(cfg)
-    if cfg.seed < 0:
-        raise UserError(f"data.seed={cfg.seed}: must be 0 or more")
+    _check(cfg)
+    return _load_documents(cfg) if cfg.source == "documents" else load_image_files(cfg)
+
+
+def data_fingerprint(cfg: DataConfig) -> str:
+    """Return a short hash of what the images and splits are, not of `img_size` or `batch_size`.
+
+    Raises:
+        UserError: as in `load_splits`.
+    """
+    _check(cfg)
+    if cfg.source == "documents":
+        facts = _drawing_facts(cfg)
+    else:
+        facts = [find_images(cfg).fingerprint(), cfg.seed]
+    return _short_hash([*facts, cfg.val_fraction, cfg.test_fraction])
+
+
+def _load_documents(cfg: DataConfig) -> Splits:
     sizes = class_sizes(cfg.n_images)
     _check_sizes(cfg, sizes)
     classes = tuple(sizes)
     labels = np.repeat(np.arange(len(classes)), list(sizes.values()))
-    images = cached_array(
-        cfg.cache_dir,
-        f"documents-{_short_hash(_drawing_facts(cfg))}-{cfg.img_size}px",
-        lambda: draw_documents(sizes, cfg.img_size, cfg.seed),
-    )
-    everything = ImageSet(images, labels, classes)
-    rest, test = _cut(np.arange(len(labels)), labels, cfg.test_fraction, cfg.seed)
-    share_of_rest = cfg.val_fraction / (1 - cfg.test_fraction)
-    train, val = _cut(rest, labels[rest], share_of_rest, cfg.seed)
-    return Splits(*(everything.subset(np.sort(part)) for part in (train, val, test)))
+    side = cfg.img_size
+
+    def fill(out: Pixels) -> None:
+        out[:] = draw_documents(sizes, side, cfg.seed)
+
+    name = f"documents-{_short_hash(_drawing_facts(cfg))}-{side}px"
+    images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
+    files = [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
+    return cut(ImageSet(images, labels, classes, files=files), cfg)
 
 
-def data_fingerprint(cfg: DataConfig) -> str:
-    """Return a short hash of what the images and splits are, not of `img_size` or `batch_size`."""
-    return _short_hash([*_drawing_facts(cfg), cfg.val_fraction, cfg.test_fraction])
-
-
-def _drawing_facts(cfg: DataConfig) -> list[str | int]:
+def _drawing_facts(cfg: DataConfig) -> list[str | int | float]:
     return [cfg.source, cfg.n_images, cfg.seed, DRAWING_VERSION]
 
 
-def _short_hash(facts: Sequence[str | int | float]) -> str:
-    return hashlib.sha256(json.dumps(list(facts)).encode()).hexdigest()[:12]
+def _short_hash(facts: list[str | int | float]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
-def _check_fractions(cfg: DataConfig) -> None:
+def _check(cfg: DataConfig) -> None:
+    for key, choices in CHOICES.items():
+        value = getattr(cfg, key)
+        if value not in choices:
+            near = difflib.get_close_matches(str(value), choices, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(choices)}"
+            raise UserError(f"data.{key}={value}: unknown; {hint}")
     for key in ("val_fraction", "test_fraction"):
         value = getattr(cfg, key)
         if not 0 < value < 1:
@@ -74,6 +87,8 @@ def _check_fractions(cfg: DataConfig) -> None:
             f"data.val_fraction={cfg.val_fraction} and data.test_fraction={cfg.test_fraction} "
             "leave too little to train on; together they must stay below 0.9"
         )
+    if cfg.seed < 0:
+        raise UserError(f"data.seed={cfg.seed}: must be 0 or more")
 
 
 def _check_sizes(cfg: DataConfig, sizes: Mapping[str, int]) -> None:
@@ -91,10 +106,3 @@ def _check_sizes(cfg: DataConfig, sizes: Mapping[str, int]) -> None:
                 f"data.test_fraction={cfg.test_fraction}: {size} images of {name} leave none for "
                 f"{split}; raise n_images or that split's share"
             )
-
-
-def _cut(
-    rows: np.ndarray, labels: np.ndarray, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    first, second = train_test_split(rows, test_size=share, random_state=seed, stratify=labels)
-    return first, second

@@ -1,21 +1,16 @@
 """Images one after the other, for who looks at each once and keeps none.
 
-Decoded ahead by a few threads (Pillow works outside Python's lock), in order and in constant
-memory, however many there are.
+Decoded ahead in threads, in order and in constant memory, however many there are.
 """
 
-import csv
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from src.data.decode import SUFFIXES, Pixels, UnreadableImageError, decode, page_names, split_page
+from src.data.decode import Pixels, UnreadableImageError, decode, page_names, split_page
+from src.data.files import image_files, path_inside
+from src.data.table import read_table
+from src.data.threads import map_ahead
 from src.errors import UserError
-
-# Images decoded ahead for every thread.
-AHEAD = 4
 
 Named = tuple[str, Pixels | UnreadableImageError]
 
@@ -47,30 +42,7 @@ def stream_images(
     Raises:
         UserError: there is no such source, or nothing in it.
     """
-    return _decode_ahead(_list(source, folder, column), size, fit, threads or os.cpu_count() or 1)
-
-
-def image_files(folder: Path) -> list[str]:
-    """Return the images and PDFs in a folder and below, as sorted relative paths with slashes."""
-    found = [
-        (Path(where) / name).relative_to(folder).as_posix()
-        for where, folders, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-    ]
-    return sorted(found)
-
-
-def path_inside(folder: Path, name: str) -> Path:
-    """Return the path of a named file in a folder.
-
-    Raises:
-        UserError: the name leads out of the folder.
-    """
-    parts = Path(name.replace("\\", "/")).parts
-    if Path(name).is_absolute() or ".." in parts or "\0" in name:
-        raise UserError(f"'{name}' leads out of {folder}; files are named relative to that folder")
-    return folder / name
+    return _decode_ahead(_list(source, folder, column), size, fit, threads)
 
 
 def _list(
@@ -89,42 +61,24 @@ def _list(
     if source.suffix.lower() != ".csv":
         return [(source, source.name)]
     where = folder or source.parent
-    return [(path_inside(where, name), name) for name in _column(source, column)]
-
-
-def _column(path: Path, column: str | None) -> list[str]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        names = rows.fieldnames or []
-        chosen = column or (names[0] if names else "")
-        if chosen not in names:
-            raise UserError(f"{path}: has no column '{chosen}'; it has {', '.join(names)}")
-        found = [row[chosen] for row in rows]
-    if not found:
-        raise UserError(f"{path}: there are no rows in this file")
-    return found
+    columns, rows = read_table(source, *([column] if column else []))
+    names = [row[column or columns[0]] for row in rows]
+    return [(path_inside(where, name), name) for name in names]
 
 
 def _decode_ahead(
-    files: Iterable[tuple[Path, str]], size: int, fit: str, threads: int
+    files: Iterable[tuple[Path, str]], size: int, fit: str, threads: int | None
 ) -> Iterator[Named]:
-    waiting: deque[tuple[str, Future[Pixels] | UnreadableImageError]] = deque()
-    with ThreadPoolExecutor(threads, "decode") as pool:
+    def decode_one(item: tuple[Path | UnreadableImageError, str]) -> Named:
+        path, name = item
+        if isinstance(path, UnreadableImageError):
+            return name, path
         try:
-            for path, name in _pages(files):
-                if isinstance(path, UnreadableImageError):
-                    waiting.append((name, path))
-                else:
-                    _, page = split_page(name)
-                    waiting.append(
-                        (name, pool.submit(decode, path, size, fit=fit, page=page, name=name))
-                    )
-                if len(waiting) >= AHEAD * threads:
-                    yield _result(*waiting.popleft())
-            while waiting:
-                yield _result(*waiting.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
+            return name, decode(path, size, fit=fit, page=split_page(name)[1], name=name)
+        except UnreadableImageError as error:
+            return name, error
+
+    return map_ahead(decode_one, _pages(files), threads)
 
 
 def _pages(files: Iterable[tuple[Path, str]]) -> Iterator[tuple[Path | UnreadableImageError, str]]:
@@ -141,12 +95,3 @@ def _pages(files: Iterable[tuple[Path, str]]) -> Iterator[tuple[Path | Unreadabl
             continue
         for page_name in pages:
             yield path, page_name
-
-
-def _result(name: str, result: Future[Pixels] | UnreadableImageError) -> Named:
-    if isinstance(result, UnreadableImageError):
-        return name, result
-    try:
-        return name, result.result()
-    except UnreadableImageError as error:
-        return name, error

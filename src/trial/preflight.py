@@ -1,11 +1,17 @@
 """What is checked before any training starts, for a single run and for a whole search."""
 
+import logging
+
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from src.data.folds import stratified_folds
 from src.data.load import load_splits
+from src.data.splits import Splits
 from src.errors import UserError
 from src.hardware.profile import check_device
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true")
 
@@ -61,8 +67,17 @@ def check_search(cfg: DictConfig) -> None:
         UserError: names the key, the value and what to do.
     """
     check_run(cfg)
-    train = load_splits(cfg.data).train
-    stratified_folds(train.labels, cfg.quick_validation.folds, cfg.data.seed)
+    splits = load_splits(cfg.data)
+    tell_notes(splits)
+    train, quick = splits.train, cfg.quick_validation
+    stratified_folds(train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+
+
+def tell_notes(splits: Splits) -> None:
+    """Say what a user should know about the data, on the screen and in the log."""
+    for note in splits.notes:
+        log.warning("data: %s", note)
+        Console(stderr=True).print(f"data: {note}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _check_batch(cfg: DictConfig) -> None:

@@ -46,7 +46,7 @@ def cross_validate(
     started = time.monotonic()
     try:
         for fold, (train, val) in enumerate(
-            stratified_folds(data.labels, quick.folds, cfg.data.seed)
+            stratified_folds(data.labels, quick.folds, cfg.data.seed, data.groups)
         ):
             report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs)
             keeper = KeepProbabilities()

@@ -19,7 +19,7 @@ from src.sweep.running_trial import current_trial
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
-from src.trial.preflight import check_run
+from src.trial.preflight import check_run, tell_notes
 from src.trial.quick_validation import cross_validate
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ def train(cfg: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     splits = load_splits(cfg.data)
+    tell_notes(splits)
     console = Console()
     console.print(
         f"{cfg.model.name} on {len(splits.train)} images of {len(splits.train.classes)} classes, "

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.data.augment import Augment, Normalize
 from src.data.config import AugmentConfig
-from src.data.folds import stratified_folds
+from src.data.folds import MOST_GROUPED, stratified_folds
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.errors import UserError
@@ -33,6 +33,40 @@ def test_too_few_images_for_the_folds() -> None:
         stratified_folds(np.repeat([0, 1], [10, 2]), 3, 0)
     with pytest.raises(UserError, match=r"quick_validation\.folds=1"):
         stratified_folds(np.repeat([0, 1], [10, 10]), 1, 0)
+
+
+@given(st.integers(2, 5), st.integers(0, 99), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_groups_stay_in_one_fold(n_folds: int, seed: int, many: bool) -> None:
+    rng = np.random.default_rng(seed)
+    count = MOST_GROUPED + 200 if many else 200
+    labels = rng.integers(0, 3, count)
+    groups = np.arange(count)
+    for row in range(0, 90, 3):
+        # Of three images, at times of several classes.
+        groups[row : row + 3] = row
+    folds = stratified_folds(labels, n_folds, seed, groups)
+    assert sorted(np.concatenate([val for _, val in folds]).tolist()) == list(range(count))
+    for train, val in folds:
+        assert not set(groups[train]) & set(groups[val])
+        assert abs((labels[val] == 0).mean() - (labels == 0).mean()) < 0.08
+        assert abs(len(val) - count / n_folds) < 8
+    again = stratified_folds(labels, n_folds, seed, groups)
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(folds, again, strict=True))
+
+
+def test_groups_of_one_change_nothing() -> None:
+    labels = np.repeat([0, 1, 2], [40, 20, 10])
+    plain = stratified_folds(labels, 3, 0)
+    grouped = stratified_folds(labels, 3, 0, np.arange(70)[::-1])
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(plain, grouped, strict=True))
+
+
+def test_copies_do_not_count_for_the_folds() -> None:
+    labels, groups = np.repeat([0, 1], [10, 6]), np.arange(16)
+    groups[10:] = [10, 10, 10, 11, 11, 11]
+    with pytest.raises(UserError, match="class note has only 2 different images"):
+        stratified_folds(labels, 3, 0, groups, ("letter", "note"))
 
 
 def numbered(count: int) -> ImageSet:

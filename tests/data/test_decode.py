@@ -12,7 +12,9 @@ from PIL import Image
 
 from src.data import stream
 from src.data.decode import Pixels, UnreadableImageError, decode, page_names, split_page
-from src.data.stream import image_files, path_inside, stream_images
+from src.data.files import image_files, path_inside
+from src.data.stream import stream_images
+from src.data.threads import AHEAD
 from src.errors import UserError
 
 
@@ -226,6 +228,7 @@ def test_names_stay_inside_the_folder(tmp_path: Path, name: str) -> None:
 
 def test_sources_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("ID,target\n")
+    (tmp_path / "b.csv").write_text("ID;target\na.png;1\n")
     for source, told in [
         (tmp_path / "gone", "no such file or folder"),
         (tmp_path / "a.csv", "no rows"),
@@ -235,8 +238,10 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no images"):
         stream_images(tmp_path / "empty", 24)
-    with pytest.raises(UserError, match="no column 'name'; it has ID, target"):
+    with pytest.raises(UserError, match="no column 'name', only ID, target"):
         stream_images(tmp_path / "a.csv", 24, column="name")
+    with pytest.raises(UserError, match="did you mean 'target'"):
+        stream_images(tmp_path / "b.csv", 24, column="targets")
 
 
 def test_a_stream_runs_a_few_images_ahead_and_no_further(
@@ -256,11 +261,13 @@ def test_a_stream_runs_a_few_images_ahead_and_no_further(
     for number, (name, pixels) in enumerate(images):
         assert name == f"{number:03}.bmp"
         assert not isinstance(pixels, UnreadableImageError)
-        assert len(started) <= number + 2 * stream.AHEAD
+        assert len(started) <= number + 2 * AHEAD
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert number == 99
     assert peak < 40 * 200 * 200 * 3, "more than a few images were in memory"
     # Who stops early leaves no thread behind.
-    next(iter(stream_images(tmp_path, 24, threads=2)))
-    assert not [thread for thread in threading.enumerate() if "decode" in thread.name]
+    images = stream_images(tmp_path, 24, threads=2)
+    next(images)
+    del images
+    assert not [thread for thread in threading.enumerate() if "map-ahead" in thread.name]

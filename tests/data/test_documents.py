@@ -1,6 +1,5 @@
 """The built-in documents: the same every time, uneven, cached."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from omegaconf import OmegaConf
 from PIL import Image, ImageDraw
 
 from src.data import load
-from src.data.cache import cached_array
 from src.data.config import DataConfig
 from src.data.documents.generate import KINDS, class_sizes, draw_documents, draw_page
 from src.data.documents.page import Page, load_font
@@ -93,33 +91,6 @@ def test_fingerprint_knows_images_and_splits_not_the_batches() -> None:
     assert data_fingerprint(plain) == data_fingerprint(DataConfig(batch_size=7, img_size=99))
     for other in (DataConfig(seed=1), DataConfig(n_images=999), DataConfig(test_fraction=0.3)):
         assert data_fingerprint(plain) != data_fingerprint(other)
-
-
-def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
-    def fail() -> Any:
-        raise RuntimeError("disk on fire")
-
-    with pytest.raises(RuntimeError):
-        cached_array(str(tmp_path), "x", fail)
-    assert not list(tmp_path.iterdir())
-
-
-def test_others_may_read_the_cache(tmp_path: Path) -> None:
-    before = os.umask(0o022)
-    try:
-        cached_array(str(tmp_path), "x", lambda: np.ones(2, np.uint8))
-    finally:
-        os.umask(before)
-    assert (tmp_path / "x.npy").stat().st_mode & 0o777 == 0o644
-
-
-def test_whoever_builds_last_stays_and_no_one_reads_half(tmp_path: Path) -> None:
-    def make_while_another_finishes() -> Any:
-        cached_array(str(tmp_path), "x", lambda: np.ones((2, 2), np.uint8))
-        return np.full((2, 2), 2, np.uint8)
-
-    assert cached_array(str(tmp_path), "x", make_while_another_finishes).max() == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
 @pytest.mark.parametrize(

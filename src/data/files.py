@@ -1,0 +1,40 @@
+"""Image files in a folder: which there are, and which a name may mean."""
+
+import os
+from pathlib import Path
+
+from src.data.decode import SUFFIXES
+from src.errors import UserError
+
+
+def image_files(folder: Path) -> list[str]:
+    """Return the images and PDFs in a folder and below, as sorted relative paths with slashes.
+
+    Hidden files and folders are left out, Jupyter's checkpoints and the like.
+    """
+    found: list[str] = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = visible(folders)
+        found.extend(
+            (Path(where) / name).relative_to(folder).as_posix()
+            for name in visible(names)
+            if Path(name).suffix.lower() in SUFFIXES
+        )
+    return sorted(found)
+
+
+def visible(names: list[str]) -> list[str]:
+    """Return the names that a user put there, sorted."""
+    return sorted(name for name in names if not name.startswith((".", "__MACOSX")))
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """Return the path of a named file in a folder.
+
+    Raises:
+        UserError: the name leads out of the folder.
+    """
+    parts = Path(name.replace("\\", "/")).parts
+    if Path(name).is_absolute() or ".." in parts or "\0" in name:
+        raise UserError(f"'{name}' leads out of {folder}; files are named relative to that folder")
+    return folder / name

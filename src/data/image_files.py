@@ -1,0 +1,258 @@
+"""From a folder or table of image files to splits: found, judged, decoded and cut."""
+
+import hashlib
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from src.data.cache import Pixels, cached_array
+from src.data.config import DataConfig
+from src.data.csv_table import list_csv
+from src.data.decode import DECODING_VERSION, UnreadableImageError, decode, split_page
+from src.data.duplicates import ALIKE, group_same
+from src.data.image_folder import list_image_folder
+from src.data.image_set import ImageSet, Indices
+from src.data.inspection import FileFacts, Page, inspect_files
+from src.data.listing import Listing
+from src.data.progress import show_progress
+from src.data.splits import Splits, cut
+from src.data.threads import map_ahead
+from src.errors import UserError
+
+log = logging.getLogger(__name__)
+
+SOURCES = {"image_folder": list_image_folder, "csv": list_csv}
+
+# Names in a message; all of them are in a file.
+EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """The images of a data set that can be read, with what is known of them unseen.
+
+    Args:
+        root: the folder that the names are relative to.
+        names: `#page=2` behind a file that has pages.
+        targets: int64 [N].
+        classes: their names.
+        splits: train, val or test of each, where given.
+        contents: what tells an image from any other.
+        groups: int64 [N]; the images of a group stay in one fold.
+        notes: what a user should know, a line each.
+    """
+
+    root: Path
+    names: list[str]
+    targets: Indices
+    classes: tuple[str, ...]
+    splits: list[str]
+    contents: list[str]
+    groups: Indices
+    notes: list[str]
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides about the images, labels and splits."""
+        facts = [self.names, self.contents, self.targets.tolist(), self.classes, self.splits]
+        return _short_hash([*facts, self.groups.tolist()])
+
+
+def load_image_files(cfg: DataConfig) -> Splits:
+    """Load the images of `data.root`, decoded before or now, and cut them.
+
+    Raises:
+        UserError: names what is wrong with the data.
+    """
+    found = find_images(cfg)
+    size = cfg.img_size
+
+    def fill(out: Pixels) -> None:
+        def decode_row(row: int) -> None:
+            name = found.names[row]
+            file, page = _file_of(found.root, name)
+            out[row] = decode(found.root / file, size, fit=cfg.fit, page=page, name=name)
+
+        rows = map_ahead(decode_row, range(len(out)))
+        try:
+            for _ in show_progress(rows, f"decoding images at {size} px", len(out)):
+                pass
+        except UnreadableImageError as error:
+            raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error
+
+    content = _short_hash([found.contents, cfg.fit, DECODING_VERSION])
+    pixels = cached_array(
+        cfg.cache_dir,
+        f"{cfg.source}-{content}-{size}px",
+        (len(found.names), size, size, 3),
+        fill,
+    )
+    alone = len(np.unique(found.groups)) == len(found.groups)
+    everything = ImageSet(
+        pixels,
+        found.targets,
+        found.classes,
+        files=found.names,
+        group_of=np.empty(0, np.int64) if alone else found.groups,
+    )
+    return cut(everything, cfg, found.splits, found.notes)
+
+
+def find_images(cfg: DataConfig) -> FoundImages:
+    """List the images of `data.root`, and read those that are new.
+
+    Raises:
+        UserError: names what is wrong with the data.
+    """
+    listing = SOURCES[cfg.source](cfg, _root(cfg))
+    files = [_file_of(listing.root, name)[0] for name in listing.names]
+    facts = inspect_files(listing.root, files, cfg.cache_dir)
+    names, origin, pages = _pages(listing, facts)
+    faults = [(name, page.fault) for name, page in zip(names, pages, strict=True) if page.fault]
+    notes = [*listing.notes, *_judge(faults, len(names), cfg)]
+    good = [i for i, page in enumerate(pages) if not page.fault]
+    if not good:
+        raise UserError(f"data.root={cfg.root}: none of its {len(names)} images can be read")
+    names, origin = [names[i] for i in good], [origin[i] for i in good]
+    # Of a file with pages its number belongs to the content.
+    contents = [
+        f"{facts[files[i]].digest}{_page_suffix(n)}" for n, i in zip(names, origin, strict=True)
+    ]
+    looks = [pages[i].look for i in good] if cfg.near_duplicates else None
+    same = _same(contents, looks, cfg.cache_dir)
+    found = FoundImages(
+        root=listing.root,
+        names=names,
+        targets=np.array([listing.targets[i] for i in origin], np.int64),
+        classes=listing.classes,
+        splits=[listing.splits[i] for i in origin] if listing.splits else [],
+        contents=contents,
+        groups=group_same(
+            [
+                [str(number) for number in same],
+                [files[i] for i in origin],
+                [listing.groups[i] if listing.groups else "" for i in origin],
+            ]
+        ),
+        notes=notes,
+    )
+    found.notes.extend(describe_duplicates(found, same))
+    return found
+
+
+def describe_duplicates(found: FoundImages, same: Indices) -> list[str]:
+    """Say which images are there several times, and where that does harm.
+
+    Args:
+        found: the images.
+        same: int64 [N], equal for images that are the same.
+    """
+    members = defaultdict(list)
+    for row, number in enumerate(same.tolist()):
+        members[number].append(row)
+    several = [rows for rows in members.values() if len(rows) > 1]
+    if not several:
+        return []
+    names, targets = found.names, found.targets
+    notes = [
+        f"{sum(map(len, several))} images are {len(several)} in truth, the others being copies "
+        f"or looking the same ({_examples(several, names)}); they stay in one fold"
+    ]
+    torn = [rows for rows in several if len({int(targets[row]) for row in rows}) > 1]
+    if torn:
+        labelled = [f"{n} ({found.classes[t]})" for n, t in zip(names, targets, strict=True)]
+        notes.append(f"{len(torn)} of them have several classes: {_examples(torn, labelled)}")
+    splits = found.splits or [""] * len(names)
+    leaking = [rows for rows in several if len({splits[row] for row in rows}) > 1]
+    if leaking:
+        notes.append(
+            f"{len(leaking)} of them are in several of the splits that the folders make, so scores "
+            f"on validation and test look better than they are: {_examples(leaking, names)}"
+        )
+    return notes
+
+
+def _examples(groups: Sequence[Sequence[int]], names: Sequence[str], most: int = 3) -> str:
+    told = [" = ".join(names[row] for row in rows[:3]) for rows in groups[:most]]
+    return "; ".join(told) + ("; ..." if len(groups) > most else "")
+
+
+def _root(cfg: DataConfig) -> Path:
+    if cfg.root is None:
+        raise UserError(f"data.root: not given; data={cfg.source} needs the folder of the images")
+    root = Path(cfg.root).expanduser()
+    if not root.is_dir():
+        raise UserError(f"data.root={cfg.root}: there is no such folder")
+    return root
+
+
+def _file_of(root: Path, name: str) -> tuple[str, int]:
+    """Return the file of an image and the index of its page."""
+    file, page = split_page(name)
+    return (name, 0) if file != name and (root / name).exists() else (file, page)
+
+
+def _page_suffix(name: str) -> str:
+    return name[len(split_page(name)[0]) :]
+
+
+def _pages(
+    listing: Listing, facts: dict[str, FileFacts]
+) -> tuple[list[str], list[int], list[Page]]:
+    """Return all images: their names, the index of each in the listing, what is known."""
+    names: list[str] = []
+    origin: list[int] = []
+    pages: list[Page] = []
+    for index, name in enumerate(listing.names):
+        file, _ = _file_of(listing.root, name)
+        found = facts[file].pages
+        suffix = name[len(file) :]
+        if suffix and suffix not in found:
+            whole = suffix == "#page=1" and "" in found
+            known = found[""] if whole or ("" in found and found[""].fault) else None
+            found = {suffix: known or Page(fault=f"it has only {len(found)} pages")}
+        elif suffix:
+            found = {suffix: found[suffix]}
+        for page_suffix, page in found.items():
+            names.append(file + page_suffix)
+            origin.append(index)
+            pages.append(page)
+    return names, origin, pages
+
+
+def _judge(faults: list[tuple[str, str]], total: int, cfg: DataConfig) -> list[str]:
+    """Refuse unreadable images, or say that they are left out."""
+    if not faults:
+        return []
+    complete = Path(cfg.cache_dir) / "bad_images.txt"
+    complete.write_text("".join(f"{name}: {fault}\n" for name, fault in faults), encoding="utf-8")
+    kinds = Counter(fault for _, fault in faults)
+    told = [f"  {name}: {fault}" for name, fault in faults[:EXAMPLES]]
+    if len(faults) > EXAMPLES:
+        told.append(f"  ... all of them are in {complete}")
+    if cfg.on_bad_image == "skip":
+        reasons = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common(3))
+        return [f"{len(faults)} of {total} images are left out ({reasons}), see {complete}"]
+    raise UserError(
+        f"data.root={cfg.root}: {len(faults)} of {total} images cannot be read; mend or remove "
+        "them, or leave them out with data.on_bad_image=skip\n" + "\n".join(told)
+    )
+
+
+def _same(contents: list[str], looks: list[str] | None, cache_dir: str) -> Indices:
+    """Number the images that are the same; kept, as every trial asks."""
+
+    def fill(out: Indices) -> None:
+        out[:] = group_same([contents], looks)
+
+    name = f"same-{_short_hash([contents, looks is not None, ALIKE])}"
+    kept = cached_array(cache_dir, name, (len(contents),), fill, np.int64)
+    return np.asarray(kept)
+
+
+def _short_hash(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]

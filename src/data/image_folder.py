@@ -1,0 +1,79 @@
+"""`data=image_folder`: a folder a class, alone or below train, val and test."""
+
+from pathlib import Path
+
+from src.data.config import DataConfig
+from src.data.files import image_files, visible
+from src.data.listing import Listing
+from src.errors import UserError
+
+# What people call the splits.
+SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+def list_image_folder(cfg: DataConfig, root: Path) -> Listing:
+    """List the images of each class, those in its subfolders too.
+
+    A split whose images are in no class folders (a competition's test images) is not used.
+
+    Raises:
+        UserError: there are no images, or only of one class.
+    """
+    splits = _split_folders(root)
+    unlabelled = [name for name, folder in splits.items() if not _subfolders(folder)]
+    listing = Listing(root, [], [], ())
+    if "train" not in splits or "train" in unlabelled:
+        splits = {"": root}
+    for name in unlabelled:
+        if splits.pop(name, None) is not None:
+            listing.notes.append(f"{name}: has no folders of classes, so it is not used")
+    classes = sorted({name for folder in splits.values() for name in _subfolders(folder)})
+    listing.classes = tuple(classes)
+    for split, folder in splits.items():
+        for name in image_files(folder):
+            label, _, rest = name.partition("/")
+            if not rest:
+                continue
+            listing.names.append((folder / name).relative_to(root).as_posix())
+            listing.targets.append(classes.index(label))
+            if split:
+                listing.splits.append(split)
+    _check(listing, root)
+    return listing
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    folders = {name.lower(): root / name for name in _subfolders(root)}
+    return {
+        split: folders[name]
+        for split, names in SPLIT_FOLDERS.items()
+        for name in names
+        if name in folders
+    }
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return visible([path.name for path in folder.iterdir() if path.is_dir()])
+
+
+def _check(listing: Listing, root: Path) -> None:
+    counts = dict.fromkeys(range(len(listing.classes)), 0)
+    for target in listing.targets:
+        counts[target] += 1
+    if not listing.names:
+        raise UserError(
+            f"data.root={root}: there are no images in folders of classes; "
+            "expected is CLASS/IMAGE, or train/CLASS/IMAGE"
+        )
+    if len(listing.classes) < 2:
+        raise UserError(f"data.root={root}: has only one folder of a class, {listing.classes[0]}")
+    empty = [listing.classes[target] for target, count in counts.items() if not count]
+    if empty:
+        raise UserError(
+            f"data.root={root}: no images in the folder of {', '.join(empty)}; "
+            "add some, or remove the folder"
+        )

@@ -1,0 +1,121 @@
+"""A data set cut into train, validation and test, the same way every time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+from src.data.config import DataConfig
+from src.data.image_set import ImageSet, Indices
+from src.data.listing import SPLITS
+from src.errors import UserError
+
+# Random cuts to choose from where groups hold several classes.
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set; a search sees `train` alone."""
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    # What a user should know about the data, a line each.
+    notes: tuple[str, ...] = ()
+
+
+def cut(
+    everything: ImageSet, cfg: DataConfig, given: Sequence[str] = (), notes: Sequence[str] = ()
+) -> Splits:
+    """Cut a data set by the shares of `cfg`, with the classes in equal shares everywhere.
+
+    Images of a group stay together.
+
+    Args:
+        everything: all images.
+        cfg: the `data` group.
+        given: train, val or test for each image, where the source says so; a split that is
+            not among them is cut out of train.
+        notes: are passed on.
+
+    Raises:
+        UserError: a class is too small for it.
+    """
+    rows = {split: np.flatnonzero(np.array(given) == split) for split in SPLITS} if given else {}
+    if not given:
+        rows["train"] = np.arange(len(everything))
+    share_of_rest = cfg.val_fraction
+    if not len(rows.get("test", ())):
+        rows["train"], rows["test"] = _halves(everything, rows["train"], "test", cfg)
+        if not given:
+            share_of_rest /= 1 - cfg.test_fraction
+    if not len(rows.get("val", ())):
+        rows["train"], rows["val"] = _halves(everything, rows["train"], "val", cfg, share_of_rest)
+    train, val, test = (everything.subset(np.sort(rows[split])) for split in SPLITS)
+    return Splits(train, val, test, tuple(notes))
+
+
+def _halves(
+    everything: ImageSet, rows: Indices, split: str, cfg: DataConfig, share: float | None = None
+) -> tuple[Indices, Indices]:
+    """Cut a share off the rows.
+
+    Raises:
+        UserError: a class would be missing on one side.
+    """
+    share = share or getattr(cfg, f"{split}_fraction")
+    labels = everything.targets[rows]
+    groups = np.arange(len(rows)) if everything.groups is None else everything.groups[rows]
+    pairs = np.unique(np.stack([labels, groups], 1), axis=0)
+    mixed = len(pairs) > len(np.unique(groups))
+    _check_sizes(pairs[:, 0], everything.classes, split, share)
+    kept, taken = (_cut_mixed if mixed else _cut_pure)(labels, groups, share, cfg.seed)
+    for name, side in (("train", kept), (split, taken)):
+        missing = np.setdiff1d(labels, labels[side])
+        if len(missing):
+            raise UserError(
+                f"data.{split}_fraction={share:.3g}: images that belong together leave no image "
+                f"of {everything.classes[missing[0]]} for {name}; change the share or the groups"
+            )
+    return rows[kept], rows[taken]
+
+
+def _cut_pure(labels: Indices, groups: Indices, share: float, seed: int) -> tuple[Indices, Indices]:
+    """Cut groups that hold one class each."""
+    _, firsts, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    kept, taken = train_test_split(
+        np.arange(len(firsts)), test_size=share, random_state=seed, stratify=labels[firsts]
+    )
+    if len(firsts) == len(labels):
+        return kept, taken
+    return np.flatnonzero(np.isin(group_of, kept)), np.flatnonzero(np.isin(group_of, taken))
+
+
+def _cut_mixed(
+    labels: Indices, groups: Indices, share: float, seed: int
+) -> tuple[Indices, Indices]:
+    """Cut groups that hold several classes: of many random cuts the one nearest to the share."""
+    wanted = share * np.bincount(labels)
+
+    def distance(cut: tuple[Indices, Indices]) -> float:
+        taken = np.bincount(labels[cut[1]], minlength=len(wanted))
+        return float((np.abs(taken - wanted) / np.maximum(wanted, 1)).sum())
+
+    cuts = GroupShuffleSplit(DRAWS, test_size=share, random_state=seed)
+    nearest: tuple[Indices, Indices] = min(cuts.split(labels, groups=groups), key=distance)
+    return nearest
+
+
+def _check_sizes(labels: Indices, classes: Sequence[str], split: str, share: float) -> None:
+    """Every split has to hold images of the rarest class; counted is one of each group."""
+    present, counts = np.unique(labels, return_counts=True)
+    rarest, size = present[counts.argmin()], counts.min()
+    for name, wanted in ((split, share), ("train", 1 - share)):
+        if size * wanted < 1:
+            raise UserError(
+                f"data.{split}_fraction={share:.3g}: class {classes[rarest]} has {size} different "
+                f"images, which leaves none for {name}; add images, take the class out, or "
+                "change the share"
+            )
