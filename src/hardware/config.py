@@ -12,6 +12,13 @@ class GpuConfig:
     accelerator: str = "cpu"
     # Memory of one card; 0 for a CPU profile.
     memory_gb: float = 0.0
+    # What PyTorch can take of it; 0: all.
+    usable_gb: float = 0.0
+    # Rates on the data sheet: 10^12 operations a second in 16 bits (accumulated in 32) and in
+    # float32 (TF32 where there is), GB a second from memory. What `src.plan` computes times with.
+    tflops: float = 0.1
+    tflops_float32: float = 0.1
+    bandwidth_gb: float = 10.0
     # Trials at a time on one card.
     trials_per_device: int = 1
     # What a run takes when nothing is said, and what a search may choose from.
