@@ -15,6 +15,8 @@ from hydra import compose, initialize_config_dir
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
 from src.trial import config as config
+from tests.trained_run import run_folder as run_folder
+from tests.trained_run import scans as scans
 
 REPOSITORY = Path(__file__).parents[1]
 CONF = str(REPOSITORY / "conf")

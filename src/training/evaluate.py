@@ -55,7 +55,7 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
 
 
 def write_run(folder: Path, *, val: Metrics, test: Metrics, classes: Sequence[str]) -> None:
-    """Write `metrics.json`, and the test confusion matrix as CSV and as a page."""
+    """Write `metrics.json`, `classes.json`, and the test confusion matrix as CSV and as a page."""
     metrics = {
         name: {
             "macro_f1": found.f1,
@@ -66,6 +66,9 @@ def write_run(folder: Path, *, val: Metrics, test: Metrics, classes: Sequence[st
         for name, found in (("validation", val), ("test", test))
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    # In the order of the model's scores, for who predicts with it.
+    names = json.dumps(list(classes), indent=2, ensure_ascii=False)
+    (folder / "classes.json").write_text(names + "\n", encoding="utf-8")
     with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["true \\ predicted", *classes])

@@ -57,7 +57,7 @@ def test_the_files_of_a_run(cfg: Compose, blobs: ImageSet, tmp_path: Path) -> No
     found = evaluate(result, blobs, config)
     write_run(tmp_path, val=found, test=found, classes=blobs.classes)
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("best.ckpt", "curves", "metrics.json"),
+        *("best.ckpt", "curves", "metrics.json", "classes.json"),
         *("confusion_matrix.csv", "confusion_matrix.html"),
     }
     metrics = json.loads((tmp_path / "metrics.json").read_text())

@@ -1,0 +1,87 @@
+"""The keys of `python -m src.predict`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+
+SOURCES = ("image_folder", "csv")
+
+
+@dataclass
+class ImagesConfig:
+    """Which images; the keys have the meaning that they have in the group `data` of training."""
+
+    # image_folder: all images and PDF pages in `root` and below, or the one file that it is;
+    # csv: those that a table in `root` names, in its order.
+    source: str = "image_folder"
+    root: str | None = None
+    csv_file: str = "test.csv"
+    image_dir: str = "test"
+    # The column of the file names.
+    id_column: str = "ID"
+
+
+def source_path(data: ImagesConfig) -> Path:
+    """Return the folder, the table or the one file that the images come from."""
+    root = Path(str(data.root))
+    return root / data.csv_file if data.source == "csv" else root
+
+
+@dataclass
+class PredictConfig:
+    """The root of `conf/predict.yaml`."""
+
+    # Folder of a run or of an ensemble.
+    run: str | None = None
+    data: ImagesConfig = field(default_factory=ImagesConfig)
+    # The table of classes, and its two columns.
+    output: str = "${run}/predictions.csv"
+    id_column: str = "ID"
+    target_column: str = "target"
+    # name: of the class; id: its number, counted from 0 in the order of classes.json.
+    target_as: str = "name"
+    # file: a second table beside `output`; columns: behind the class; none.
+    probabilities: str = "file"
+    # What an image that cannot be read is called; null leaves it out.
+    default_class: str | None = None
+    batch_size: int = 64
+    # auto, cpu, cuda, mps
+    accelerator: str = "auto"
+    # Average over skewed and scaled views of each image.
+    tta: bool = False
+    # onnx: write the model as `<run>/model.onnx` instead of predicting.
+    export: str | None = None
+
+
+def in_full(words: Sequence[str]) -> list[str]:
+    """Write out the short forms of the command line.
+
+    `data=PATH` stands for `data.source=image_folder data.root=PATH`, or for a table for
+    `data.source=csv data.root=FOLDER data.csv_file=NAME`, its images beside it unless
+    `data.image_dir` says otherwise; `data=image_folder` and `data=csv` name the source alone.
+    """
+    found: list[str] = []
+    for word in words:
+        key, _, value = word.partition("=")
+        path = Path(value.strip("'\""))
+        if key != "data" or not value:
+            found.append(word)
+        elif value in SOURCES:
+            found.insert(0, f"data.source={value}")
+        elif path.suffix.lower() == ".csv":
+            table = {"source": "csv", "root": path.parent, "csv_file": path.name, "image_dir": "."}
+            found[:0] = [f"data.{key}={_quoted(str(value))}" for key, value in table.items()]
+        else:
+            found[:0] = ["data.source=image_folder", f"data.root={_quoted(str(path))}"]
+    return found
+
+
+def _quoted(value: str) -> str:
+    """Quote for Hydra's grammar, to which = and brackets in file names mean something."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+ConfigStore.instance().store(name="predict_schema", node=PredictConfig)

@@ -1,0 +1,142 @@
+"""A run or an ensemble as one ONNX file, for programs without torch.
+
+Input `images`: uint8 [N, 3, S, S], RGB as decoded, any N; a quarter of the bytes of floats, and no
+caller can normalise wrongly, as that is in the file. Output `probabilities`: float32 [N, C]. The
+file's metadata name the classes (JSON), the image size and the fit.
+"""
+
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from src.errors import UserError
+from src.inference.config import PredictConfig
+from src.inference.predictor import Predictor, open_predictor
+from src.inference.tables import check_choice
+
+FORMATS = ("onnx",)
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+# How far onnxruntime's probabilities may be from torch's, on the CPU in float32.
+TOLERANCE = 1e-4
+
+
+class _WeightedMean(nn.Module):
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(predictor.members)
+        self.weights = tuple(predictor.weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = [
+            weight * member(images)
+            for member, weight in zip(self.members, self.weights, strict=True)
+        ]
+        return torch.stack(found).sum(0)
+
+
+def export(cfg: PredictConfig, console: Console) -> Path:
+    """Write `<run>/model.onnx`, and compare it with the model in onnxruntime.
+
+    Raises:
+        UserError: a package is missing, or the predictor cannot be one file.
+    """
+    check_choice("export", str(cfg.export), FORMATS)
+    if cfg.run is None:
+        raise UserError("run=FOLDER is needed: what to export")
+    if cfg.tta:
+        raise UserError("tta=true cannot be exported; export without, and turn images yourself")
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"export=onnx: {', '.join(missing)} not installed; pip install 'doctune[onnx]'"
+        )
+    predictor = open_predictor(Path(cfg.run), "cpu")
+    if len(predictor.formats) > 1:
+        sizes = ", ".join(str(found.size) for found in predictor.formats)
+        raise UserError(
+            f"run={cfg.run}: its members take images of different sizes ({sizes}); export "
+            "them one by one, run=<member>"
+        )
+    path = Path(cfg.run) / "model.onnx"
+    write_onnx(predictor, path)
+    difference = largest_difference(predictor, path)
+    size = predictor.formats[0].size
+    console.print(
+        f"{predictor.describe()}\n{path}: images uint8 [N, 3, {size}, {size}] to probabilities "
+        f"[N, {len(predictor.classes)}]\nonnxruntime gives the same within {difference:.1e}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if difference > TOLERANCE:
+        raise UserError(f"{path}: differs from the model by more than {TOLERANCE:g}; do not use it")
+    return path
+
+
+def write_onnx(predictor: Predictor, path: Path) -> None:
+    """Write the file; it takes its name when it is whole."""
+    import onnx
+
+    wanted = predictor.formats[0]
+    model = _WeightedMean(predictor).eval()
+    example = torch.zeros((2, 3, wanted.size, wanted.size), dtype=torch.uint8)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with _quiet():
+            program: Any = torch.onnx.export(
+                model,
+                (example,),
+                input_names=["images"],
+                output_names=["probabilities"],
+                dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+                dynamo=True,
+            )
+        found = program.model_proto
+        facts = {"classes": json.dumps(predictor.classes), "fit": wanted.fit}
+        onnx.helper.set_model_props(found, {**facts, "image_size": str(wanted.size)})
+        onnx.save(found, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def largest_difference(predictor: Predictor, path: Path) -> float:
+    """Return how far onnxruntime's probabilities are from the model's, on images of noise."""
+    import onnxruntime
+
+    wanted = predictor.formats[0]
+    noise = np.random.default_rng(0).integers(
+        0, 256, (3, 3, wanted.size, wanted.size), dtype=np.uint8
+    )
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (theirs,) = session.run(None, {"images": noise})
+    ours = predictor.probabilities({wanted: torch.from_numpy(noise)}).numpy()
+    return float(np.abs(ours - theirs).max())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's talk off the screen; what it raises is still seen."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,164 @@
+"""New images to a table of classes, in their order and in memory that does not grow with them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from src.data.decode import Pixels, UnreadableImageError
+from src.data.stream import stream_images
+from src.errors import UserError
+from src.inference.config import SOURCES, PredictConfig, source_path
+from src.inference.predictor import Predictor, open_predictor
+from src.inference.progress import ImageCount, count_images
+from src.inference.tables import (
+    PredictionTables,
+    check_choice,
+    open_tables,
+    probabilities_path,
+    unreadable_path,
+    write_unreadable,
+)
+
+# Of the images that could not be read, this many are named on the screen.
+MOST_NAMED = 20
+
+# A name with the image in each of the predictor's formats, or with what is wrong with it.
+Item = tuple[str, list[Pixels] | UnreadableImageError]
+
+
+@dataclass
+class Counts:
+    """What became of the images."""
+
+    read: int = 0
+    # Name and reason.
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+
+
+def predict(cfg: PredictConfig, console: Console) -> Counts:
+    """Predict the images of `cfg.data` and write the tables.
+
+    Raises:
+        UserError: a key is missing or wrong, or none of the images can be read.
+    """
+    if cfg.run is None or cfg.data.root is None:
+        raise UserError("run=FOLDER and data=PATH are needed: what predicts, and what to predict")
+    check_choice("data", cfg.data.source, SOURCES)
+    if cfg.batch_size < 1:
+        raise UserError(f"batch_size={cfg.batch_size}: must be at least 1")
+    predictor = open_predictor(Path(cfg.run), cfg.accelerator, cfg.tta)
+    default = _class_index(cfg.default_class, predictor.classes)
+    items = stream_items(cfg, predictor)
+    console.print(predictor.describe(), highlight=False, soft_wrap=True)
+    output = Path(cfg.output)
+    with (
+        open_tables(
+            output,
+            predictor.classes,
+            id_column=cfg.id_column,
+            target_column=cfg.target_column,
+            target_as=cfg.target_as,
+            probabilities=cfg.probabilities,
+        ) as tables,
+        ImageCount(count_images(cfg.data), console) as progress,
+    ):
+        counts = Counts()
+        while batch := list(islice(items, cfg.batch_size)):
+            _predict_batch(batch, predictor, tables, default, counts)
+            progress.advance(len(batch))
+        if not counts.read:
+            raise UserError(f"data={cfg.data.root}: no image can be read\n{_named(counts)}")
+    write_unreadable(output, cfg.id_column, counts.unreadable)
+    _say_end(cfg, counts, output, console)
+    return counts
+
+
+def stream_items(cfg: PredictConfig, predictor: Predictor) -> Iterator[Item]:
+    """Decode the images in all formats of the predictor, side by side.
+
+    Raises:
+        UserError: there is no such source, or nothing in it.
+    """
+    source, folder, column = source_path(cfg.data), None, None
+    if cfg.data.source == "csv":
+        folder, column = Path(str(cfg.data.root)) / cfg.data.image_dir, cfg.data.id_column
+    streams = [
+        stream_images(source, wanted.size, fit=wanted.fit, folder=folder, column=column)
+        for wanted in predictor.formats
+    ]
+    return (_joined(found) for found in zip(*streams, strict=True))
+
+
+def _joined(found: Sequence[tuple[str, Pixels | UnreadableImageError]]) -> Item:
+    name = found[0][0]
+    sizes: list[Pixels] = []
+    for _, image in found:
+        if isinstance(image, UnreadableImageError):
+            return name, image
+        sizes.append(image)
+    return name, sizes
+
+
+def _predict_batch(
+    batch: Sequence[Item],
+    predictor: Predictor,
+    tables: PredictionTables,
+    default: int | None,
+    counts: Counts,
+) -> None:
+    """Predict the images of a batch that can be read; write all in their order."""
+    readable = [sizes for _, sizes in batch if not isinstance(sizes, UnreadableImageError)]
+    rows: Iterator[list[float]] = iter(())
+    if readable:
+        images = {
+            wanted: torch.from_numpy(np.stack([sizes[i] for sizes in readable])).permute(0, 3, 1, 2)
+            for i, wanted in enumerate(predictor.formats)
+        }
+        rows = iter(predictor.probabilities(images).tolist())
+    for name, image in batch:
+        if not isinstance(image, UnreadableImageError):
+            shares = next(rows)
+            tables.add(name, max(range(len(shares)), key=shares.__getitem__), shares)
+            counts.read += 1
+            continue
+        # Not the error itself, whose traceback keeps what was being decoded.
+        counts.unreadable.append((name, image.reason))
+        if default is not None:
+            tables.add(name, default, None)
+
+
+def _class_index(name: str | None, classes: Sequence[str]) -> int | None:
+    if name is None or name in classes:
+        return None if name is None else classes.index(name)
+    if name.isdecimal() and int(name) < len(classes):
+        return int(name)
+    raise UserError(f"default_class={name}: no class of the model; it has {', '.join(classes)}")
+
+
+def _say_end(cfg: PredictConfig, counts: Counts, output: Path, console: Console) -> None:
+    rows = counts.read + (len(counts.unreadable) if cfg.default_class is not None else 0)
+    lines = [f"{_images(rows)}: {output} ({cfg.id_column},{cfg.target_column})"]
+    if cfg.probabilities == "file":
+        lines.append(f"probabilities: {probabilities_path(output)}")
+    if counts.unreadable:
+        end = "left out (default_class=NAME gives them a class)"
+        if cfg.default_class is not None:
+            end = f"called {cfg.default_class}"
+        lines.append(f"! not readable, {end}: {_images(len(counts.unreadable))}")
+        lines += [_named(counts), f"all of them: {unreadable_path(output)}"]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _named(counts: Counts) -> str:
+    lines = [f"  {name}: {reason}" for name, reason in counts.unreadable[:MOST_NAMED]]
+    rest = len(counts.unreadable) - len(lines)
+    return "\n".join([*lines, *([f"  and {rest} more"] if rest else [])])

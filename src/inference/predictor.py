@@ -1,0 +1,102 @@
+"""What predicts: one run, or the weighted mean of the probabilities of several."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from src.errors import UserError
+from src.inference.trained_model import ImageFormat, TrainedModel, load_run
+
+# Of an ensemble: {"members": [{"run": folder inside, "weight": number}, ...], ...}
+ENSEMBLE = "ensemble.json"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Trained models with weights that add up to 1."""
+
+    members: Sequence[TrainedModel]
+    weights: Sequence[float]
+    device: torch.device
+    tta: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the classes, in the order of the probabilities."""
+        return self.members[0].classes
+
+    @property
+    def formats(self) -> list[ImageFormat]:
+        """Return how images have to be decoded: once for each image size among the members."""
+        return list(dict.fromkeys(member.format for member in self.members))
+
+    def describe(self) -> str:
+        """Say in a few words what it is."""
+        names = " + ".join(dict.fromkeys(member.name for member in self.members))
+        sizes = "/".join(str(format.size) for format in self.formats)
+        several = f"ensemble of {len(self.members)}: " if len(self.members) > 1 else ""
+        tta = ", test-time augmentation" if self.tta else ""
+        return f"{several}{names}, {sizes} px, {len(self.classes)} classes{tta}"
+
+    @torch.inference_mode()
+    def probabilities(self, images: Mapping[ImageFormat, Tensor]) -> Tensor:
+        """Return float32 [B, C] on the CPU.
+
+        Args:
+            images: the same images in every one of `formats`, uint8 [B, 3, H, W].
+        """
+        there = {key: batch.to(self.device, non_blocking=True) for key, batch in images.items()}
+        total = torch.zeros((), device=self.device)
+        for member, weight in zip(self.members, self.weights, strict=True):
+            total = total + weight * member(there[member.format], self.tta)
+        return total.cpu()
+
+
+def open_predictor(folder: Path, accelerator: str = "auto", tta: bool = False) -> Predictor:
+    """Open the folder of a run or of an ensemble.
+
+    Args:
+        folder: `outputs/<run>`, or what `src.ensemble` has written.
+        accelerator: auto, cpu, cuda or mps.
+        tta: average over the views of each image.
+
+    Raises:
+        UserError: the folder holds neither, a member is broken, or there is no such device.
+    """
+    device = choose_device(accelerator)
+    runs, weights = [folder], [1.0]
+    if (folder / ENSEMBLE).is_file():
+        listed = json.loads((folder / ENSEMBLE).read_text(encoding="utf-8"))["members"]
+        runs = [folder / member["run"] for member in listed]
+        weights = [float(member["weight"]) for member in listed]
+    members = [load_run(run).to(device) for run in runs]
+    for run, member in zip(runs, members, strict=True):
+        if member.classes != members[0].classes:
+            raise UserError(f"run={folder}: {run.name} was trained on other classes than the rest")
+    total = sum(weights)
+    return Predictor(members, [weight / total for weight in weights], device, tta)
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """Return the device of that name, for auto the fastest that is there.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if accelerator == "auto":
+        return torch.device(next(name for name, is_there in there.items() if is_there))
+    wanted = "cuda" if accelerator == "gpu" else accelerator
+    if wanted not in there:
+        raise UserError(f"accelerator={accelerator}: choose auto, {', '.join(there)}")
+    if not there[wanted]:
+        raise UserError(f"accelerator={accelerator}: this machine has none; use accelerator=auto")
+    return torch.device(wanted)
