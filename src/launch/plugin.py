@@ -1,6 +1,7 @@
 """The Hydra plugin `hydra/launcher: workers`; light, as Hydra imports it at every start."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hydra.core.utils import JobReturn
@@ -36,11 +37,22 @@ class WorkersLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run the jobs and wait for them; may be called from several threads at once."""
-        jobs = [
-            self._pool.submit(list(overrides), initial_job_idx + i)
-            for i, overrides in enumerate(job_overrides)
+        numbered = [
+            (list(overrides), initial_job_idx + i) for i, overrides in enumerate(job_overrides)
         ]
-        return [job.result() for job in jobs]
+        if len(numbered) == 1:
+            return [self._pool.run(*numbered[0])]
+        with ThreadPoolExecutor(self._n_workers) as threads:
+            return list(threads.map(lambda job: self._pool.run(*job), numbered))
+
+    @property
+    def slots(self) -> int:
+        """Return how many jobs run at a time."""
+        return self._n_workers
+
+    def cancel(self, number: int) -> None:
+        """Kill the worker of a job, whose `launch` raises; its log shows where it was."""
+        self._pool.cancel(number)
 
     def close(self) -> None:
         """End the processes at once; jobs that run are lost and `launch` raises for them."""

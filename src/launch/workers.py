@@ -5,7 +5,7 @@ pebble starts the next process in the same place, on the same device.
 """
 
 import contextlib
-import functools
+import faulthandler
 import gc
 import importlib
 import multiprocessing
@@ -14,15 +14,17 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import psutil
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from pebble import ProcessPool
 
+from src.launch.device_error import is_device_error
 from src.launch.job import JobContext, run
 
 
@@ -43,30 +45,37 @@ class WorkerPool:
         self._free: queue.SimpleQueue[Place] = queue.SimpleQueue()
         for place in self._places:
             self._free.put(place)
-        self._running: set[Future[JobReturn]] = set()
+        # Job number -> the place where it runs.
+        self._running: dict[int, Place] = {}
 
-    def submit(self, overrides: list[str], number: int) -> "Future[JobReturn]":
-        """Start a job; waits while no worker is free."""
+    def run(self, overrides: list[str], number: int) -> JobReturn:
+        """Run a job and wait for it; waits before while no worker is free.
+
+        Raises:
+            pebble.ProcessExpired: the worker died.
+            concurrent.futures.CancelledError: the job was cancelled, or the pool closed.
+        """
         place = self._free.get()
+        self._running[number] = place
         try:
-            future: Future[JobReturn] = place.schedule(overrides, number)
-        except BaseException:
+            job = place.run(overrides, number)
+            if job.status is JobStatus.FAILED and is_device_error(job._return_value):
+                place.renew()
+            return job
+        finally:
+            del self._running[number]
             self._free.put(place)
-            raise
-        self._running.add(future)
-        future.add_done_callback(functools.partial(self._ended, place))
-        return future
+
+    def cancel(self, number: int) -> None:
+        """Kill the worker of a job; another one takes its place."""
+        place = self._running.get(number)
+        if place is not None:
+            place.cancel()
 
     def close(self) -> None:
         """End all processes now; whoever waits for a job gets a CancelledError."""
-        for future in list(self._running):
-            future.cancel()
         for place in self._places:
             place.stop()
-
-    def _ended(self, place: "Place", future: "Future[JobReturn]") -> None:
-        self._running.discard(future)
-        self._free.put(place)
 
 
 class Place:
@@ -91,20 +100,49 @@ class Place:
             # Read by OpenMP and MKL when they are first imported.
             environment["OMP_NUM_THREADS"] = environment["MKL_NUM_THREADS"] = str(len(cores))
         log_file = str(Path(log_folder) / f"worker-{index}.log")
-        self._pool = ProcessPool(
+        self._processes = multiprocessing.get_context("spawn")
+        # Written by whichever process is here now.
+        self._pid = self._processes.Value("i", 0)
+        self._begin_with = (
+            *(environment, cores, list(preload), context),
+            *(log_file, os.getpid(), self._pid),
+        )
+        self._job: Future[JobReturn] | None = None
+        self._pool = self._make_pool()
+
+    def _make_pool(self) -> ProcessPool:
+        return ProcessPool(
             max_workers=1,
             initializer=_begin,
-            initargs=(environment, cores, list(preload), context, log_file, os.getpid()),
-            context=multiprocessing.get_context("spawn"),
+            initargs=self._begin_with,
+            context=self._processes,
         )
 
-    def schedule(self, overrides: list[str], number: int) -> "Future[JobReturn]":
-        """Run a job in this place."""
-        future: Future[JobReturn] = self._pool.schedule(_work, args=(overrides, number))
-        return future
+    def run(self, overrides: list[str], number: int) -> JobReturn:
+        """Run a job in this place and wait for it."""
+        self._job = self._pool.schedule(_work, args=(overrides, number))
+        job: JobReturn = self._job.result()
+        return job
+
+    def cancel(self) -> None:
+        """Have the worker write down where it is, and kill it; pebble starts the next one."""
+        if self._pid.value and hasattr(signal, "SIGUSR1"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid.value, signal.SIGUSR1)
+                # faulthandler writes from the signal handler itself, so this is plenty.
+                time.sleep(0.2)
+        if self._job is not None:
+            self._job.cancel()
+
+    def renew(self) -> None:
+        """Replace the process: a device that failed stays unusable for the one that saw it."""
+        self.stop()
+        self._pool = self._make_pool()
 
     def stop(self) -> None:
         """End the process."""
+        if self._job is not None:
+            self._job.cancel()
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
@@ -127,6 +165,7 @@ def _begin(
     context: JobContext,
     log_file: str,
     parent: int,
+    pid: Any,
 ) -> None:
     """Prepare a new worker process; Ctrl-C is the sweeper's business."""
     global _job_parts
@@ -136,6 +175,10 @@ def _begin(
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, cores)
     _output_to(log_file)
+    pid.value = os.getpid()
+    faulthandler.enable()
+    if hasattr(signal, "SIGUSR1"):
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     for module in preload:
         importlib.import_module(module)

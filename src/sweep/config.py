@@ -17,6 +17,18 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     enabled: bool = True
     # Seconds; no trial starts after it and those that run end at their next report.
     timeout: float | None = None
+    # Seconds for one trial: over them it ends at its next report; one that hangs is killed.
+    trial_timeout: float | None = None
+    # How often a trial is tried again after a fault that may be gone then, as a killed worker.
+    retries: int = 1
+    # Whether a failed trial is one of the n_trials.
+    count_failed: bool = True
+    # A proposal equal to a finished trial takes over its result; false for jobs without a seed.
+    reuse_duplicates: bool = True
+    # Go on although `settings` have changed.
+    accept_changes: bool = False
+    # Seconds between signs of life; when six are missing, a process elsewhere counts as dead.
+    heartbeat: float = 10.0
     # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
     pruner: Any = None
     prune: bool = True

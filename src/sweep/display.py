@@ -1,7 +1,7 @@
 """What the screen shows during a search: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import optuna
@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from src.sweep.study import FINISHED, counts
+from src.sweep.study import FINISHED, counts, was_interrupted
 
 STATE_WORDS = {
     TrialState.COMPLETE: "done",
@@ -34,6 +34,12 @@ class Display(Protocol):
 
     def trial_finished(self, trial: FrozenTrial) -> None:
         """Note that a trial ended."""
+
+    def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
+        """Note that trials had lost their process and were queued again."""
+
+    def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
+        """Note that only trials of other processes are left."""
 
     def stop(self) -> None:
         """Give the screen back."""
@@ -57,6 +63,7 @@ class PlainDisplay:
         self._n_trials = n_trials
         self._clock = Clock(n_trials, deadline)
         self._console = console
+        self._waits = False
 
     def start(self) -> None:
         """Count what an earlier run has finished already."""
@@ -67,6 +74,9 @@ class PlainDisplay:
 
     def trial_finished(self, trial: FrozenTrial) -> None:
         """Print the trial, how many are finished, the best and the time left."""
+        if was_interrupted(trial):
+            self._print(runs_again(trial))
+            return
         done = _finished(self._study)
         best = best_trial(self._study)
         parts = [
@@ -76,10 +86,23 @@ class PlainDisplay:
         if best is not None:
             parts.append(f"best {score(best)} (trial {best.number})")
         parts.append(f"{self._clock.left(done)} left")
-        self._console.print(" | ".join(parts), markup=False, highlight=False, soft_wrap=True)
+        self._print(" | ".join(parts))
+
+    def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
+        """Say which trials run again."""
+        self._print(taken_over(trials))
+
+    def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
+        """Say once whom we wait for."""
+        if not self._waits:
+            self._print(waiting(trials))
+        self._waits = True
 
     def stop(self) -> None:
         """Nothing to give back."""
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveDisplay:
@@ -91,6 +114,7 @@ class LiveDisplay:
         self._study = study
         self._n_trials = n_trials
         self._clock = Clock(n_trials, deadline)
+        self._waits = False
         self._live = Live(
             get_renderable=self._render, console=console, refresh_per_second=2, transient=True
         )
@@ -105,9 +129,21 @@ class LiveDisplay:
 
     def trial_finished(self, trial: FrozenTrial) -> None:
         """Leave a line above the panel for a trial that failed."""
-        if trial.state is TrialState.FAIL:
+        if was_interrupted(trial):
+            self._live.console.print(Text(runs_again(trial)), style="yellow")
+        elif trial.state is TrialState.FAIL:
             line = Text(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
             self._live.console.print(line, style="red")
+
+    def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
+        """Leave a line above the panel."""
+        self._live.console.print(Text(taken_over(trials)), style="yellow")
+
+    def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
+        """Leave a line above the panel, once."""
+        if not self._waits:
+            self._live.console.print(Text(waiting(trials)), style="yellow")
+        self._waits = True
 
     def stop(self) -> None:
         """Remove the panel."""
@@ -206,6 +242,30 @@ def outcome(trial: FrozenTrial) -> str:
         at = trial.user_attrs.get("progress", f"step {trial.last_step}")
         return f"at {at}" + (f" with {last:.4f}" if last is not None else "")
     return str(trial.user_attrs.get("error", ""))
+
+
+def runs_again(trial: FrozenTrial) -> str:
+    """Write why a trial was cut off and is tried again."""
+    reason = trial.user_attrs.get("error", "it was interrupted")
+    return f"trial {trial.number} runs again: {reason}"
+
+
+def taken_over(trials: Sequence[FrozenTrial]) -> str:
+    """Write which trials have lost their process."""
+    numbers = [trial.number for trial in trials]
+    return f"trials {numbers} were interrupted; they run again"
+
+
+def waiting(trials: Sequence[FrozenTrial]) -> str:
+    """Write whose trials are still awaited."""
+    where = [
+        f"{trial.number} ({trial.user_attrs.get('owner', {}).get('host', 'elsewhere')})"
+        for trial in trials
+    ]
+    return (
+        f"all trials are given out; waiting for {', '.join(where)}, should one be lost it runs "
+        "here. Ctrl-C leaves them to the other process"
+    )
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:

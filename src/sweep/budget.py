@@ -1,0 +1,41 @@
+"""When a search ends, and how long one trial may take."""
+
+import time
+from dataclasses import dataclass, field
+
+# A trial that is over its time ends at its next report; one that does not report is killed when
+# it has taken this much of its time.
+HANGING = 1.5
+
+
+@dataclass
+class Budget:
+    """What a search may use up."""
+
+    n_trials: int
+    n_jobs: int
+    # Seconds; None: no limit.
+    timeout: float | None = None
+    trial_timeout: float | None = None
+    # Share of the last trials.
+    max_failure_rate: float = 0.0
+    # How often a trial is tried again after a fault that may be gone then.
+    retries: int = 0
+    # Whether a failed trial is one of the `n_trials`.
+    count_failed: bool = True
+    started: float = field(default_factory=time.time)
+
+    @property
+    def deadline(self) -> float | None:
+        """Return the time after which nothing starts, in seconds since the epoch."""
+        return None if self.timeout is None else self.started + self.timeout
+
+    @property
+    def time_is_over(self) -> bool:
+        """Tell whether the deadline has passed."""
+        return self.deadline is not None and time.time() >= self.deadline
+
+    def hangs(self, started: float) -> bool:
+        """Tell whether a trial that started then has to be killed."""
+        limit = self.trial_timeout
+        return limit is not None and time.time() - started > HANGING * limit

@@ -1,0 +1,45 @@
+"""Any Hydra launcher, as the loop uses it: one job at a time from each of several threads."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+
+
+class LaunchedJobs:
+    """Runs jobs through a launcher.
+
+    Args:
+        launcher: any of Hydra's; more is known of those with `slots`, `cancel` and `close`.
+        overrides: what every job is given beside its own.
+    """
+
+    def __init__(self, launcher: Any, overrides: Sequence[str]) -> None:
+        self._launcher = launcher
+        self._overrides = list(overrides)
+        name = type(launcher).__name__
+        self.name = name.removesuffix("Launcher").lower()
+        self.can_cancel = hasattr(launcher, "cancel")
+
+    def slots(self, wanted: int) -> int:
+        """Return how many of `wanted` trials the launcher can take at a time."""
+        if self.name == "basic":
+            return 1
+        return min(wanted, int(getattr(self._launcher, "slots", wanted)))
+
+    def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
+        """Run one job and wait for it."""
+        words = [*overrides, *self._overrides]
+        job: JobReturn = self._launcher.launch([words], initial_job_idx=number)[0]
+        return job
+
+    def cancel(self, number: int) -> None:
+        """End a job that hangs, if the launcher can."""
+        if self.can_cancel:
+            self._launcher.cancel(number)
+
+    def close(self) -> None:
+        """End all jobs, if the launcher can."""
+        close = getattr(self._launcher, "close", None)
+        if close is not None:
+            close()

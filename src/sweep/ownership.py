@@ -1,0 +1,152 @@
+"""Which process runs a trial, and whether it still lives.
+
+On the same machine the operating system knows, so a trial of a live process is never taken away,
+however long it runs. A process elsewhere shows that it lives by changing the `heartbeat` of its
+trials; it is taken for dead when an observer has seen no change for a while by its own clock, so
+that no two clocks are ever compared.
+"""
+
+import contextlib
+import functools
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import optuna
+import psutil
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
+
+log = logging.getLogger(__name__)
+
+# So many heartbeats have to be missing.
+MISSING_HEARTBEATS = 6
+
+Owner = dict[str, Any]
+
+
+def this_process() -> Owner:
+    """Describe this process, as it is written into its trials."""
+    me = psutil.Process()
+    return {
+        "host": socket.gethostname(),
+        "place": _place(),
+        "pid": me.pid,
+        "started": me.create_time(),
+    }
+
+
+@functools.cache
+def _place() -> str:
+    """Name the set of processes in which this one's id is unique: a running machine, a container.
+
+    Containers of one machine may share its name, and machines theirs.
+    """
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            parts.append(file.read().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
+
+
+class Watch:
+    """Tells which running trials have lost their process.
+
+    Args:
+        heartbeat: seconds between the signs of life of every process of the study.
+    """
+
+    def __init__(self, heartbeat: float) -> None:
+        self._grace = MISSING_HEARTBEATS * heartbeat
+        # Trial number -> its last heartbeat, and when it was seen first.
+        self._seen: dict[int, tuple[Any, float]] = {}
+
+    def is_gone(self, trial: FrozenTrial) -> bool:
+        """Tell whether no process runs `trial`; of trials that are not ours, nobody knows."""
+        attrs = trial.user_attrs
+        if "owner" not in attrs:
+            return False
+        # The job may outlive the process that started it, as on Slurm.
+        owners = [attrs[name] for name in ("owner", "runner") if name in attrs]
+        return all(self._owner_is_gone(owner, trial) for owner in owners)
+
+    def _owner_is_gone(self, owner: Owner, trial: FrozenTrial) -> bool:
+        if owner.get("place") == _place():
+            return not _lives(owner)
+        beat = trial.user_attrs.get("heartbeat")
+        last, since = self._seen.get(trial.number, (None, 0.0))
+        if trial.number not in self._seen or beat != last:
+            since = time.monotonic()
+            self._seen[trial.number] = (beat, since)
+        return time.monotonic() - since >= self._grace
+
+
+def _lives(owner: Owner) -> bool:
+    try:
+        process = psutil.Process(owner["pid"])
+        is_same = abs(process.create_time() - owner["started"]) <= 1.0
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Heartbeat:
+    """A thread that shows for some trials that their process lives.
+
+    Args:
+        storage: of the study.
+        seconds: between two signs of life.
+        trial_ids: the trials, at first.
+    """
+
+    def __init__(self, storage: BaseStorage, seconds: float, trial_ids: Iterable[int] = ()) -> None:
+        self._storage = storage
+        self._seconds = seconds
+        self._trial_ids = set(trial_ids)
+        # A thread of a job ends with its trial.
+        self._ends_with_trials = bool(self._trial_ids)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        # A storage that does not answer is no reason to wait: the thread ends with the process.
+        self._thread.join(timeout=1)
+
+    def start(self) -> None:
+        """Begin, and go on until the process ends or none of the trials runs any more."""
+        self._thread.start()
+
+    def add(self, trial_id: int) -> None:
+        """Show life for one more trial."""
+        self._trial_ids.add(trial_id)
+
+    def remove(self, trial_id: int) -> None:
+        """Show life for a trial no longer."""
+        self._trial_ids.discard(trial_id)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            for trial_id in list(self._trial_ids):
+                self._beat(trial_id)
+            if self._ends_with_trials and not self._trial_ids:
+                return
+
+    def _beat(self, trial_id: int) -> None:
+        try:
+            self._storage.set_trial_user_attr(trial_id, "heartbeat", round(time.time(), 1))
+        except (UpdateFinishedTrialError, KeyError):
+            self.remove(trial_id)
+        except optuna.exceptions.StorageInternalError as error:
+            # The next beat may pass; there is time for several.
+            log.warning("no heartbeat: %s", error)

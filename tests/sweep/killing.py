@@ -1,0 +1,168 @@
+"""Kills a real sweep again and again, and looks at what is left (also for the soak benchmark)."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+import psutil
+from optuna.trial import FrozenTrial, TrialState
+
+from src.sweep.storage import open_storage
+from src.sweep.study import finished, was_interrupted
+from tests.sweep.conftest import app_command, app_environment
+
+KINDS = ("main", "worker", "group")
+
+
+@dataclass
+class Victim:
+    """A sweep of the small app that is killed and started again with the same command."""
+
+    folder: Path
+    url: str
+    seed: int
+    n_trials: int
+    kills: Counter[str] = field(default_factory=Counter)
+    # What the storage has called finished, as it was then.
+    seen: dict[int, tuple[TrialState, list[float]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._polled: optuna.Study | None = None
+
+    def start(self) -> "subprocess.Popen[str]":
+        """Start the command, in a process group of its own."""
+        overrides = (
+            *("+x=interval(-5.0,5.0)", "+seconds=0.2", "+steps=4", "+once=1"),
+            *(f"hydra.sweeper.n_trials={self.n_trials}", f"hydra.sweeper.storage={self.url}"),
+            *("hydra.sweeper.study_name=sweep", "hydra.sweeper.retries=100"),
+        )
+        return subprocess.Popen(
+            app_command(*overrides),
+            cwd=self.folder,
+            env=app_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def kill_once(self, kind: str) -> None:
+        """Start, let a random number of trials end, and kill at a random moment.
+
+        A study that is complete before is extended.
+        """
+        while self._finished() + 4 > self.n_trials:
+            self.n_trials += 8
+        process = self.start()
+        self._finished()
+        wanted = self._finished() + self._random.randint(0, 1)
+        while_starting = self._random.random() < 0.1
+        if not while_starting:
+            self._wait(process, lambda: self._finished() >= wanted and self._runs_trials(process))
+        time.sleep(self._random.uniform(0.0, 0.4))
+        if process.poll() is not None:
+            assert process.returncode == 0, process.communicate()[0]
+            return self.kill_once(kind)
+        self._kill(process, kind)
+        self.kills[kind] += 1
+        process.communicate(timeout=60)
+        self.look()
+
+    def finish(self) -> str:
+        """Start a last time, let it run to its end, and return what it said."""
+        process = self.start()
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+        self.look()
+        return output
+
+    def look(self) -> list[FrozenTrial]:
+        """Check that nothing that was finished has changed, and remember what is by now."""
+        try:
+            trials = self.study().get_trials(deepcopy=False)
+        except KeyError:
+            assert not self.seen
+            return []
+        assert [trial.number for trial in trials] == list(range(len(trials)))
+        for number, then in self.seen.items():
+            assert (trials[number].state, trials[number].values) == then, f"trial {number} changed"
+        for trial in trials:
+            if trial.state.is_finished():
+                self.seen[trial.number] = (trial.state, trial.values)
+        return trials
+
+    def check_complete(self) -> None:
+        """Check that the study is whole: all trials there, once each, and readable."""
+        trials = self.look()
+        study = self.study()
+        assert finished(study) == self.n_trials
+        assert all(trial.state.is_finished() for trial in trials)
+        real = [trial for trial in trials if not was_interrupted(trial)]
+        params = Counter(tuple(trial.params.items()) for trial in real)
+        assert max(params.values()) == 1, "a trial ran to its end twice"
+        for trial in real:
+            assert trial.state is TrialState.COMPLETE
+            assert abs(trial.values[0] + (trial.params["+x"] - 1) ** 2) < 1e-9
+        continued = Counter(trial.user_attrs.get("continues") for trial in trials)
+        for trial in trials:
+            if was_interrupted(trial) and (trial.params or trial.system_attrs.get("fixed_params")):
+                assert continued[trial.number] == 1, f"trial {trial.number} was lost"
+
+    def study(self) -> optuna.Study:
+        """Read the study afresh."""
+        open_storage.cache_clear()
+        return optuna.load_study(study_name="sweep", storage=open_storage(self.url))
+
+    def _finished(self) -> int:
+        try:
+            self._polled = self._polled or self.study()
+            return finished(self._polled)
+        except KeyError:
+            # The first process has not got as far as making the study.
+            return 0
+
+    def _runs_trials(self, process: "subprocess.Popen[str]") -> bool:
+        if self._polled is None:
+            return False
+        running = self._polled.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return any(trial.user_attrs["owner"]["pid"] == process.pid for trial in running)
+
+    def _wait(self, process: "subprocess.Popen[str]", until: Callable[[], bool]) -> None:
+        for _ in range(1200):
+            if process.poll() is not None or until():
+                return
+            time.sleep(0.1)
+        raise AssertionError("the sweep does not get on")
+
+    def _kill(self, process: "subprocess.Popen[str]", kind: str) -> None:
+        if kind == "group":
+            os.killpg(process.pid, signal.SIGKILL)
+            return
+        if kind == "main":
+            process.kill()
+            return
+        # A worker: the sweep itself goes on, until it is killed as well.
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "spawn_main" in " ".join(child.cmdline())
+        ]
+        if workers:
+            self._random.choice(workers).kill()
+            time.sleep(self._random.uniform(0.1, 0.5))
+        process.kill()
+
+
+def kinds(seed: int, n_kills: int) -> list[str]:
+    """Return the kinds of a number of kills, each as often as the others, shuffled."""
+    found = [KINDS[(seed + i) % len(KINDS)] for i in range(n_kills)]
+    random.Random(seed).shuffle(found)
+    return found
