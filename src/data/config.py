@@ -47,23 +47,41 @@ class DataConfig:
     # Side of the square images that the model sees, in pixels.
     img_size: int = 64
     batch_size: int = 32
+    # shuffle: every image once an epoch; balanced: every class equally often.
+    sampling: str = "shuffle"
     # Decoded images are kept here, shared by all runs.
     cache_dir: str = "data_cache"
 
 
 @dataclass
 class AugmentConfig:
-    """What is done to training batches, on the device."""
+    """What is done to training batches, on the device; every image has its own draw."""
 
+    # Multiplies every size and probability below, mixup's left out: one number to search.
+    strength: float = 1.0
     # 0 switches mixup off; Beta(alpha, alpha) draws the share of each image.
     mixup_alpha: float = 0.0
-    # Random shift (share of the side), rotation (degrees), contrast and brightness (share).
+    # Largest shift (share of the side), turn to either side (degrees), zoom (share).
     shift: float = 0.0
     rotate: float = 0.0
-    contrast: float = 0.0
-    # Probability of a horizontal mirror image and of a half turn.
-    hflip: float = 0.0
+    scale: float = 0.0
+    # Probability of a turn by 90 degrees to either side, of a half turn, of mirror images.
+    quarter_turn: float = 0.0
     half_turn: float = 0.0
+    hflip: float = 0.0
+    vflip: float = 0.0
+    # How much nearer the camera one edge of the page is than its middle, at most (share).
+    perspective: float = 0.0
+    # Largest standard deviation of the blur, as a share of the side.
+    blur: float = 0.0
+    # Largest change of contrast, of brightness, and darkness of a shadow (shares of full range).
+    contrast: float = 0.0
+    brightness: float = 0.0
+    shadow: float = 0.0
+    # Largest standard deviation of grey noise (share of full range).
+    noise: float = 0.0
+    # Largest share of the image that a box of one colour covers.
+    erase: float = 0.0
     # ImageNet's, which timm's models expect.
     mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])

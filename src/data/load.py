@@ -20,6 +20,7 @@ CHOICES = {
     "source": ("documents", *SOURCES),
     "fit": FITS,
     "on_bad_image": ("error", "skip"),
+    "sampling": ("shuffle", "balanced"),
 }
 
 

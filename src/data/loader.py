@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from src.data.image_set import ImageSet
+from src.data.image_set import ImageSet, Indices
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -21,6 +21,9 @@ class BatchLoader:
         image_set: where the images are.
         batch_size: images a batch.
         shuffle: draw a new order for every epoch, from `seed`.
+        balanced: an epoch, as long as without, holds every class equally often; images of rare
+            classes come several times, those of frequent ones in some epochs only. Needs
+            `shuffle`.
         seed: the orders of the epochs depend on it alone.
         drop_last: leave out an incomplete last batch, unless it is the only one.
     """
@@ -31,6 +34,7 @@ class BatchLoader:
         batch_size: int,
         *,
         shuffle: bool,
+        balanced: bool = False,
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
@@ -40,6 +44,8 @@ class BatchLoader:
         self._shuffle = shuffle
         self._drop_last = drop_last and len(image_set) >= batch_size
         self._order = np.random.default_rng(seed)
+        present = np.unique(image_set.labels)
+        self._by_class = [np.flatnonzero(image_set.labels == c) for c in present] * balanced
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._set), self._batch_size)
@@ -47,9 +53,26 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         size = len(self._set)
-        order = self._order.permutation(size) if self._shuffle else np.arange(size)
+        order = self._draw(size) if self._shuffle else np.arange(size)
         for i in range(len(self)):
             chosen = order[i * self._batch_size : (i + 1) * self._batch_size]
             images = torch.from_numpy(self._set.pixels[self._set.rows[chosen]])
             # Stored as [B, H, W, 3]: the view is channels-last already.
             yield images.permute(0, 3, 1, 2), self._labels[torch.from_numpy(chosen)]
+
+    def _draw(self, size: int) -> Indices:
+        """Return the order of an epoch, int64 [size]."""
+        if not self._by_class:
+            return self._order.permutation(size)
+        each, rest = divmod(size, len(self._by_class))
+        # Who gets one more is drawn anew for every epoch.
+        wanted = each + (self._order.permutation(len(self._by_class)) < rest)
+        drawn = [
+            # All images of a class before any of them again.
+            np.concatenate([self._order.permutation(rows) for _ in range(-(-count // len(rows)))])[
+                :count
+            ]
+            for rows, count in zip(self._by_class, wanted.tolist(), strict=True)
+            if count
+        ]
+        return self._order.permutation(np.concatenate(drawn))

@@ -59,6 +59,8 @@ class LossConfig:
 
     # Szegedy et al., CVPR 2016, arXiv 1512.00567.
     label_smoothing: float = 0.1
+    # balanced: rare classes weigh more, by the inverse of their frequency.
+    class_weights: str = "none"
 
 
 @dataclass

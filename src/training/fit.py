@@ -72,10 +72,11 @@ def fit(
     _quiet_lightning()
     pl.seed_everything(seed, verbose=False)
     size = cfg.data.batch_size
-    batches = BatchLoader(train, size, shuffle=True, seed=seed, drop_last=True)
+    balanced = cfg.data.sampling == "balanced"
+    batches = BatchLoader(train, size, shuffle=True, balanced=balanced, seed=seed, drop_last=True)
     # Lightning steps at the end of an epoch too, with what has been accumulated by then.
     steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
-    module = Classifier(cfg, train.classes, steps, max_epochs)
+    module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
     trainer = _make_trainer(cfg, max_epochs, output_dir, logger, callbacks)
     started = time.monotonic()
     trainer.fit(module, batches, BatchLoader(val, EVALUATION_BATCHES * size, shuffle=False))

@@ -17,7 +17,9 @@ from torchmetrics.classification import (
 )
 
 from src.data.augment import Augment, Normalize
+from src.data.image_set import Indices
 from src.training.backbone import create_backbone
+from src.training.loss import TrainingLoss
 from src.training.mixup import mixup
 from src.training.optimizer import build_optimizer
 from src.training.schedule import learning_rate_factor
@@ -36,10 +38,16 @@ class Classifier(pl.LightningModule):
         classes: names of the classes, in the order of the labels.
         steps_per_epoch: optimizer steps.
         max_epochs: length of the schedule.
+        labels: int64 [N] of what is trained on, for the weights of the classes.
     """
 
     def __init__(
-        self, cfg: DictConfig, classes: Sequence[str], steps_per_epoch: int, max_epochs: int
+        self,
+        cfg: DictConfig,
+        classes: Sequence[str],
+        steps_per_epoch: int,
+        max_epochs: int,
+        labels: Indices | None = None,
     ) -> None:
         super().__init__()
         self.cfg = cfg
@@ -49,7 +57,7 @@ class Classifier(pl.LightningModule):
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.normalize = Normalize(list(cfg.augment.mean), list(cfg.augment.std))
         self.augment = Augment(cfg.augment)
-        self.train_criterion = nn.CrossEntropyLoss(label_smoothing=cfg.loss.label_smoothing)
+        self.train_criterion = TrainingLoss(cfg.loss, len(classes), labels)
         self.criterion = nn.CrossEntropyLoss()
         self._factor = learning_rate_factor(cfg.scheduler, steps_per_epoch, max_epochs)
         self.val_metrics = self._make_metrics("val/")

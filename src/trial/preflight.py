@@ -13,7 +13,10 @@ from src.hardware.profile import check_device
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true")
+CHOICES = {
+    "trainer.precision": ["32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"],
+    "loss.class_weights": ["none", "balanced"],
+}
 
 # Key -> smallest value that makes sense.
 SMALLEST = {
@@ -28,6 +31,7 @@ SMALLEST = {
     "optimizer.weight_decay": 0,
     "scheduler.warmup_epochs": 0,
     "augment.mixup_alpha": 0,
+    "augment.strength": 0,
 }
 SHARES = ("model.drop_rate", "model.drop_path_rate", "loss.label_smoothing")
 
@@ -47,10 +51,10 @@ def check_run(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if not 0 <= value < 1:
             raise UserError(f"{key}={value}: must be from 0 up to, not including, 1")
-    if cfg.trainer.precision not in PRECISIONS:
-        raise UserError(
-            f"trainer.precision={cfg.trainer.precision}: choose {', '.join(PRECISIONS)}"
-        )
+    for key, choices in CHOICES.items():
+        value = OmegaConf.select(cfg, key)
+        if value not in choices:
+            raise UserError(f"{key}={value}: choose {', '.join(choices)}")
     _check_batch(cfg)
     # Imported here, as it brings torch along.
     from src.training.backbone import check_backbone

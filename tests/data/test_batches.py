@@ -1,6 +1,4 @@
-"""Folds, batches, normalisation and augmentation."""
-
-from typing import Any
+"""Folds and batches."""
 
 import numpy as np
 import pytest
@@ -8,8 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.augment import Augment, Normalize
-from src.data.config import AugmentConfig
 from src.data.folds import MOST_GROUPED, stratified_folds
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
@@ -101,41 +97,31 @@ def test_epochs_differ_but_a_seed_repeats_them() -> None:
     assert orders(2)[0] != first
 
 
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=5), st.integers(0, 9))
+def test_balanced_epochs_hold_every_class_equally_often(sizes: list[int], seed: int) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    images = ImageSet(np.zeros((len(labels), 1, 1, 3), np.uint8), labels, tuple("abcde"))
+    loader = BatchLoader(images, 7, shuffle=True, balanced=True, seed=seed)
+    for _ in range(2):
+        seen = torch.cat([batch for _, batch in loader])
+        assert len(seen) == len(labels)
+        counts = np.bincount(seen, minlength=len(sizes))
+        assert counts.max() - counts.min() <= 1
+
+
+def test_balanced_epochs_repeat_no_image_before_all_of_its_class_were_there() -> None:
+    labels = np.repeat([0, 1], [15, 5])
+    pixels = np.arange(20, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
+    loader = BatchLoader(ImageSet(pixels, labels, ("a", "b")), 20, shuffle=True, balanced=True)
+    images, _ = next(iter(loader))
+    counts = np.bincount(images[:, 0, 0, 0], minlength=20)
+    assert sorted(counts[:15]) == [0] * 5 + [1] * 10
+    assert counts[15:].tolist() == [2] * 5
+
+
 def test_a_subset_of_a_subset() -> None:
     part = numbered(10).subset(np.array([5, 6, 7])).subset(np.array([2, 0]))
     assert part.labels.tolist() == [7, 5]
     assert part.images[:, 0, 0, 0].tolist() == [7, 5]
     with pytest.raises(ValueError, match="empty"):
         part.subset(np.array([], dtype=np.int64))
-
-
-def test_normalize_is_the_plain_formula() -> None:
-    images = torch.randint(0, 256, (2, 3, 5, 5), dtype=torch.uint8)
-    mean, std = [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
-    plain = (images / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    torch.testing.assert_close(Normalize(mean, std)(images), plain)
-
-
-def test_augmentation_of_no_strength_changes_nothing() -> None:
-    images = torch.rand(3, 3, 8, 8)
-    assert torch.equal(Augment(AugmentConfig())(images), images)
-
-
-@pytest.mark.parametrize(
-    "keys", [{"shift": 0.2}, {"rotate": 30.0}, {"contrast": 0.5}], ids=lambda keys: next(iter(keys))
-)
-def test_every_image_has_its_own_draw(keys: dict[str, Any]) -> None:
-    torch.manual_seed(0)
-    same = torch.rand(1, 3, 16, 16).expand(4, -1, -1, -1)
-    changed = Augment(AugmentConfig(**keys))(same)
-    assert changed.shape == same.shape
-    for i in range(4):
-        assert not torch.allclose(changed[i], changed[(i + 1) % 4])
-
-
-def test_half_turn_and_mirror_are_exact() -> None:
-    images = torch.rand(2, 3, 8, 8)
-    turned = Augment(AugmentConfig(half_turn=1.0))(images)
-    torch.testing.assert_close(turned, images.flip(2, 3), atol=1e-5, rtol=0)
-    mirrored = Augment(AugmentConfig(hflip=1.0))(images)
-    torch.testing.assert_close(mirrored, images.flip(3), atol=1e-5, rtol=0)

@@ -1,0 +1,41 @@
+"""The loss that is trained: cross entropy, smoothed, and weighted where classes are uneven."""
+
+import torch
+from torch import Tensor, nn
+
+from src.data.image_set import Indices
+from src.training.config import LossConfig
+
+
+class TrainingLoss(nn.CrossEntropyLoss):
+    """Cross entropy of scores [B, C] with labels [B] or soft targets [B, C].
+
+    Args:
+        cfg: the `loss` group.
+        num_classes: C.
+        labels: int64 [N] of what is trained on; None weighs all classes alike.
+    """
+
+    def __init__(self, cfg: LossConfig, num_classes: int, labels: Indices | None = None) -> None:
+        super().__init__(label_smoothing=cfg.label_smoothing)
+        weight = None
+        if cfg.class_weights == "balanced" and labels is not None:
+            weight = balanced_weights(torch.from_numpy(labels), num_classes)
+        # Not kept in checkpoints: the weights belong to the data, not to the model.
+        self.register_buffer("weight", weight, persistent=False)
+
+
+def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """Weigh classes by the inverse of their frequency, as scikit-learn's `balanced` does.
+
+    Args:
+        labels: int64 [N].
+        num_classes: C.
+
+    Returns:
+        float32 [C], whose mean over the images is 1; 0 for a class without images.
+    """
+    counts = torch.bincount(labels, minlength=num_classes)
+    present = int((counts > 0).sum())
+    weights = len(labels) / (present * counts.clamp(min=1).float())
+    return weights * (counts > 0)

@@ -1,0 +1,69 @@
+"""The weighted loss, and what it and balanced batches do to rare classes."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from torch.nn.functional import cross_entropy, one_hot
+
+from src.data.image_set import ImageSet
+from src.training.config import LossConfig
+from src.training.fit import fit
+from src.training.loss import TrainingLoss, balanced_weights
+from tests.conftest import Compose
+
+LABELS = np.repeat([0, 1, 2], [60, 25, 15])
+
+
+def test_balanced_weights_are_scikit_learns() -> None:
+    wanted = compute_class_weight("balanced", classes=np.arange(3), y=LABELS)
+    torch.testing.assert_close(
+        balanced_weights(torch.from_numpy(LABELS), 3), torch.tensor(wanted, dtype=torch.float32)
+    )
+    weights = balanced_weights(torch.tensor([0, 0, 2, 2]), 4)
+    assert weights.tolist() == [1, 0, 1, 0]
+
+
+def test_without_weights_it_is_cross_entropy() -> None:
+    scores, labels = torch.randn(8, 3), torch.randint(0, 3, (8,))
+    loss = TrainingLoss(LossConfig(label_smoothing=0.2), 3, LABELS)
+    assert loss(scores, labels) == cross_entropy(scores, labels, label_smoothing=0.2)
+    assert loss.weight is None
+
+
+def test_weights_act_on_labels_and_on_soft_targets_and_stay_out_of_checkpoints() -> None:
+    loss = TrainingLoss(LossConfig(label_smoothing=0.0, class_weights="balanced"), 3, LABELS)
+    assert loss.state_dict() == {}
+    scores, labels = torch.randn(3, 3), torch.tensor([0, 1, 2])
+    single = cross_entropy(scores, labels, reduction="none")
+    weights = torch.tensor([100 / 180, 100 / 75, 100 / 45])
+    torch.testing.assert_close(loss(scores, labels), (single * weights).sum() / weights.sum())
+    soft = one_hot(labels, 3).float()
+    torch.testing.assert_close(loss(scores, soft), (single * weights).mean())
+
+
+@pytest.mark.parametrize("key", ["loss.class_weights=balanced", "data.sampling=balanced"])
+def test_the_rare_class_is_predicted_more_often(cfg: Compose, key: str) -> None:
+    """Two classes that look the same: trained plainly, the model says which is frequent."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [108, 12])
+    # One picture for both, so that nothing can be learned by heart.
+    images = rng.integers(0, 255, (1, 32, 32, 3), dtype=np.uint8).repeat(120, 0)
+    data = ImageSet(images, labels, ("often", "rare"))
+    words = (
+        "data.img_size=32",
+        "data.batch_size=20",
+        "loss.label_smoothing=0",
+        "optimizer.lr=5e-3",
+    )
+
+    def share_of_rare(*keys: str) -> float:
+        config = cfg(*words, *keys)
+        result = fit(config, data, data, max_epochs=5, seed=0, output_dir=None)
+        with torch.no_grad():
+            # With the batch's own statistics, as it was trained.
+            scores = result.module.train()(torch.from_numpy(images[:8]).permute(0, 3, 1, 2))
+        return float(scores.softmax(1)[:, 1].mean())
+
+    assert share_of_rare() < 0.25
+    assert 0.35 < share_of_rare(key) < 0.65
