@@ -20,7 +20,7 @@ def main(cfg: DictConfig) -> None:
     from src.results.stored_study import open_study
 
     with told_in_one_line():
-        show_results(open_study(cfg))
+        show_results(open_study(cfg), cfg.examples)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from hydra.core.config_store import ConfigStore
 
 from src.trial.config import PathsConfig
 
+EXAMPLES = 4
+
 
 @dataclass
 class StorageConfig:
@@ -24,4 +26,12 @@ class StudyDoorConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
-ConfigStore.instance().store(name="report_schema", node=StudyDoorConfig)
+@dataclass
+class ReportConfig(StudyDoorConfig):
+    """The keys of `src.report`."""
+
+    # Images in the report for each pair of confused classes; 0 leaves them out.
+    examples: int = EXAMPLES
+
+
+ConfigStore.instance().store(name="report_schema", node=ReportConfig)

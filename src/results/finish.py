@@ -6,6 +6,7 @@ import optuna
 from omegaconf import DictConfig
 from rich.console import Console
 
+from src.results.config import EXAMPLES
 from src.results.stored_study import StoredStudy
 from src.results.tables import print_summary
 from src.results.write import write_results
@@ -16,6 +17,6 @@ def finish(study: optuna.Study, folder: Path, config: DictConfig) -> None:
     show_results(StoredStudy(study, folder))
 
 
-def show_results(stored: StoredStudy) -> None:
+def show_results(stored: StoredStudy, examples: int = EXAMPLES) -> None:
     """Write the results of a study, finished or not, and print the summary."""
-    print_summary(write_results(stored), Console())
+    print_summary(write_results(stored, examples), Console())

@@ -1,74 +1,174 @@
 """The report: one HTML file that opens anywhere, with nothing loaded from the net."""
 
+import datetime
 import functools
-import platform
-from importlib.metadata import PackageNotFoundError, version
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import optuna
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
+from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs
 
-from src.results import plots
+from src.results.mistakes import Mistakes
+from src.results.plots import confusion, parameters, progress
+from src.results.plots.style import hover
 from src.results.summary import Summary
-from src.results.words import describe_score, show
+from src.results.verdict import verdict
+from src.results.words import describe_score, duration, show, without_password
 
 TOP = 10
-PACKAGES = ("torch", "timm", "pytorch-lightning", "optuna", "hydra-core")
 
 
-def render_report(study: optuna.Study, found: Summary, command: str | None) -> str:
+@dataclass(frozen=True)
+class Plot:
+    """A figure and its place on the page."""
+
+    name: str
+    figure: go.Figure
+
+    @property
+    def height(self) -> int:
+        """Return the pixels to keep free until it is drawn."""
+        return int(self.figure.layout.height)
+
+    @property
+    def min_width(self) -> int:
+        """Return the pixels below which it scrolls sideways in its own box."""
+        return int((self.figure.layout.meta or {}).get("min_width", 0))
+
+    @property
+    def json(self) -> Markup:
+        """Return the figure as JSON that cannot end the script it stands in."""
+        return _safe(self.figure.to_json())
+
+
+def render_report(
+    study: optuna.Study, found: Summary, command: str | None, mistakes: Mistakes | None
+) -> str:
     """Return the page.
 
     Args:
         study: finished or not.
         found: its summary.
         command: what trains with the best parameters; None without a complete trial.
+        mistakes: of the best trial; None where it left no predictions.
     """
-    figures: list[tuple[str, str, go.Figure]] = []
-    if found.ranked or found.pruned:
-        figures.append(("history", "History", plots.history(study, found)))
-        figures.append(("curves", "Learning curves", plots.learning_curves(study)))
-    if found.importances:
-        figures.append(("importances", "What mattered", plots.importance_bars(found)))
+    plots = {plot.name: plot for plot in _plots(study, found, mistakes)}
+    slices = [
+        (key, Plot(f"slice-{i}", figure))
+        for i, (key, figure) in enumerate(parameters.slices(found), 1)
+    ]
     template = _environment().get_template("report.html.j2")
     return template.render(
         found=found,
+        verdict=verdict(found),
         command=command,
-        describe_score=describe_score,
-        show=show,
+        mistakes=mistakes,
         top=found.ranked[:TOP],
-        keys=list(dict.fromkeys(key for trial in found.ranked[:TOP] for key in trial.params)),
-        figures=[(name, title, _json(figure)) for name, title, figure in figures],
-        slices=[(key, _json(figure)) for key, figure in plots.slices(found)],
+        front=[trial for trial in found.ranked if trial.number in found.front],
+        keys=parameters.searched(found.ranked[:TOP]),
+        plots=plots,
+        slices=slices,
+        drawn=[*plots.values(), *(plot for _, plot in slices)],
+        hovers=_safe(json.dumps(_hovers(study))),
+        failures=_failures(found.failed),
         facts=_facts(study),
+        pruning=_pruning(found),
+        now=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
+        describe_score=describe_score,
+        duration=duration,
+        show=show,
+        short=parameters.short,
         # The library is one constant of our own dependency, not input.
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def _json(figure: go.Figure) -> Markup:
-    """Return a figure as JSON that cannot end the script it stands in."""
-    text: str = figure.to_json()
+def _plots(study: optuna.Study, found: Summary, mistakes: Mistakes | None) -> list[Plot]:
+    plots: list[Plot] = []
+
+    def add(name: str, figure: go.Figure | None) -> None:
+        if figure is not None:
+            plots.append(Plot(name, figure))
+
+    if found.front:
+        add("pareto", progress.pareto(study, found))
+    if found.ranked or any(trial.intermediate_values for trial in found.pruned):
+        add("history", progress.history(study, found))
+    if any(t.intermediate_values for t in [*found.ranked, *found.pruned, *found.running]):
+        add("curves", progress.learning_curves(found))
+    if found.importances:
+        add("importances", parameters.importance_bars(found))
+        add("contour", parameters.contour(found))
+    add("parallel", parameters.parallel_coordinates(found))
+    if mistakes is not None:
+        add("confusion", confusion.confusion_matrix(mistakes))
+    if any(t.datetime_start for t in [*found.ranked, *found.pruned, *found.failed, *found.running]):
+        add("timeline", progress.timeline(found))
+    return plots
+
+
+def _safe(text: str) -> Markup:
     for char, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(char, code)
     return Markup(text)
 
 
+def _hovers(study: optuna.Study) -> list[str]:
+    """Return a text for each trial by number, once for all plots."""
+    return [hover(trial) for trial in study.get_trials(deepcopy=False)]
+
+
+def _failures(failed: Sequence[FrozenTrial]) -> list[tuple[str, int, str]]:
+    """Return reasons, the most frequent first, with their count and the first few trials."""
+    reasons = Counter(without_password(str(t.user_attrs.get("error", "unknown"))) for t in failed)
+    found = []
+    for reason, count in reasons.most_common():
+        numbers = [
+            str(t.number)
+            for t in failed
+            if without_password(str(t.user_attrs.get("error", "unknown"))) == reason
+        ]
+        more = ", ..." if len(numbers) > TOP else ""
+        found.append((reason, count, ", ".join(numbers[:TOP]) + more))
+    return found
+
+
+def _pruning(found: Summary) -> str:
+    """Say what ending trials early has saved."""
+    saved = found.epochs_without_pruning - found.epochs
+    if not found.pruned or saved <= 0:
+        return ""
+    timed = [t for t in found.ranked if t.duration and t.intermediate_values]
+    epochs = sum(len(t.intermediate_values) for t in timed)
+    words = (
+        f"{len(found.pruned)} trials were ended early, which saved {saved} of "
+        f"{found.epochs_without_pruning} epochs ({found.saved_share:.0%})"
+    )
+    if not epochs:
+        return f"{words}."
+    seconds = sum(t.duration.total_seconds() for t in timed if t.duration)
+    return f"{words}, about {duration(saved * seconds / epochs)} of one worker's time."
+
+
 def _facts(study: optuna.Study) -> dict[str, str]:
-    """Return what the run was: command, settings, versions."""
-    facts = {"command": str(study.user_attrs.get("command", "unknown"))}
+    """Return what the run was: command, settings, and what its trials ran on."""
+    facts = {"command": without_password(str(study.user_attrs.get("command", "unknown")))}
     for key, value in study.user_attrs.get("settings", {}).items():
         if value is not None:
             facts[key] = str(value)
-    facts["python"] = f"{platform.python_version()} on {platform.system()}"
-    for name in PACKAGES:
-        try:
-            facts[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return facts
+    seen: dict[str, dict[str, None]] = {}
+    for trial in study.get_trials(deepcopy=False):
+        environment: dict[str, Any] = trial.user_attrs.get("environment") or {}
+        for key, value in environment.items():
+            seen.setdefault(key, {})[str(value)] = None
+    return {**facts, **{key: "; ".join(values) for key, values in seen.items()}}
 
 
 @functools.cache

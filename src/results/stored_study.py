@@ -78,6 +78,21 @@ class StoredStudy:
         assert isinstance(config, DictConfig)
         return config
 
+    def search_space_entries(self) -> dict[str, str]:
+        """Return parameter -> `search_space.<name>`, the config node that holds its range.
+
+        Empty where no trial has left its config.
+        """
+        for path in sorted(self.folder.glob(f"*/{CONFIG}")):
+            job: Any = OmegaConf.to_container(OmegaConf.load(path))
+            space = job.get("search_space") or {}
+            return {
+                entry["key"]: f"search_space.{name}"
+                for name, entry in space.items()
+                if isinstance(entry, dict) and entry.get("key")
+            }
+        return {}
+
     def hydra_config(self, number: int) -> DictConfig:
         """Return Hydra's record of a trial's job: overrides, chosen groups, folders."""
         record: Any = OmegaConf.load(self.trial_folder(number) / HYDRA)

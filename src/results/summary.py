@@ -1,17 +1,19 @@
 """What a study has found, worked out once for tables, files and the report."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from src.results.advice import advice
+from src.results.paired import PairedDifference, corrected_resampled_t
+
 # Below this many finished trials importances are noise.
 ENOUGH_FOR_IMPORTANCES = 8
-MANY_PRUNED = 0.6
-FEW_FINISHED = 10
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Summary:
     ranked: list[FrozenTrial]
     pruned: list[FrozenTrial]
     failed: list[FrozenTrial]
+    running: list[FrozenTrial]
     # The trial that ran with the config's own values, if it is complete.
     defaults: FrozenTrial | None
     # Parameter -> share of the variation of the score that it explains.
@@ -32,8 +35,14 @@ class Summary:
     epochs_without_pruning: int
     # From the first start to the last end, in seconds.
     seconds: float
+    # Best trial against the defaults on the same folds; None where that cannot be said.
+    gain: PairedDifference | None
+    # Names of the objectives, the one that trials are ranked by first.
+    objectives: list[str]
+    # Numbers of the trials that no other beats in all objectives; empty with one objective.
+    front: list[int]
     # What to do differently next time, in words.
-    advice: list[str]
+    advice: list[str] = field(default_factory=list)
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -58,29 +67,61 @@ class Summary:
         return 1 - self.epochs / self.epochs_without_pruning
 
 
-def summarize(study: optuna.Study) -> Summary:
-    """Read a study, finished or not."""
+def summarize(study: optuna.Study, entries: Mapping[str, str] | None = None) -> Summary:
+    """Read a study, finished or not.
+
+    Args:
+        study: the study.
+        entries: parameter -> the config node that holds its range, for the advice.
+    """
     trials = [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get("interrupted")]
     by_state = {
         state: [t for t in trials if t.state is state]
-        for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
     }
     ranked = rank(study, by_state[TrialState.COMPLETE])
     pruned, failed = by_state[TrialState.PRUNED], by_state[TrialState.FAIL]
     full = max((len(t.intermediate_values) for t in ranked), default=0)
     starts = [t.datetime_start for t in trials if t.datetime_start]
     ends = [t.datetime_complete for t in trials if t.datetime_complete]
-    return Summary(
+    defaults = next((t for t in ranked if t.user_attrs.get("defaults")), None)
+    several = len(study.directions) > 1
+    found = Summary(
         name=study.study_name,
         ranked=ranked,
         pruned=pruned,
         failed=failed,
-        defaults=next((t for t in ranked if t.user_attrs.get("defaults")), None),
+        running=by_state[TrialState.RUNNING],
+        defaults=defaults,
         importances=importances(study, ranked),
         epochs=sum(len(t.intermediate_values) for t in [*ranked, *pruned]),
         epochs_without_pruning=full * len([*ranked, *pruned]),
         seconds=(max(ends) - min(starts)).total_seconds() if starts and ends else 0.0,
-        advice=advice(len(ranked), len(pruned), len(failed)),
+        gain=gain(study, ranked[0], defaults) if ranked and defaults else None,
+        objectives=_objectives(study),
+        front=[t.number for t in study.best_trials] if several and ranked else [],
+    )
+    found.advice.extend(advice(found, entries or {}))
+    return found
+
+
+def gain(study: optuna.Study, best: FrozenTrial, defaults: FrozenTrial) -> PairedDifference | None:
+    """Compare a trial with the defaults, fold by fold; positive is better."""
+    ours, theirs = (trial.user_attrs.get("folds") or [] for trial in (best, defaults))
+    if best.number == defaults.number or len(ours) != len(theirs) or len(ours) < 2:
+        return None
+    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+    differences = [sign * (a - b) for a, b in zip(ours, theirs, strict=True)]
+    return corrected_resampled_t(differences, folds=len(ours))
+
+
+def _objectives(study: optuna.Study) -> list[str]:
+    if study.metric_names:
+        return list(study.metric_names)
+    return (
+        ["score"]
+        if len(study.directions) == 1
+        else [f"objective {i}" for i, _ in enumerate(study.directions)]
     )
 
 
@@ -110,22 +151,3 @@ def importances(study: optuna.Study, complete: list[FrozenTrial]) -> dict[str, f
     except (ValueError, RuntimeError):
         # No parameter that all complete trials have in common, or one value only.
         return {}
-
-
-def advice(complete: int, pruned: int, failed: int) -> list[str]:
-    """Say what looks wrong with the search and which key to change."""
-    found = []
-    total = complete + pruned + failed
-    if total and pruned / total > MANY_PRUNED:
-        found.append(
-            f"{pruned} of {total} trials were pruned. Raise pruning.patience or "
-            "pruning.n_startup_trials so that more of them are seen to the end."
-        )
-    if total and complete < FEW_FINISHED:
-        found.append(
-            f"Only {complete} trials ran to the end: too few to trust small differences. "
-            "Raise optuna.n_trials and run the same command again; it goes on from here."
-        )
-    if failed:
-        found.append(f"{failed} trials failed; the reasons are listed under Failures.")
-    return found

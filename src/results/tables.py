@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from src.results.summary import Summary
-from src.results.words import describe_score, show
+from src.results.verdict import verdict
+from src.results.words import duration, show
 from src.results.write import ResultFiles
 
 TOP = 10
@@ -33,24 +34,25 @@ def print_summary(files: ResultFiles, console: Console) -> None:
 
 
 def _counts(found: Summary) -> Text:
-    minutes, seconds = divmod(round(found.seconds), 60)
-    text = Text(f"{found.name}: {found.finished} trials in {minutes}:{seconds:02d}", style="bold")
+    text = Text(f"{found.name}: {found.finished} trials in {duration(found.seconds)}", style="bold")
+    running = f", {len(found.running)} running" if found.running else ""
     text.append(
         f"  {len(found.ranked)} complete, {len(found.pruned)} pruned "
-        f"({found.saved_share:.0%} of the epochs saved), {len(found.failed)} failed",
+        f"({found.saved_share:.0%} of the epochs saved), {len(found.failed)} failed{running}",
         style="not bold",
     )
     return text
 
 
 def _best(found: Summary) -> Text:
-    assert found.best is not None
-    text = Text("Best: ", style="bold")
-    text.append(f"trial {found.best.number}, {describe_score(found.best)}", style="not bold")
-    if found.defaults is not None and found.defaults.number != found.best.number:
-        gain = found.best.values[0] - found.defaults.values[0]
+    said = verdict(found)
+    text = Text(f"{said.headline}. ", style="bold")
+    text.append(said.detail, style="not bold")
+    if found.gain is not None:
         text.append(
-            f"; the defaults had {found.defaults.values[0]:.4f}, so {gain:+.4f}", style="not bold"
+            f" 95 % interval of the gain: {found.gain.low:+.4f} to {found.gain.high:+.4f}, from "
+            f"{found.gain.pairs} folds.",
+            style="not bold",
         )
     if found.importances:
         ranked = ", ".join(f"{key} {share:.0%}" for key, share in found.importances.items())
@@ -62,7 +64,7 @@ def _top(trials: Sequence[FrozenTrial]) -> Table:
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for column in ("", "trial", "score"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, no_wrap=True, min_width=6 if column == "score" else None)
     for key in keys:
         table.add_column(key.rsplit(".", 1)[-1], justify="right", no_wrap=True)
     for place, trial in enumerate(trials, 1):

@@ -1,8 +1,11 @@
 """How trials and values are written, the same in tables, files and the report."""
 
+import re
 from typing import Any
 
 from optuna.trial import FrozenTrial
+
+PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 
 
 def describe_score(trial: FrozenTrial) -> str:
@@ -17,3 +20,17 @@ def describe_score(trial: FrozenTrial) -> str:
 def show(value: Any) -> str:
     """Write a parameter's value in a few digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Write a time in its two largest units, `1 h 05 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def without_password(text: str) -> str:
+    """Hide the password of every address in a text."""
+    return PASSWORD.sub(r"\1:***@", text)

@@ -11,11 +11,13 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.results.config import EXAMPLES
+from src.results.mistakes import find_mistakes
 from src.results.report import render_report
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
 from src.results.train_config import train_command, write_train_config
-from src.results.words import describe_score
+from src.results.words import describe_score, without_password
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,16 @@ class ResultFiles:
         return train_command(self.train_config) if self.train_config else None
 
 
-def write_results(stored: StoredStudy) -> ResultFiles:
+def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     """Write best parameters, train config, table of trials and report into the study's folder.
 
     Args:
         stored: the study, finished or not.
+        examples: images in the report for each pair of confused classes.
     """
     study, folder = stored.study, stored.folder
     folder.mkdir(parents=True, exist_ok=True)
-    summary = summarize(study)
+    summary = summarize(study, stored.search_space_entries())
     best_params = train_config = None
     if summary.best is not None:
         best_params = folder / "best_params.yaml"
@@ -59,7 +62,8 @@ def write_results(stored: StoredStudy) -> ResultFiles:
     _replace(trials, trials_table(study).to_csv(index=False))
     report = folder / "optuna_study_report.html"
     command = train_command(train_config) if train_config else None
-    _replace(report, render_report(study, summary, command))
+    mistakes = find_mistakes(stored, summary.best.number, examples) if summary.best else None
+    _replace(report, render_report(study, summary, command, mistakes))
     return ResultFiles(summary, trials, report, best_params, train_config)
 
 
@@ -80,7 +84,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
                 "folds": " ".join(f"{fold:.4f}" for fold in attrs.get("folds", [])),
                 "worker": attrs.get("worker"),
                 "stopped_by": attrs.get("stopped"),
-                "error": attrs.get("error"),
+                "error": without_password(attrs["error"]) if "error" in attrs else None,
             }
         )
     table = pd.DataFrame(rows)

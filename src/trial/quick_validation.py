@@ -13,7 +13,8 @@ from src.sweep.running_trial import RunningTrial
 from src.training.fit import fit
 from src.training.loggers import RunLog
 from src.trial.environment import environment
-from src.trial.out_of_fold import KeepProbabilities, OutOfFold
+from src.trial.keep_probabilities import KeepProbabilities
+from src.trial.out_of_fold import OutOfFold
 from src.trial.reporting import ReportToStudy
 from src.trial.running_score import RunningScore
 

@@ -2,7 +2,9 @@
 
 import copy
 import csv
+import datetime
 import io
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,19 +12,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import optuna
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from optuna.trial import TrialState
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState, create_trial
+from plotly.offline import get_plotlyjs
 from rich.console import Console
 
 from src.errors import UserError
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.tables import print_summary
+from src.results.verdict import verdict
 from src.results.write import ResultFiles, write_results
 from src.trial import config as config
+from src.trial.out_of_fold import OutOfFold
 from tests.conftest import CONF
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -42,22 +50,52 @@ def search_config() -> Any:
     return found
 
 
-def make_study(complete: int, pruned: int = 0, failed: int = 0) -> optuna.Study:
-    sampler = optuna.samplers.RandomSampler(seed=1)
-    study = optuna.create_study(study_name="<b>name</b>", direction="maximize", sampler=sampler)
+DISTRIBUTIONS = {
+    "optimizer.lr": FloatDistribution(1e-5, 1e-2, log=True),
+    "data.batch_size": CategoricalDistribution([64, 16, 32]),
+    "model.drop_rate": FloatDistribution(0, 0.3),
+}
+
+
+def make_study(
+    complete: int, pruned: int = 0, failed: int = 0, running: int = 0, noise: float = 0.01
+) -> optuna.Study:
+    """Return a study in which higher learning rates are better, on two folds."""
+    study = optuna.create_study(study_name="<b>name</b>", direction="maximize")
     states = [TrialState.COMPLETE] * complete + [TrialState.PRUNED] * pruned
-    for i, state in enumerate(states + [TrialState.FAIL] * failed):
-        trial = study.ask()
-        lr = trial.suggest_float("optimizer.lr", 1e-5, 1e-2, log=True)
-        trial.suggest_categorical("data.batch_size", [64, 16, 32])
-        trial.suggest_float("model.drop_rate", 0, 0.3)
+    states += [TrialState.FAIL] * failed + [TrialState.RUNNING] * running
+    rng = np.random.default_rng(1)
+    start = datetime.datetime(2026, 1, 1)
+    trials = []
+    for i, state in enumerate(states):
+        lr = float(10 ** rng.uniform(-5, -2)) if i else 1e-5
+        score = 0.5 + 0.1 * math.log10(lr / 1e-5)
+        folds = [score + noise, score - noise * (i > 0)]
+        attrs: dict[str, Any] = {"worker": f"cpu {i % 2}", "environment": {"torch": "9.9"}}
         if i == 0:
-            trial.set_user_attr("defaults", True)
-        for step in range(1 if state is TrialState.PRUNED else 4):
-            trial.report(lr * (step + 1), step)
+            attrs["defaults"] = True
+        if state is TrialState.COMPLETE:
+            attrs["folds"] = folds
         if state is TrialState.FAIL:
-            trial.set_user_attr("error", "RuntimeError: <script>alert(1)</script>")
-        study.tell(trial, 4 * lr if state is TrialState.COMPLETE else None, state)
+            attrs["error"] = "RuntimeError: <script>alert(1)</script> at sql://me:secret@host"
+        steps = 1 if state is TrialState.PRUNED else 4
+        trial = create_trial(
+            state=state,
+            value=sum(folds) / 2 if state is TrialState.COMPLETE else None,
+            params={
+                "optimizer.lr": lr,
+                "data.batch_size": int(rng.choice([16, 32, 64])),
+                "model.drop_rate": float(rng.uniform(0, 0.3)),
+            },
+            distributions=DISTRIBUTIONS,
+            intermediate_values={step: score * (step + 1) / 4 for step in range(steps)},
+            user_attrs=attrs,
+        )
+        trial.datetime_start = start + datetime.timedelta(seconds=i)
+        ended = state is not TrialState.RUNNING
+        trial.datetime_complete = start + datetime.timedelta(seconds=i + 2) if ended else None
+        trials.append(trial)
+    study.add_trials(trials)
     return study
 
 
@@ -65,7 +103,7 @@ def written(study: optuna.Study, folder: Path, cfg: Any) -> tuple[ResultFiles, s
     """Write the results of a study whose trials have left the records that Hydra leaves."""
     for trial in study.trials:
         record = folder / str(trial.number) / ".hydra"
-        record.mkdir(parents=True)
+        record.mkdir(parents=True, exist_ok=True)
         job = copy.deepcopy(cfg)
         for key, value in trial.params.items():
             OmegaConf.update(job, key, value)
@@ -87,6 +125,7 @@ def test_everything_about_a_study(tmp_path: Path, search_config: Any) -> None:
     assert [row["state"] for row in rows] == ["COMPLETE"] * 9 + ["PRUNED"] * 3 + ["FAIL"]
     assert float(rows[0]["value"]) == study.trials[0].value
     assert f"{study.best_value:.4f}" in page
+    assert "9.9" in page
     found = summarize(study)
     assert found.epochs == 9 * 4 + 3
     assert found.saved_share == pytest.approx(9 / 48)
@@ -203,19 +242,72 @@ def test_nothing_that_is_shown_can_run_and_nothing_is_fetched(
     assert "<script>alert(1)" not in page
     assert "<b>name</b>" not in page
     outside = page.split("<script>")[0] + page.split("</script>")[-1]
-    assert not re.search(r'(src|href)="(?!data:)', outside)
+    assert not re.search(r'(src|href)="(?!data:|#)', outside)
+
+
+def advice_of(study: optuna.Study) -> str:
+    return " ".join(summarize(study, {"optimizer.lr": "search_space.learning_rate"}).advice)
 
 
 def test_advice_says_which_key_to_change() -> None:
-    many = summarize(make_study(complete=3, pruned=9)).advice
-    assert any("pruning.patience" in text for text in many)
-    assert any("optuna.n_trials" in text for text in many)
-    assert summarize(make_study(complete=12, pruned=2)).advice == []
+    many = advice_of(make_study(complete=3, pruned=9))
+    assert "pruning.patience" in many
+    assert "half of them within 1 epoch" in many
+    assert "optuna.n_trials" in many
+    pressed = advice_of(make_study(complete=60, pruned=2))
+    assert "Widen optimizer.lr upwards" in pressed
+    assert re.search(r"search_space\.learning_rate\.high=0\.0[2-9]", pressed)
+    assert "pruning.patience" not in pressed
+    assert "optuna.n_trials" not in pressed
+    assert "quick_validation.folds" in advice_of(make_study(complete=12, noise=0.4))
+    assert "quick_validation.folds" not in advice_of(make_study(complete=12, noise=1e-4))
 
 
-def test_a_large_study_stays_small_on_disk(tmp_path: Path, search_config: Any) -> None:
-    files, _ = written(make_study(complete=500, pruned=300), tmp_path, search_config)
-    assert files.report.stat().st_size < 8_000_000
+def test_a_range_that_holds_the_best_is_left_alone() -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=1))
+    for _ in range(60):
+        trial = study.ask()
+        study.tell(trial, -((trial.suggest_float("x", 0, 1) - 0.5) ** 2))
+    assert advice_of(study) == ""
+
+
+@pytest.mark.parametrize(
+    ("noise", "headline"),
+    [(1e-4, "Better than the defaults by 0."), (0.4, "Perhaps better than the defaults")],
+)
+def test_the_verdict_weighs_the_gain_against_the_folds(noise: float, headline: str) -> None:
+    found = summarize(make_study(complete=12, noise=noise))
+    assert found.gain is not None
+    assert found.gain.low < found.gain.mean < found.gain.high
+    assert verdict(found).headline.startswith(headline)
+
+
+def test_the_defaults_may_be_the_best(tmp_path: Path, search_config: Any) -> None:
+    study = make_study(complete=1)
+    _, page = written(study, tmp_path, search_config)
+    assert "Nothing beats the defaults so far" in page
+
+
+def test_a_study_that_still_runs_says_so(tmp_path: Path, search_config: Any) -> None:
+    _, page = written(make_study(complete=9, running=2), tmp_path, search_config)
+    assert "still running</b>, 2 trials in flight" in page
+
+
+def test_passwords_stay_out_of_everything(tmp_path: Path, search_config: Any) -> None:
+    study = make_study(complete=9, failed=1)
+    study.set_user_attr("command", "python -m src.train optuna.storage=sql://me:secret@host/db")
+    files, page = written(study, tmp_path, search_config)
+    assert "sql://me:***@host/db" in page
+    assert files.train_config is not None
+    for path in (files.report, files.trials, files.train_config):
+        assert "secret" not in path.read_text(), path
+
+
+def test_two_thousand_trials_stay_small_on_disk(tmp_path: Path) -> None:
+    study = make_study(complete=1200, pruned=800)
+    files = write_results(StoredStudy(study, tmp_path))
+    plotly_itself = len(get_plotlyjs())
+    assert files.report.stat().st_size - plotly_itself < 2_000_000
 
 
 @contextmanager
@@ -243,19 +335,51 @@ def browser(scheme: str) -> Iterator[Any]:
 def test_the_report_in_a_browser(tmp_path: Path, search_config: Any, scheme: str) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
-    files, _ = written(make_study(9, 3, 1), tmp_path, search_config)
+    study = make_study(9, 3, 1)
+    found = predictions_with_mistakes()
+    best = tmp_path / str(summarize(study).ranked[0].number)
+    best.mkdir()
+    found.save(best)
+    search_config.data.cache_dir = str(tmp_path / "cache")
+    files, _ = written(study, tmp_path, search_config)
     with browser(scheme) as driver:
         driver.get(files.report.absolute().as_uri())
-        plots = driver.execute_script("return document.querySelectorAll('div.plot').length")
-        assert plots == 3 + 3
-        drawn = "return [...document.querySelectorAll('div.plot')].filter(PLOT).length"
-        has_marks = "plot => plot.querySelector('.plot .points path, .plot path.js-line')"
-        script = drawn.replace("PLOT", has_marks)
-        WebDriverWait(driver, 60).until(lambda page: page.execute_script(script) == plots)
+        assert not driver.execute_script("return places.every(p => p.dataset.drawn)")
+        driver.execute_script("places.forEach(draw)")
+        done = "return places.every(p => p.dataset.drawn === 'done' && p.querySelector(MARKS))"
+        marks = "'.points path, path.js-line, .heatmaplayer image, .contourfill path'"
+        script = done.replace("MARKS", marks)
+        WebDriverWait(driver, 60).until(lambda page: page.execute_script(script))
+        assert set(driver.execute_script("return places.map(p => p.id)")) == {
+            *("history", "curves", "importances", "contour", "parallel", "confusion", "timeline"),
+            *("slice-1", "slice-2", "slice-3"),
+        }
+        loaded = "return [...document.images].every(i => i.complete && i.naturalWidth > 0)"
+        assert driver.execute_script("return document.images.length") > 0
+        assert driver.execute_script(loaded)
+        links = driver.find_elements("css selector", "nav a")
+        assert len(links) >= 8
+        for link in links:
+            target = link.get_attribute("href").split("#")[1]
+            assert driver.execute_script("return !!document.getElementById(arguments[0])", target)
+        driver.execute_script("arguments[0].click()", links[-1])
+        moved = "return window.scrollY > 1000"
+        WebDriverWait(driver, 20).until(lambda page: page.execute_script(moved))
         assert driver.get_log("browser") == []
         paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
         red = int(re.findall(r"\d+", paper)[0])
         assert (red > 200) == (scheme == "light")
-        driver.set_window_size(400, 800)
+        phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
         overflow = "return document.documentElement.scrollWidth - window.innerWidth"
         WebDriverWait(driver, 20).until(lambda page: page.execute_script(overflow) <= 0)
+
+
+def predictions_with_mistakes() -> OutOfFold:
+    """Return predictions for the 288 images that train on 480 documents, some of them wrong."""
+    rows = np.arange(288)
+    labels = rows % 12
+    guessed = np.where(rows % 24 == 0, 1, labels)
+    classes = [f"class <{i}>" for i in range(12)]
+    probabilities = np.eye(12, dtype=np.float16)[guessed]
+    return OutOfFold(rows, labels, rows % 2, probabilities, tuple(classes))

@@ -1,0 +1,132 @@
+"""What looks wrong with a search, in words, and the key that mends it (guide section 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
+
+from src.results.words import show
+from src.sweep.focus import FocusRule, pressed_end, widened
+
+if TYPE_CHECKING:
+    from src.results.summary import Summary
+
+MANY_PRUNED = 0.6
+FEW_FINISHED = 10
+
+
+def advice(found: Summary, entries: Mapping[str, str]) -> list[str]:
+    """Say what looks wrong and which key to change.
+
+    Args:
+        found: the study.
+        entries: parameter -> the node that holds its range, `search_space.<name>`.
+    """
+    said = [
+        *_too_many_pruned(found),
+        *_too_few(found),
+        *_noise(found),
+        *edges(found.ranked, entries),
+    ]
+    if found.failed:
+        trials = "1 trial" if len(found.failed) == 1 else f"{len(found.failed)} trials"
+        said.append(f"{trials} failed; the reasons are listed under Failures.")
+    return said
+
+
+def _too_many_pruned(found: Summary) -> list[str]:
+    if not found.finished or found.pruned_share <= MANY_PRUNED:
+        return []
+    steps = [len(trial.intermediate_values) for trial in found.pruned]
+    when = f", half of them within {median(steps):.0f} epochs" if steps else ""
+    return [
+        f"{len(found.pruned)} of {found.finished} trials were pruned{when}. Raise "
+        "pruning.patience or pruning.n_startup_trials so that more of them are seen to the end."
+    ]
+
+
+def _too_few(found: Summary) -> list[str]:
+    if not found.finished or len(found.ranked) >= FEW_FINISHED:
+        return []
+    count = len(found.ranked)
+    return [
+        f"Only {count} trial{' has' if count == 1 else 's have'} run to the end: too few to trust "
+        "small differences. Raise optuna.n_trials and run the same command again; it goes on "
+        "from here."
+    ]
+
+
+def _noise(found: Summary) -> list[str]:
+    gain = found.gain
+    if gain is None or gain.is_clear:
+        return []
+    return [
+        f"Noise is larger than the difference: the best trial's gain over the defaults is "
+        f"{gain.mean:+.4f}, but between folds it varies from {gain.low:+.4f} to {gain.high:+.4f}. "
+        "Raise quick_validation.folds or quick_validation.epochs in the next study, and let "
+        f"'python -m src.confirm study={found.name}' say whether this gain holds."
+    ]
+
+
+def edges(ranked: Sequence[FrozenTrial], entries: Mapping[str, str]) -> list[str]:
+    """Name the ends of ranges that the best trials press against.
+
+    By the same rule as `hparams_search=focus`; silent below `FEW_FINISHED` complete trials.
+    """
+    if len(ranked) < FEW_FINISHED:
+        return []
+    best = ranked[: FocusRule().count(len(ranked))]
+    said = []
+    for key, old in best[0].distributions.items():
+        values = [trial.params[key] for trial in best if key in trial.params]
+        if isinstance(old, CategoricalDistribution):
+            said += _edge_of_choices(key, old, values, entries)
+            continue
+        end = pressed_end(old, values)
+        if end is None or not isinstance(old, (FloatDistribution, IntDistribution)):
+            continue
+        new, now = widened(old, end, FocusRule().widen), getattr(old, end)
+        if new == now:
+            continue
+        way = "upwards" if end == "high" else "downwards"
+        said.append(
+            f"Widen {key} {way}: the best trials press against its end at {show(now)}. "
+            + _how(key, end, float(f"{new:.2g}"), old, entries)
+        )
+    return said
+
+
+def _how(
+    key: str,
+    end: str,
+    new: float,
+    old: FloatDistribution | IntDistribution,
+    entries: Mapping[str, str],
+) -> str:
+    if key in entries:
+        return f"Set {entries[key]}.{end}={new:g} in another study."
+    low, high = (new, old.high) if end == "low" else (old.low, new)
+    interval = f"interval({low:g}, {high:g})"
+    return f"Give '{key}={f'tag(log, {interval})' if old.log else interval}' in another study."
+
+
+def _edge_of_choices(
+    key: str, old: CategoricalDistribution, values: Sequence[object], entries: Mapping[str, str]
+) -> list[str]:
+    """Say so where the largest or smallest of three or more numbers wins."""
+    choices = [c for c in old.choices if isinstance(c, (int, float)) and not isinstance(c, bool)]
+    if len(choices) < 3 or len(choices) != len(old.choices):
+        return []
+    for end, way in ((max(choices), "larger"), (min(choices), "smaller")):
+        if values[0] == end and 2 * sum(value == end for value in values) > len(values):
+            where = f"{entries[key]}.choices" if key in entries else key
+            return [
+                f"Most of the best trials have {key}={end}, the {way[:-1]}st of its "
+                f"choices. Add a {way} one to {where} in another study, if the card's memory "
+                "allows it."
+            ]
+    return []

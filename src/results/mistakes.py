@@ -1,0 +1,122 @@
+"""Which classes the best trial confuses, with images: from its out-of-fold predictions."""
+
+import base64
+import io
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from src.data.load import load_splits
+from src.errors import UserError
+from src.results.stored_study import StoredStudy
+from src.trial.out_of_fold import OutOfFold
+
+log = logging.getLogger(__name__)
+
+MOST_PAIRS = 5
+THUMBNAIL_PX = 112
+JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image that was taken for another class."""
+
+    # data: address of a JPEG.
+    image: str
+    # Probability that the model gave to the wrong class.
+    probability: float
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """Images of one class that were taken for another."""
+
+    true: str
+    predicted: str
+    count: int
+    # Of all images of the true class.
+    share: float
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The out-of-fold confusions of one trial."""
+
+    trial: int
+    classes: tuple[str, ...]
+    # [true][predicted], counts.
+    confusion: npt.NDArray[np.int64]
+    pairs: list[ConfusedPair]
+    # Images that any fold has held out, and those that were classified right.
+    images: int
+    right: int
+
+
+def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | None:
+    """Read what a trial got wrong.
+
+    Args:
+        stored: the study.
+        trial: its number.
+        examples: images of each confused pair; 0 loads no images.
+
+    Returns:
+        None where the trial left no out-of-fold predictions.
+    """
+    try:
+        kept = OutOfFold.load(stored.trial_folder(trial))
+    except (FileNotFoundError, UserError):
+        return None
+    guessed = kept.probabilities.argmax(1)
+    size = len(kept.classes)
+    confusion = np.bincount(kept.labels * size + guessed, minlength=size * size)
+    confusion = confusion.reshape(size, size)
+    pixels = _pixels(stored, trial) if examples else None
+    pairs = []
+    wrong = confusion - np.diag(np.diag(confusion))
+    for place in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]:
+        true, predicted = divmod(int(place), size)
+        if not wrong[true, predicted]:
+            break
+        chosen = np.flatnonzero((kept.labels == true) & (guessed == predicted))
+        chosen = chosen[np.argsort(-kept.probabilities[chosen, predicted], kind="stable")]
+        pairs.append(
+            ConfusedPair(
+                true=kept.classes[true],
+                predicted=kept.classes[predicted],
+                count=int(wrong[true, predicted]),
+                share=float(wrong[true, predicted] / confusion[true].sum()),
+                examples=[]
+                if pixels is None
+                else [
+                    Example(
+                        _thumbnail(pixels[kept.rows[i]]), float(kept.probabilities[i, predicted])
+                    )
+                    for i in chosen[:examples]
+                ],
+            )
+        )
+    right = int(np.diag(confusion).sum())
+    return Mistakes(trial, kept.classes, confusion, pairs, len(kept.labels), right)
+
+
+def _pixels(stored: StoredStudy, trial: int) -> npt.NDArray[np.uint8] | None:
+    """Return the images as the trial saw them; the data may have moved since."""
+    try:
+        return load_splits(stored.trial_config(trial).data).train.pixels
+    except (UserError, OSError) as error:
+        log.warning("no example images: %s", error)
+        return None
+
+
+def _thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

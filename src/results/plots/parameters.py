@@ -1,0 +1,247 @@
+"""How the score depends on the parameters: importances, slices, contour, parallel coordinates."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial
+from sklearn.neighbors import KNeighborsRegressor
+
+from src.results.plots.style import COMPLETE, MUTED, SCALE, finish, points
+from src.results.summary import Summary
+from src.results.words import show
+
+# A surface through fewer points would be invented.
+ENOUGH_FOR_CONTOUR = 8
+GRID = 40
+NEIGHBOURS = 5
+# Lines beyond this many hide each other; the best are kept.
+MOST_LINES = 500
+SHADES = (
+    ("best tenth", COMPLETE, 1.8),
+    ("best half", "rgba(86,180,233,0.55)", 1),
+    ("the others", "rgba(153,153,153,0.3)", 1),
+)
+
+
+def importance_bars(found: Summary) -> go.Figure:
+    """Importances as bars, the largest on top."""
+    shares = sorted(found.importances.items(), key=lambda item: item[1])
+    figure = go.Figure(
+        go.Bar(
+            x=[share for _, share in shares],
+            y=[escape(short(key)) for key, _ in shares],
+            orientation="h",
+            marker_color=COMPLETE,
+            text=[f"{share:.0%}" for _, share in shares],
+            textposition="auto",
+            hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+        )
+    )
+    finish(figure, "", "", 60 + 36 * len(shares))
+    figure.update_xaxes(tickformat=".0%", range=[0, max(0.01, *found.importances.values()) * 1.08])
+    return figure.update_layout(margin={"b": 32})
+
+
+def slices(found: Summary) -> list[tuple[str, go.Figure]]:
+    """Score over each parameter that was searched, the important ones first."""
+    keys = dict.fromkeys([*found.importances, *searched(found.ranked)])
+    return [(key, _slice(found, key)) for key in keys]
+
+
+def _slice(found: Summary, key: str) -> go.Figure:
+    trials = [trial for trial in found.ranked if key in trial.params]
+    axis = Axis(key, trials)
+    figure = go.Figure(
+        points(
+            trials,
+            [axis.shown(t) for t in trials],
+            [round(t.values[0], 5) for t in trials],
+            marker={
+                "size": 7,
+                "color": [t.number for t in trials],
+                "colorscale": SCALE,
+                "line": {"width": 0.5, "color": MUTED},
+            },
+        )
+    )
+    finish(figure, short(key), found.objectives[0], 260)
+    figure.update_xaxes(axis.layout())
+    return figure.update_layout(showlegend=False)
+
+
+def contour(found: Summary) -> go.Figure | None:
+    """The score over the two parameters that matter most; None where there are not two.
+
+    Between the trials the surface is the mean of the five nearest, weighted by distance.
+    """
+    if len(found.importances) < 2:
+        return None
+    keys = list(found.importances)[:2]
+    trials = [t for t in found.ranked if all(key in t.params for key in keys)]
+    if len(trials) < ENOUGH_FOR_CONTOUR:
+        return None
+    axes = [Axis(key, trials) for key in keys]
+    places = np.array([[axis.place(trial) for axis in axes] for trial in trials])
+    scores = np.array([trial.values[0] for trial in trials])
+    line = np.linspace(0, 1, GRID)
+    grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+    model = KNeighborsRegressor(min(NEIGHBOURS, len(trials)), weights="distance")
+    surface = model.fit(places, scores).predict(grid).reshape(GRID, GRID)
+    figure = go.Figure(
+        go.Contour(
+            x=line.round(4).tolist(),
+            y=line.round(4).tolist(),
+            z=surface.round(5).tolist(),
+            colorscale=SCALE,
+            contours={"showlines": False},
+            ncontours=24,
+            hoverinfo="skip",
+            colorbar={"thickness": 12, "outlinewidth": 0},
+        )
+    )
+    figure.add_trace(
+        points(
+            trials,
+            places[:, 0].round(4).tolist(),
+            places[:, 1].round(4).tolist(),
+            marker={"size": 6, "color": "#ffffff", "line": {"width": 1, "color": "#1c2024"}},
+        )
+    )
+    finish(figure, short(keys[0]), short(keys[1]), 420)
+    for update, axis in ((figure.update_xaxes, axes[0]), (figure.update_yaxes, axes[1])):
+        places_of_ticks, texts = axis.ticks()
+        update(tickvals=places_of_ticks, ticktext=texts, range=[-0.02, 1.02], showgrid=False)
+    return figure.update_layout(showlegend=False)
+
+
+def parallel_coordinates(found: Summary) -> go.Figure | None:
+    """Every trial as a line across the parameters, the best ones on top and darkest.
+
+    Drawn as plain lines in a few shades: plotly's own kind needs WebGL, which many phones and
+    remote desktops lack.
+    """
+    trials = found.ranked[:MOST_LINES]
+    keys = [key for key in searched(trials) if all(key in trial.params for trial in trials)]
+    if len(trials) < 2 or not keys:
+        return None
+    keys.sort(key=lambda key: -found.importances.get(key, 0))
+    axes = [Axis(key, trials) for key in keys]
+    figure = go.Figure()
+    for shade, group in reversed(list(enumerate(_groups(trials)))):
+        x: list[Any] = []
+        y: list[Any] = []
+        numbers: list[Any] = []
+        for trial in group:
+            x += [*range(len(axes)), None]
+            y += [*(round(axis.place(trial), 4) for axis in axes), None]
+            numbers += [trial.number] * (len(axes) + 1)
+        name, colour, width = SHADES[shade]
+        look = {"color": colour, "width": width}
+        figure.add_scatter(
+            x=x, y=y, customdata=numbers, meta="trials", mode="lines", name=name, line=look
+        )
+    finish(figure, "", "", 420)
+    for i, axis in enumerate(axes):
+        places, texts = axis.ticks()
+        for place, text in zip(places, texts, strict=True):
+            figure.add_annotation(
+                x=i, y=place, text=text, xanchor="left", xshift=3, showarrow=False, font_size=11
+            )
+    figure.update_xaxes(
+        tickvals=list(range(len(axes))),
+        ticktext=[escape(short(key)) for key in keys],
+        side="top",
+        range=[-0.1, len(axes) - 0.4],
+    )
+    figure.update_yaxes(visible=False, range=[-0.04, 1.04])
+    # Axes side by side need room; on a phone the plot scrolls in its own box.
+    return figure.update_layout(
+        margin={"l": 12, "r": 12, "t": 56, "b": 12},
+        legend={"y": 1.1, "traceorder": "reversed"},
+        meta={"min_width": 105 * len(axes)},
+    )
+
+
+def _groups(ranked: Sequence[FrozenTrial]) -> list[Sequence[FrozenTrial]]:
+    """Cut ranked trials into the best tenth, the rest of the best half, and the other half."""
+    tenth, half = max(1, len(ranked) // 10), max(1, len(ranked) // 2)
+    return [ranked[:tenth], ranked[tenth:half], ranked[half:]]
+
+
+class Axis:
+    """A parameter's scale: numbers linear or logarithmic, choices side by side."""
+
+    def __init__(self, key: str, trials: Sequence[FrozenTrial]) -> None:
+        self._key = key
+        self._distribution: BaseDistribution = trials[0].distributions[key]
+        self._log = bool(getattr(self._distribution, "log", False))
+        self._choices: list[Any] | None = None
+        if isinstance(self._distribution, CategoricalDistribution):
+            self._choices = _sorted(self._distribution.choices)
+        values = [trial.params[key] for trial in trials]
+        if self._choices is None:
+            self._low, self._high = min(values), max(values)
+
+    def shown(self, trial: FrozenTrial) -> Any:
+        """Return the value as a plotly axis of its own takes it."""
+        value = trial.params[self._key]
+        return escape(show(value)) if self._choices is not None else float(f"{value:.6g}")
+
+    def layout(self) -> dict[str, Any]:
+        """Return the settings of that axis."""
+        if self._choices is not None:
+            order = [escape(show(choice)) for choice in self._choices]
+            return {"type": "category", "categoryorder": "array", "categoryarray": order}
+        if not self._log:
+            return {}
+        return {"type": "log", "dtick": 1 if self._decades() >= 1 else "D2", "exponentformat": "e"}
+
+    def place(self, trial: FrozenTrial) -> float:
+        """Return where the trial lies, from 0 to 1."""
+        return self._place(trial.params[self._key])
+
+    def ticks(self) -> tuple[list[float], list[str]]:
+        """Return places from 0 to 1 and what to write there."""
+        if self._choices is not None:
+            return [self._place(c) for c in self._choices], [escape(show(c)) for c in self._choices]
+        places = [0.0, 0.25, 0.5, 0.75, 1.0]
+        return places, [show(float(f"{self._value(place):.2g}")) for place in places]
+
+    def _place(self, value: Any) -> float:
+        if self._choices is not None:
+            last = len(self._choices) - 1
+            return self._choices.index(value) / last if last else 0.5
+        if self._high == self._low:
+            return 0.5
+        if self._log:
+            return math.log(value / self._low) / math.log(self._high / self._low)
+        return float((value - self._low) / (self._high - self._low))
+
+    def _value(self, place: float) -> float:
+        if self._log:
+            return float(self._low * (self._high / self._low) ** place)
+        return float(self._low + place * (self._high - self._low))
+
+    def _decades(self) -> float:
+        return math.log10(self._high / self._low)
+
+
+def searched(trials: Sequence[FrozenTrial]) -> list[str]:
+    """Return the parameters of some trials, in order."""
+    return list(dict.fromkeys(key for trial in trials for key in trial.params))
+
+
+def short(key: str) -> str:
+    """Return the last part of a key, as it is known on the page: `lr` of `optimizer.lr`."""
+    return key.rsplit(".", 1)[-1]
+
+
+def _sorted(choices: Sequence[Any]) -> list[Any]:
+    """Put numbers in order; anything else stays as it was listed."""
+    numeric = all(isinstance(choice, (int, float)) for choice in choices)
+    return sorted(choices) if numeric else list(choices)

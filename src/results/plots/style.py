@@ -1,0 +1,43 @@
+"""The look that all plots share; colours of text, paper and lines are set by the page."""
+
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+from optuna.trial import FrozenTrial
+
+from src.results.words import show
+
+# Near the Okabe-Ito palette, which the colour-blind tell apart; the blue is lighter, for black.
+COMPLETE, PRUNED, FAILED, RUNNING, MUTED = "#2589C4", "#D55E00", "#CC79A7", "#009E73", "#999999"
+# From bad to good: readable on white and on black.
+SCALE = [[0, "#c9d3dc"], [0.5, "#56B4E9"], [1, "#0072B2"]]
+
+
+def hover(trial: FrozenTrial) -> str:
+    """Write a trial for the mouse, safe to show."""
+    params = "".join(f"<br>{escape(k)} = {escape(show(v))}" for k, v in trial.params.items())
+    score = ", ".join(f"{value:.4f}" for value in trial.values or [])
+    return f"<b>trial {trial.number}</b> {score}{params}"
+
+
+def points(trials: list[FrozenTrial], x: list[Any], y: list[Any], **look: Any) -> go.Scatter:
+    """Return marks whose hover text the page looks up by the trial's number."""
+    numbers = [trial.number for trial in trials]
+    return go.Scatter(x=x, y=y, customdata=numbers, mode="markers", meta="trials", **look)
+
+
+def finish(figure: go.Figure, x: str, y: str, height: int = 340) -> go.Figure:
+    """Give a figure the look of the page."""
+    figure.update_xaxes(title=escape(x), zeroline=False)
+    figure.update_yaxes(title=escape(y), zeroline=False, automargin=True)
+    return figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 60, "r": 12, "t": 12, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        font={"family": "system-ui, sans-serif", "size": 13},
+        hoverlabel={"align": "left"},
+    )

@@ -1,0 +1,64 @@
+// Draws each plot when it comes near the screen, so that a page of thousands of trials opens at once.
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+function colours(figure) {
+  const style = getComputedStyle(document.documentElement);
+  const soft = style.getPropertyValue("--soft").trim(), line = style.getPropertyValue("--line").trim();
+  const found = {
+    "font.color": soft,
+    "xaxis.gridcolor": line, "yaxis.gridcolor": line, "xaxis.linecolor": line, "yaxis.linecolor": line,
+    "hoverlabel.bgcolor": style.getPropertyValue("--card").trim(),
+    "hoverlabel.bordercolor": line,
+    "hoverlabel.font.color": style.getPropertyValue("--ink").trim(),
+  };
+  const paper = style.getPropertyValue("--paper").trim();
+  (figure.layout.annotations || []).forEach((_, i) => { found[`annotations[${i}].bgcolor`] = paper; });
+  return found;
+}
+
+// Heat maps go from the paper to blue; opaque, or plotly would write black on black.
+function recolour(place) {
+  const style = getComputedStyle(document.documentElement);
+  const [card, mid, full] = ["--card", "--heat", "--heat-full"].map(name => style.getPropertyValue(name).trim());
+  plots[place.id].data.forEach((trace, i) => {
+    if (trace.meta === "shares") Plotly.restyle(place, { colorscale: [[[0, card], [0.5, mid], [1, full]]] }, [i]);
+  });
+  return Plotly.relayout(place, colours(plots[place.id]));
+}
+
+function draw(place) {
+  const figure = plots[place.id];
+  if (place.dataset.drawn) return;
+  place.dataset.drawn = "begun";
+  for (const trace of figure.data) {
+    if (trace.meta !== "trials") continue;
+    trace.hovertext = trace.customdata.map(number => hovers[number]);
+    trace.hovertemplate = "%{hovertext}<extra></extra>";
+  }
+  const options = { responsive: true, displaylogo: false, displayModeBar: false };
+  Plotly.newPlot(place, figure.data, figure.layout, options)
+    .then(() => recolour(place))
+    .then(() => { place.dataset.drawn = "done"; });
+}
+
+const places = [...document.querySelectorAll(".plot")];
+const seen = new IntersectionObserver(
+  entries => entries.filter(entry => entry.isIntersecting).forEach(entry => draw(entry.target)),
+  { rootMargin: "600px" },
+);
+places.forEach(place => seen.observe(place));
+window.addEventListener("beforeprint", () => places.forEach(draw));
+dark.addEventListener("change", () => {
+  places.filter(place => place.dataset.drawn === "done").forEach(recolour);
+});
+
+const copy = document.getElementById("copy");
+if (copy) copy.addEventListener("click", async () => {
+  const command = document.getElementById("command");
+  try {
+    await navigator.clipboard.writeText(command.textContent);
+    copy.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(command);
+  }
+});

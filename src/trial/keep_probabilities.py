@@ -1,0 +1,40 @@
+"""The Lightning callback that keeps a fold's predictions of the images held out from it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+
+class KeepProbabilities(pl.Callback):
+    """Keeps what the model says of the validation images after the last epoch."""
+
+    def __init__(self) -> None:
+        self._batches: list[Tensor] = []
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the epoch before."""
+        self._batches.clear()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Tensor | Mapping[str, Any] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take the scores [B, C] that the module has returned."""
+        is_last = trainer.current_epoch == (trainer.max_epochs or 0) - 1
+        if is_last and isinstance(outputs, Tensor):
+            self._batches.append(outputs.detach())
+
+    def probabilities(self) -> npt.NDArray[np.float16]:
+        """Return float16 [N, C], in the order of the validation images."""
+        found = torch.cat(self._batches).float().softmax(1)
+        return found.cpu().numpy().astype(np.float16)
