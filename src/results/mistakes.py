@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from src.data.image_set import ImageSet
 from src.data.load import load_splits
 from src.errors import UserError
 from src.results.stored_study import StoredStudy
@@ -27,6 +28,8 @@ class Example:
 
     # data: address of a JPEG.
     image: str
+    # What the image is called.
+    name: str
     # Probability that the model gave to the wrong class.
     probability: float
 
@@ -76,7 +79,7 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
     size = len(kept.classes)
     confusion = np.bincount(kept.labels * size + guessed, minlength=size * size)
     confusion = confusion.reshape(size, size)
-    pixels = _pixels(stored, trial) if examples else None
+    images = _images(stored, trial, kept) if examples else None
     pairs = []
     wrong = confusion - np.diag(np.diag(confusion))
     for place in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]:
@@ -91,27 +94,33 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
                 predicted=kept.classes[predicted],
                 count=int(wrong[true, predicted]),
                 share=float(wrong[true, predicted] / confusion[true].sum()),
-                examples=[]
-                if pixels is None
-                else [
-                    Example(
-                        _thumbnail(pixels[kept.rows[i]]), float(kept.probabilities[i, predicted])
-                    )
-                    for i in chosen[:examples]
-                ],
+                examples=[] if images is None else _examples(images, kept, chosen[:examples]),
             )
         )
     right = int(np.diag(confusion).sum())
     return Mistakes(trial, kept.classes, confusion, pairs, len(kept.labels), right)
 
 
-def _pixels(stored: StoredStudy, trial: int) -> npt.NDArray[np.uint8] | None:
-    """Return the images as the trial saw them; the data may have moved since."""
+def _images(stored: StoredStudy, trial: int, kept: OutOfFold) -> ImageSet | None:
+    """Return the images as the trial saw them; the data may have moved or changed since."""
     try:
-        return load_splits(stored.trial_config(trial).data).train.pixels
+        images = load_splits(stored.trial_config(trial).data).train
     except (UserError, OSError) as error:
         log.warning("no example images: %s", error)
         return None
+    same = kept.rows.max(initial=0) < len(images.pixels)
+    return images if same and np.array_equal(images.targets[kept.rows], kept.labels) else None
+
+
+def _examples(images: ImageSet, kept: OutOfFold, chosen: npt.NDArray[np.int64]) -> list[Example]:
+    return [
+        Example(
+            image=_thumbnail(images.pixels[kept.rows[i]]),
+            name=str(images.files[kept.rows[i]]) if images.files else f"#{kept.rows[i]}",
+            probability=float(kept.probabilities[i].max()),
+        )
+        for i in chosen
+    ]
 
 
 def _thumbnail(pixels: npt.NDArray[np.uint8]) -> str:

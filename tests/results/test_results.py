@@ -23,6 +23,7 @@ from optuna.trial import TrialState, create_trial
 from plotly.offline import get_plotlyjs
 from rich.console import Console
 
+from src.data.load import load_splits
 from src.errors import UserError
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
@@ -42,7 +43,13 @@ def search_config() -> Any:
     with initialize_config_dir(CONF):
         found = compose(
             "train",
-            ["hparams_search=fast", "model=resnet50", "gpu=cpu", "data.n_images=480"],
+            [
+                "hparams_search=fast",
+                "model=resnet50",
+                "gpu=cpu",
+                "data.n_images=480",
+                "data.img_size=32",
+            ],
             return_hydra_config=True,
         )
     OmegaConf.set_struct(found, False)
@@ -165,7 +172,10 @@ def test_the_train_config_is_complete_and_takes_overrides(
             directory = f"hydra.searchpath=[file://{CONF}]"
             return compose(files.train_config.stem, [directory, *overrides])  # type: ignore[union-attr]
 
-    found, plain = trains(), compose_plain("model=resnet50", "gpu=cpu", "data.n_images=480")
+    found, plain = (
+        trains(),
+        compose_plain("model=resnet50", "gpu=cpu", "data.n_images=480", "data.img_size=32"),
+    )
     for key, value in study.best_params.items():
         assert OmegaConf.select(found, key) == value
         OmegaConf.update(plain, key, value)
@@ -332,15 +342,16 @@ def browser(scheme: str) -> Iterator[Any]:
 @pytest.mark.browser
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver here")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_report_in_a_browser(tmp_path: Path, search_config: Any, scheme: str) -> None:
+def test_the_report_in_a_browser(
+    tmp_path: Path, cache_dir: Path, search_config: Any, scheme: str
+) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     study = make_study(9, 3, 1)
-    found = predictions_with_mistakes()
+    search_config.data.cache_dir = str(cache_dir)
     best = tmp_path / str(summarize(study).ranked[0].number)
     best.mkdir()
-    found.save(best)
-    search_config.data.cache_dir = str(tmp_path / "cache")
+    predictions_with_mistakes(search_config.data).save(best)
     files, _ = written(study, tmp_path, search_config)
     with browser(scheme) as driver:
         driver.get(files.report.absolute().as_uri())
@@ -375,11 +386,10 @@ def test_the_report_in_a_browser(tmp_path: Path, search_config: Any, scheme: str
         WebDriverWait(driver, 20).until(lambda page: page.execute_script(overflow) <= 0)
 
 
-def predictions_with_mistakes() -> OutOfFold:
-    """Return predictions for the 288 images that train on 480 documents, some of them wrong."""
-    rows = np.arange(288)
-    labels = rows % 12
-    guessed = np.where(rows % 24 == 0, 1, labels)
-    classes = [f"class <{i}>" for i in range(12)]
-    probabilities = np.eye(12, dtype=np.float16)[guessed]
-    return OutOfFold(rows, labels, rows % 2, probabilities, tuple(classes))
+def predictions_with_mistakes(data: Any) -> OutOfFold:
+    """Return predictions for all images that are trained on, a few of them wrong."""
+    images = load_splits(data).train
+    guessed = np.where(np.arange(len(images)) % 24 == 0, 1, images.labels)
+    probabilities = np.eye(len(images.classes), dtype=np.float16)[guessed]
+    folds = np.arange(len(images)) % 2
+    return OutOfFold(images.rows, images.labels, folds, probabilities, images.classes)
