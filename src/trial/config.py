@@ -17,6 +17,7 @@ from src.training.config import (
     SchedulerConfig,
     TrainerConfig,
 )
+from src.trial import code_version as code_version  # registers the resolver of `settings`
 
 
 @dataclass
