@@ -12,24 +12,13 @@ def image_files(folder: Path) -> list[str]:
 
     Hidden files and folders are left out, Jupyter's checkpoints and the like.
     """
-    # Text all the way: a hundred thousand Path objects would take seconds.
-    top = str(folder)
     found: list[str] = []
-    seen: set[tuple[int, int]] = set()
-    for where, folders, names in os.walk(top, followlinks=True):
+    for where, folders, names in os.walk(folder):
         folders[:] = visible(folders)
-        here = os.stat(where)
-        if (here.st_dev, here.st_ino) in seen:
-            # A link that leads back to where it lies, or to a folder that was there already.
-            folders.clear()
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        below = os.path.relpath(where, top).replace(os.sep, "/")
-        prefix = "" if below == "." else f"{below}/"
         found.extend(
-            prefix + name
+            (Path(where) / name).relative_to(folder).as_posix()
             for name in visible(names)
-            if os.path.splitext(name)[1].lower() in SUFFIXES
+            if Path(name).suffix.lower() in SUFFIXES
         )
     return sorted(found)
 

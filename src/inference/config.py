@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import Quote, QuotedString
 
 SOURCES = ("image_folder", "csv")
 
@@ -80,8 +81,7 @@ def in_full(words: Sequence[str]) -> list[str]:
 
 def _quoted(value: str) -> str:
     """Quote for Hydra's grammar, to which = and brackets in file names mean something."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return QuotedString(value, Quote.single).with_quotes()
 
 
 ConfigStore.instance().store(name="predict_schema", node=PredictConfig)

@@ -2,8 +2,8 @@
 
 For documents that are read upright: as it is, skewed by 2 degrees either way, and 5 % closer and
 farther, which is how one page differs from scan to scan. Mirrored or turned pages are no
-documents that anybody scans, so those views are added only where training has shown them to the
-model (`augment.hflip`, `augment.half_turn`).
+documents that anybody scans, so such a view is added only where training has shown it to the
+model (`augment.hflip`, `.vflip`, `.half_turn`, `.quarter_turn`).
 """
 
 import math
@@ -18,7 +18,14 @@ from torch.nn import functional as F
 View = Callable[[Tensor], Tensor]
 
 # Degrees, and how much larger the page is seen.
-POSES = ((0.0, 1.0), (-2.0, 1.0), (2.0, 1.0), (0.0, 1.05), (0.0, 0.95))
+POSES = ((-2.0, 1.0), (2.0, 1.0), (0.0, 1.05), (0.0, 0.95))
+# Key of the group `augment` -> the exact turns that it may make, of [B, 3, H, W].
+TURNS: dict[str, tuple[View, ...]] = {
+    "hflip": (partial(torch.flip, dims=(3,)),),
+    "vflip": (partial(torch.flip, dims=(2,)),),
+    "half_turn": (partial(torch.rot90, k=2, dims=(2, 3)),),
+    "quarter_turn": tuple(partial(torch.rot90, k=k, dims=(2, 3)) for k in (1, 3)),
+}
 
 
 def make_views(augment: DictConfig) -> list[View]:
@@ -27,27 +34,18 @@ def make_views(augment: DictConfig) -> list[View]:
     Args:
         augment: the group that the model was trained with.
     """
-    turns: list[View] = [_same]
-    if augment.get("hflip", 0) > 0:
-        turns.append(partial(torch.flip, dims=(3,)))
-    if augment.get("half_turn", 0) > 0:
-        turns += [partial(_half_turn, before=turn) for turn in list(turns)]
-    return [partial(_posed, turn=turn, pose=pose) for turn in turns for pose in POSES]
+    strength = augment.get("strength", 1.0)
+    turns = [
+        turn for key, found in TURNS.items() if strength * augment.get(key, 0) > 0 for turn in found
+    ]
+    return [_same, *(partial(_posed, degrees=d, zoom=z) for d, z in POSES), *turns]
 
 
 def _same(images: Tensor) -> Tensor:
     return images
 
 
-def _half_turn(images: Tensor, before: View) -> Tensor:
-    return torch.flip(before(images), dims=(2, 3))
-
-
-def _posed(images: Tensor, turn: View, pose: tuple[float, float]) -> Tensor:
-    images = turn(images)
-    degrees, zoom = pose
-    if (degrees, zoom) == POSES[0]:
-        return images
+def _posed(images: Tensor, degrees: float, zoom: float) -> Tensor:
     cos, sin = math.cos(math.radians(degrees)) / zoom, math.sin(math.radians(degrees)) / zoom
     matrix = images.new_tensor([[cos, -sin, 0], [sin, cos, 0]]).expand(len(images), 2, 3)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)

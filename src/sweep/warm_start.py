@@ -22,12 +22,9 @@ from optuna.trial import FrozenTrial, TrialState
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from src.sweep.errors import SweepError
-from src.sweep.search_space import key_of, settings_of
 from src.sweep.storage import load_study
 
 Params = dict[str, Any]
-# None is a value that a parameter may have.
-ABSENT: Any = object()
 
 
 def warm_start(
@@ -81,23 +78,16 @@ def best_trials(study: optuna.Study, n_best: int) -> list[FrozenTrial]:
 
 
 def fit_into(distributions: Mapping[str, BaseDistribution], params: Mapping[str, Any]) -> Params:
-    """Return the parameters that a search space has, moved into its ranges.
-
-    A value is offered to every parameter that sets its key, `optimizer.lr` to
-    `optimizer.lr[swin_base]`; the trial takes the one that applies.
-    """
+    """Return the parameters that a search space has, moved into its ranges."""
     fitting: Params = {}
-    by_key = settings_of(params)
-    for name, dist in distributions.items():
-        value = params.get(name, by_key.get(key_of(name), ABSENT))
-        if value is ABSENT:
-            continue
+    for key, value in params.items():
+        dist = distributions.get(key)
         if isinstance(dist, CategoricalDistribution):
             if value in dist.choices:
-                fitting[name] = value
+                fitting[key] = value
         elif isinstance(dist, (FloatDistribution, IntDistribution)) and not isinstance(value, str):
             moved = min(max(value, dist.low), dist.high)
-            fitting[name] = round(moved) if isinstance(dist, IntDistribution) else float(moved)
+            fitting[key] = round(moved) if isinstance(dist, IntDistribution) else float(moved)
     return fitting
 
 

@@ -36,7 +36,7 @@ def run(cfg: DictConfig) -> float:
     if trial is None:
         try:
             check_run(cfg)
-            return train(cfg)
+            return train(cfg, Path(HydraConfig.get().runtime.output_dir))
         except UserError as error:
             # Inside a job Hydra would print a traceback.
             log.error("%s", error)
@@ -50,9 +50,16 @@ def run(cfg: DictConfig) -> float:
         return cross_validate(cfg, load_splits(cfg.data).train, trial, log_to, folder)
 
 
-def train(cfg: DictConfig) -> float:
-    """Train in full on the train split; evaluate the best epoch on validation and test."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+def train(cfg: DictConfig, folder: Path) -> float:
+    """Train in full on the train split; evaluate the best epoch on validation and test.
+
+    Args:
+        cfg: the whole config.
+        folder: gets the config, the weights, the curves and the scores.
+
+    Returns:
+        Macro-F1 on the validation split.
+    """
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     splits = load_splits(cfg.data)
     tell_notes(splits)

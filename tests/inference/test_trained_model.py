@@ -95,7 +95,9 @@ def test_views_are_small_changes_and_turned_only_as_in_training(cfg: Compose) ->
     assert places[0] == (16, 26)
     assert all(abs(row - 16) <= 1 and abs(column - 26) <= 1 for row, column in places)
     turned = make_views(cfg("augment.half_turn=0.5", "augment.hflip=0.5").augment)
-    assert len(turned) == 20
+    assert len(turned) == 7
+    assert len(make_views(cfg("augment.hflip=0.5", "augment.strength=0").augment)) == 5
+    assert len(make_views(cfg("augment.quarter_turn=0.5").augment)) == 7
     assert any(torch.equal(view(images), images.flip(2, 3)) for view in turned)
     assert any(torch.equal(view(images), images.flip(3)) for view in turned)
 

@@ -1,0 +1,36 @@
+"""Combine the best configurations of a study, trained in full:
+
+python -m src.ensemble study=NAME
+"""
+
+import sys
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import told_in_one_line
+from src.results.ensemble import config as config  # registers the schema of conf/ensemble.yaml
+
+# This door runs nothing that a config names.
+CALLABLE: tuple[str, ...] = ()
+
+
+@hydra.main(config_path="../conf", config_name="ensemble", execution_whitelist=CALLABLE)
+def main(cfg: DictConfig) -> None:
+    """Select, train what is not trained yet, score, and say how to predict."""
+    from rich.console import Console
+
+    from src.results.ensemble.build import build_ensemble
+
+    with told_in_one_line():
+        wishes: Any = OmegaConf.to_object(cfg)
+        try:
+            build_ensemble(wishes, Console())
+        except KeyboardInterrupt:
+            sys.exit("stopped; members that are trained stay, and the same command goes on")
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = config.in_full(sys.argv[1:])
+    main()

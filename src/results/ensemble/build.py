@@ -1,0 +1,168 @@
+"""An ensemble of a study's best configurations, from selection to the folder that predicts.
+
+Members are chosen by the out-of-fold predictions that the trials have left, which costs nothing;
+only those that were chosen are then trained in full, once each on the whole train split. The
+models of the folds are not kept by a search: they have seen few epochs of a part of the images,
+and a member trained in full is better than all of them together at the price of one.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from src.data.load import load_splits
+from src.errors import UserError
+from src.inference.predictor import ENSEMBLE, choose_device
+from src.inference.trained_model import load_run
+from src.results.ensemble.candidates import Candidates, find_candidates
+from src.results.ensemble.config import EnsembleConfig
+from src.results.ensemble.members import member_config, train_member
+from src.results.ensemble.scores import paired_gain, predict_set, weighted_mean
+from src.results.ensemble.selection import Floats, Labels, Selection, macro_f1, select_greedily
+from src.results.ensemble.table import print_candidates, print_result
+from src.results.stored_study import StoredStudy, open_study
+
+SPLITS = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained member and what it says of the two splits."""
+
+    trial: int
+    weight: float
+    folder: Path
+    probabilities: dict[str, Floats]
+
+
+def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
+    """Select, train, score and write; whatever is there from an earlier call is used.
+
+    Returns:
+        The ensemble's folder.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    _check(cfg)
+    stored = open_study(cfg)
+    candidates = find_candidates(stored, cfg.candidates)
+    selection = select_greedily(
+        candidates.probabilities, candidates.labels, rounds=cfg.rounds, most_members=cfg.members
+    )
+    print_candidates(candidates, selection, console)
+    folder = Path(cfg.output) if cfg.output else stored.folder / "ensemble"
+    configs = _train(cfg, stored, candidates, selection, folder, console)
+    members, labels = _score(cfg, configs, folder)
+    result = _result(cfg, stored, candidates, selection, members, labels)
+    _write(folder / ENSEMBLE, result)
+    print_result(result, folder, console)
+    return folder
+
+
+def _check(cfg: EnsembleConfig) -> None:
+    for key in ("candidates", "members", "rounds", "batch_size"):
+        if getattr(cfg, key) < 1:
+            raise UserError(f"{key}={getattr(cfg, key)}: must be at least 1")
+    choose_device(cfg.accelerator)
+
+
+def _train(
+    cfg: EnsembleConfig,
+    stored: StoredStudy,
+    candidates: Candidates,
+    selection: Selection,
+    folder: Path,
+    console: Console,
+) -> dict[int, tuple[float, DictConfig]]:
+    """Train what was selected, and the best trial to compare with; the weight and config of each.
+
+    All configs are made and checked before the first training starts.
+    """
+    wanted = {0: selection.weights.get(0, 0.0), **selection.weights}
+    numbers = {candidates.trials[i].number: weight for i, weight in wanted.items()}
+    configs = {
+        number: (weight, member_config(stored, number, cfg.train))
+        for number, weight in numbers.items()
+    }
+    for place, (number, (_, config)) in enumerate(configs.items(), 1):
+        title = f"{place} of {len(configs)}, trial {number}"
+        train_member(config, folder / member_name(number), title, console)
+    return configs
+
+
+def member_name(number: int) -> str:
+    """Return the folder of a member, in the ensemble's."""
+    return f"trial-{number}"
+
+
+def _score(
+    cfg: EnsembleConfig, configs: dict[int, tuple[float, DictConfig]], folder: Path
+) -> tuple[list[Member], dict[str, Labels]]:
+    device = choose_device(cfg.accelerator)
+    members: list[Member] = []
+    labels: dict[str, Labels] = {}
+    for number, (weight, config) in configs.items():
+        where = folder / member_name(number)
+        model = load_run(where).to(device)
+        splits = load_splits(config.data)
+        found = {}
+        for split in SPLITS:
+            images = getattr(splits, split)
+            labels[split] = images.labels
+            found[split] = predict_set(model, images, cfg.batch_size, cfg.tta)
+        members.append(Member(number, weight, where, found))
+    return members, labels
+
+
+def _result(
+    cfg: EnsembleConfig,
+    stored: StoredStudy,
+    candidates: Candidates,
+    selection: Selection,
+    members: list[Member],
+    labels: dict[str, Labels],
+) -> dict[str, Any]:
+    """Return all that is known of the ensemble, as JSON."""
+    weights = [member.weight for member in members]
+    means = {
+        split: weighted_mean([member.probabilities[split] for member in members], weights)
+        for split in SPLITS
+    }
+    best = next(m for m in members if m.trial == candidates.trials[0].number)
+    gain = paired_gain(means["test"], best.probabilities["test"], labels["test"])
+    return {
+        "study": stored.study.study_name,
+        "tta": cfg.tta,
+        "members": [
+            {"run": member.folder.name, "trial": member.trial, "weight": member.weight}
+            for member in members
+            if member.weight > 0
+        ],
+        "out_of_fold": {"single": selection.single, "ensemble": selection.ensemble},
+        "single": {"trial": best.trial},
+        "macro_f1": {
+            "members": {
+                member.folder.name: {
+                    split: macro_f1(member.probabilities[split], labels[split]) for split in SPLITS
+                }
+                for member in members
+            },
+            "ensemble": {split: macro_f1(means[split], labels[split]) for split in SPLITS},
+        },
+        "test_images": len(labels["test"]),
+        "test_gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
+        "train": dict(cfg.train),
+    }
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    """Write under another name first, so that nobody ever reads half a file."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,97 @@
+"""The door that combines: a real search, its ensemble, and predictions with it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import f1_score
+
+from src.data.config import DataConfig
+from src.data.load import load_splits
+from tests.conftest import REPOSITORY, TINY, Door
+
+
+@pytest.fixture(scope="module")
+def searched(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Search, and return the folder of the study `s`."""
+    root = tmp_path_factory.mktemp("searched")
+    words = (
+        *("hparams_search=fast", *TINY, "optuna.n_trials=2", "optuna.study_name=s"),
+        *("pruning.enabled=false", "quick_validation.epochs=1", "data.batch_size=16"),
+        *("search_space.learning_rate.low=3e-3", f"data.cache_dir={cache_dir}"),
+    )
+    subprocess.run(
+        [sys.executable, "-m", "src.train", "-m", *words],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        check=True,
+    )
+    return root / "multirun" / "s"
+
+
+def test_mistakes_are_told_in_a_line_before_any_training(door: Door, searched: Path) -> None:
+    for words, told in (
+        ([], "study=NAME is missing; there are: s"),
+        (["study=x"], "study=x: there is none of that name"),
+        (["study=s", "members=0"], "members=0: must be at least 1"),
+        (["study=s", "trainer.epochs=3"], "'epochs' not in 'TrainerConfig'"),
+        (["study=s", "trainer.max_epochs=0"], "trainer.max_epochs=0"),
+        (["study=s", "accelerator=tpu"], "accelerator=tpu: choose auto"),
+    ):
+        said = door("src.ensemble", *words, f"paths.multirun_dir={searched.parent}", code=1)
+        assert told in said
+        assert "Traceback" not in said
+        assert not (searched / "ensemble").exists()
+
+
+def test_an_ensemble_from_search_to_predictions(
+    door: Door, searched: Path, tmp_path: Path, cache_dir: Path
+) -> None:
+    where = f"paths.multirun_dir={searched.parent}"
+    words = ("src.ensemble", "study=s", where, "trainer.max_epochs=2", "rounds=7")
+    said = door(*words)
+    folder = searched / "ensemble"
+    result = json.loads((folder / "ensemble.json").read_text())
+    assert sum(member["weight"] for member in result["members"]) == pytest.approx(1)
+    assert result["out_of_fold"]["ensemble"] >= result["out_of_fold"]["single"]
+    assert "epoch 2/2" in said
+    assert result["train"] == {"trainer": {"max_epochs": 2}}
+    assert f"python -m src.predict run={folder} data=PATH" in said
+    trained = {run: os.stat(folder / run / "best.ckpt").st_mtime_ns for run in _runs(folder)}
+
+    # The same again trains nothing; what is broken or trained otherwise is trained again.
+    again = door(*words)
+    assert "epoch" not in again
+    assert again.count("trained already") == len(trained)
+    assert json.loads((folder / "ensemble.json").read_text()) == result
+    first = sorted(trained)[0]
+    (folder / first / "classes.json").unlink()
+    assert "epoch 2/2" in door(*words)
+    changed = [
+        run for run in trained if os.stat(folder / run / "best.ckpt").st_mtime_ns != trained[run]
+    ]
+    assert changed == [first]
+
+    # Predictions on the test split are those that were scored.
+    test = load_splits(DataConfig(n_images=480, img_size=32, cache_dir=str(cache_dir))).test
+    (tmp_path / "in").mkdir()
+    for i, image in enumerate(test.images):
+        Image.fromarray(image).save(tmp_path / "in" / f"{i:03d}.png")
+    door("src.predict", f"run={folder}", "data=in", "output=p.csv")
+    with (tmp_path / "p.csv").open() as file:
+        predicted = [row["target"] for row in csv.DictReader(file)]
+    truth = [test.classes[label] for label in test.labels]
+    score = f1_score(truth, predicted, labels=test.classes, average="macro", zero_division=0)
+    assert score == pytest.approx(result["macro_f1"]["ensemble"]["test"], abs=0.02)
+    assert np.unique(predicted).size > 1
+
+
+def _runs(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.is_dir()]
