@@ -14,6 +14,7 @@ from src.trial import config as config  # registers the schema of conf/train.yam
 CALLABLE = (
     "optuna.pruners.*",
     "optuna.samplers.*",
+    "src.sweep.grid_then_random.*",
     "src.trial.preflight.check_search",
     "src.results.finish.finish",
     "logging.FileHandler",

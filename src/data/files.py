@@ -12,13 +12,24 @@ def image_files(folder: Path) -> list[str]:
 
     Hidden files and folders are left out, Jupyter's checkpoints and the like.
     """
+    # Text all the way: a hundred thousand Path objects would take seconds.
+    top = str(folder)
     found: list[str] = []
-    for where, folders, names in os.walk(folder):
+    seen: set[tuple[int, int]] = set()
+    for where, folders, names in os.walk(top, followlinks=True):
         folders[:] = visible(folders)
+        here = os.stat(where)
+        if (here.st_dev, here.st_ino) in seen:
+            # A link that leads back to where it lies, or to a folder that was there already.
+            folders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        below = os.path.relpath(where, top).replace(os.sep, "/")
+        prefix = "" if below == "." else f"{below}/"
         found.extend(
-            (Path(where) / name).relative_to(folder).as_posix()
+            prefix + name
             for name in visible(names)
-            if Path(name).suffix.lower() in SUFFIXES
+            if os.path.splitext(name)[1].lower() in SUFFIXES
         )
     return sorted(found)
 

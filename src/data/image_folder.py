@@ -33,13 +33,15 @@ def list_image_folder(cfg: DataConfig, root: Path) -> Listing:
             listing.notes.append(f"{name}: has no folders of classes, so it is not used")
     classes = sorted({name for folder in splits.values() for name in _subfolders(folder)})
     listing.classes = tuple(classes)
+    targets = {name: target for target, name in enumerate(classes)}
     for split, folder in splits.items():
+        prefix = f"{folder.name}/" if split else ""
         for name in image_files(folder):
             label, _, rest = name.partition("/")
             if not rest:
                 continue
-            listing.names.append((folder / name).relative_to(root).as_posix())
-            listing.targets.append(classes.index(label))
+            listing.names.append(prefix + name)
+            listing.targets.append(targets[label])
             if split:
                 listing.splits.append(split)
     _check(listing, root)

@@ -7,6 +7,7 @@ only moved or copied is recognised by its content.
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -80,13 +81,13 @@ def _outdated(root: Path, names: Iterable[str], known: dict[str, FileFacts]) -> 
         for name in names
         if name not in known
         or not known[name].digest
-        or _stamp(root / name) != (known[name].size, known[name].changed_ns)
+        or _stamp(f"{root}/{name}") != (known[name].size, known[name].changed_ns)
     ]
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: str | Path) -> tuple[int, int]:
     try:
-        stat = path.stat()
+        stat = os.stat(path)
     except OSError:
         return -1, -1
     return stat.st_size, stat.st_mtime_ns

@@ -7,9 +7,9 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-# Work that ends sooner shows nothing, in seconds.
+# A bar appears after so many seconds; shorter work shows nothing.
 PATIENCE = 2.0
-# Where no terminal redraws a bar, a line every so many seconds.
+# Where there is no terminal to draw it in, a line is printed every so many.
 INTERVAL = 10.0
 
 Item = TypeVar("Item")
@@ -36,7 +36,7 @@ def _bar(items: Iterable[Item], what: str, total: int, console: Console) -> Iter
 
 def _lines(items: Iterable[Item], what: str, total: int, console: Console) -> Iterator[Item]:
     started = time.monotonic()
-    following = started + PATIENCE
+    following = started + INTERVAL
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()

@@ -11,6 +11,7 @@ from src.results.summary import Summary
 from src.results.verdict import verdict
 from src.results.words import duration, show
 from src.results.write import ResultFiles
+from src.sweep.search_space import settings_of
 
 TOP = 10
 
@@ -61,14 +62,14 @@ def _best(found: Summary) -> Text:
 
 
 def _top(trials: Sequence[FrozenTrial]) -> Table:
-    keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    keys = list(dict.fromkeys(key for trial in trials for key in settings_of(trial.params)))
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for column in ("", "trial", "score"):
         table.add_column(column, no_wrap=True, min_width=6 if column == "score" else None)
     for key in keys:
         table.add_column(key.rsplit(".", 1)[-1], justify="right", no_wrap=True)
     for place, trial in enumerate(trials, 1):
-        cells = [show(trial.params.get(key, "")) for key in keys]
+        cells = [show(settings_of(trial.params).get(key, "")) for key in keys]
         score = ", ".join(f"{value:.4f}" for value in trial.values)
         table.add_row(*map(Text, (str(place), str(trial.number), score, *cells)))
     return table

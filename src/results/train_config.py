@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 
 from src.results.stored_study import StoredStudy
 from src.results.words import describe_score, show
+from src.sweep.search_space import key_of
 from src.trial.config import ExperimentConfig
 
 # Parts of a search that mean nothing to a single training run.
@@ -121,8 +122,8 @@ def _notes(trial: FrozenTrial, job: DictConfig) -> dict[str, str]:
     notes = {}
     for override in OverridesParser.create().parse_overrides(list(job.overrides.task)):
         notes[override.key_or_group.lstrip("+")] = "given on the command line of the search"
-    for key, distribution in trial.distributions.items():
-        notes[key.lstrip("+")] = f"searched: {_range(distribution)}"
+    for name, distribution in trial.distributions.items():
+        notes[key_of(name).lstrip("+")] = f"searched: {_range(distribution)}"
     return notes
 
 

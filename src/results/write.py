@@ -18,6 +18,7 @@ from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
 from src.results.train_config import train_command, write_train_config
 from src.results.words import describe_score, without_password
+from src.sweep.search_space import settings_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
             f"# Study {study.study_name}, trial {summary.best.number}: "
             f"{describe_score(summary.best)}\n"
         )
-        _replace(best_params, header + OmegaConf.to_yaml(_plain(summary.best.params)))
+        _replace(best_params, header + OmegaConf.to_yaml(_plain(settings_of(summary.best.params))))
         try:
             train_config = write_train_config(stored, summary.best)
         except UserError as error:
@@ -78,7 +79,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
                 "number": trial.number,
                 "state": "INTERRUPTED" if attrs.get("interrupted") else trial.state.name,
                 **{f"value_{i}": value for i, value in enumerate(trial.values or [])},
-                **trial.params,
+                **settings_of(trial.params),
                 "epochs": attrs.get("epochs", len(trial.intermediate_values)),
                 "seconds": seconds,
                 "folds": " ".join(f"{fold:.4f}" for fold in attrs.get("folds", [])),

@@ -32,11 +32,12 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
     pruner: Any = None
     prune: bool = True
-    # Typed entries: {name: {type, key, low, high | choices, unless}}.
+    # Typed entries: {name: {type, key, low, high | choices, unless, when}}.
     search_space: Any = None
     # What makes scores comparable; a study refuses to go on under other values.
     settings: Any = None
-    # Called with (config) before the study is opened; may raise for the user to read.
+    # Called with (config, job configs that hold every choice) before the study is opened; may
+    # raise for the user to read.
     on_start: str | None = None
     # Called with (study, folder, config) when the search ends.
     on_end: str | None = None

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 # What a trial does not share with its twin: who ran it, and where it came from.
 OF_ITS_OWN = (
     *("owner", "runner", "heartbeat", "worker", "trial_deadline", "deadline"),
-    *("defaults", "from_study", "attempts", "continues", "curves", "duplicate_of"),
+    *("defaults", "from_study", "attempts", "continues", "duplicate_of"),
 )
 
 

@@ -167,8 +167,7 @@ class AsyncLoop:
 
     def _ask(self) -> optuna.Trial:
         trial = reserve(self._study, self._me)
-        for name, distribution in self._space.distributions.items():
-            trial._suggest(name, distribution)
+        self._space.suggest(trial)
         if self._extend is not None:
             self._extend(trial)
         for key, value in self._space.fixed.items():

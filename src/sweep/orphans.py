@@ -15,7 +15,7 @@ from src.sweep.ownership import Owner, Watch
 from src.sweep.study import was_interrupted
 
 # What a trial hands on to the one that continues it.
-HANDED_ON = ("defaults", "from_study", "repeat", "attempts", "curves")
+HANDED_ON = ("defaults", "from_study", "repeat", "attempts", "curves", "seconds_of_folds")
 # What Optuna's grid sampler writes into a trial.
 OF_GRIDS = ("grid_id", "search_space")
 

@@ -65,6 +65,10 @@ class RunningTrial:
         """Keep a fact with the trial (a user attribute; any JSON value)."""
         self._trial.set_user_attr(name, value)
 
+    def noted(self, name: str) -> Any:
+        """Return a fact that is kept with the trial, None where there is none."""
+        return self._trial.user_attrs.get(name)
+
     def note_runner(self, heartbeat: float) -> None:
         """Write down that this process runs the trial, and show that it lives.
 

@@ -16,19 +16,16 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from src.sweep.budget import Budget
+from src.sweep.conditions import check_condition
 from src.sweep.credentials import StoragePassword
 from src.sweep.display import make_display
+from src.sweep.entries import conditions_of
 from src.sweep.errors import SweepError
 from src.sweep.jobs import LaunchedJobs
 from src.sweep.loop import AsyncLoop
 from src.sweep.running_trial import make_pruner
 from src.sweep.search_log import log_to, shell_command
-from src.sweep.search_space import (
-    SearchSpace,
-    build_search_space,
-    defaults_within,
-    examples,
-)
+from src.sweep.search_space import SearchSpace, build_search_space
 from src.sweep.stop_signals import stop_on_signals
 from src.sweep.storage import open_storage, study_location
 from src.sweep.study import check_folder, finished, open_study
@@ -37,7 +34,11 @@ from src.sweep.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 
-SAMPLER_WHITELIST = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
+SAMPLER_WHITELIST = (
+    "hydra_plugins.hydra_optuna_sweeper.*",
+    "optuna.samplers.*",
+    "src.sweep.grid_then_random.*",
+)
 
 
 class AsyncSweeper(OptunaSweeperImpl):
@@ -93,6 +94,9 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Take what Hydra gives every sweeper, and make the launcher."""
         self._password = StoragePassword(config)
         hidden = self._password.hide()
+        # Resolved before jobs are composed from this config, so that a resolver which keeps its
+        # value gives all of them the same study and folder.
+        study_location(config.hydra)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert self.launcher is not None
         self._config = config
@@ -103,12 +107,10 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Search, write the results and return the study; train once if not `enabled`."""
         self._check_numbers()
         arguments = [self._password.strip(argument) for argument in arguments]
-        space = build_search_space(
-            self._typed_space, self._parse_sweeper_params_config(), arguments
-        )
-        self._check_keys(space)
+        space = self._build_space(arguments)
+        jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
         if self._on_start is not None:
-            call(self._on_start, self._config)
+            call(self._on_start, self._config, jobs)
         if not self._enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
         if not space.distributions and self.custom_search_space_extender is None:
@@ -116,7 +118,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                 "there is nothing to search: choose a preset (hparams_search=fast), or give a "
                 "key a range, as in 'optimizer.lr=tag(log, interval(1e-5, 1e-2))'"
             )
-        self._fit_sampler_to_grid(space)
+        self._fit_sampler(space)
         return self._search(space)
 
     def _search(self, space: SearchSpace) -> optuna.Study:
@@ -126,6 +128,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             with self._lock():
                 study = self._open_study()
                 check_folder(study, folder)
+                space.check_study(study)
                 if not study.get_trials(deepcopy=False):
                     self._queue_first_trials(study, space)
             try:
@@ -156,8 +159,7 @@ class AsyncSweeper(OptunaSweeperImpl):
 
     def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
         if self._start_with_defaults:
-            defaults = defaults_within(space.distributions, self._config)
-            study.enqueue_trial(defaults, user_attrs={"defaults": True})
+            study.enqueue_trial(space.defaults(self._config), user_attrs={"defaults": True})
         if self._from_study is not None:
             url, _ = study_location(self._config.hydra)
             count = warm_start(
@@ -242,22 +244,36 @@ class AsyncSweeper(OptunaSweeperImpl):
             if value is not None and value < low:
                 raise SweepError(f"optuna.{name}: {value} is below {low}")
 
-    def _check_keys(self, space: SearchSpace) -> None:
-        """Compose jobs that between them hold every choice, so that no trial can fail to."""
-        for params in examples(space.distributions):
-            try:
-                self._loader.load_sweep_config(self._config, space.job_overrides(params))
-            except HydraException as error:
-                lines = f"{error}\n{error.__cause__ or ''}".splitlines()
-                told = [line.strip() for line in lines if line.strip() and "=" not in line]
-                raise SweepError(f"search space: {'; '.join(told[:2])}") from error
+    def _build_space(self, arguments: list[str]) -> SearchSpace:
+        options = self._loader.get_group_options
+        for where, when in conditions_of(self._typed_space).items():
+            check_condition(where, when, self._config, options)
+        params = self._parse_sweeper_params_config()
+        return build_search_space(self._typed_space, params, arguments, self._config, self._compose)
 
-    def _fit_sampler_to_grid(self, space: SearchSpace) -> None:
+    def _compose(self, overrides: list[str]) -> DictConfig:
+        """Compose the config of a job; what cannot be composed is the search space's mistake."""
+        try:
+            return self._loader.load_sweep_config(self._config, overrides)
+        except HydraException as error:
+            lines = f"{error}\n{error.__cause__ or ''}".splitlines()
+            told = [line.strip() for line in lines if line.strip() and "=" not in line]
+            raise SweepError(f"search space: {'; '.join(told[:2])}") from error
+
+    def _fit_sampler(self, space: SearchSpace) -> None:
+        """Tell samplers that walk along a grid what is searched."""
         sampler = self.sampler
+        if hasattr(sampler, "fit"):
+            sampler.fit(space.distributions)
         if not (
             isinstance(sampler, functools.partial) and sampler.func is optuna.samplers.GridSampler
         ):
             return
+        if space.roots:
+            raise SweepError(
+                "hydra/sweeper/sampler=grid: a grid cannot hold parameters that belong to one "
+                f"value of {', '.join(space.roots)} alone; take grouped_tpe or grid_then_random"
+            )
         grid = {
             name: self._to_grid_sampler_choices(distribution)
             for name, distribution in space.distributions.items()

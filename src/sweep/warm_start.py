@@ -22,9 +22,12 @@ from optuna.trial import FrozenTrial, TrialState
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from src.sweep.errors import SweepError
+from src.sweep.search_space import key_of, settings_of
 from src.sweep.storage import load_study
 
 Params = dict[str, Any]
+# None is a value that a parameter may have.
+ABSENT: Any = object()
 
 
 def warm_start(
@@ -78,16 +81,23 @@ def best_trials(study: optuna.Study, n_best: int) -> list[FrozenTrial]:
 
 
 def fit_into(distributions: Mapping[str, BaseDistribution], params: Mapping[str, Any]) -> Params:
-    """Return the parameters that a search space has, moved into its ranges."""
+    """Return the parameters that a search space has, moved into its ranges.
+
+    A value is offered to every parameter that sets its key, `optimizer.lr` to
+    `optimizer.lr[swin_base]`; the trial takes the one that applies.
+    """
     fitting: Params = {}
-    for key, value in params.items():
-        dist = distributions.get(key)
+    by_key = settings_of(params)
+    for name, dist in distributions.items():
+        value = params.get(name, by_key.get(key_of(name), ABSENT))
+        if value is ABSENT:
+            continue
         if isinstance(dist, CategoricalDistribution):
             if value in dist.choices:
-                fitting[key] = value
+                fitting[name] = value
         elif isinstance(dist, (FloatDistribution, IntDistribution)) and not isinstance(value, str):
             moved = min(max(value, dist.low), dist.high)
-            fitting[key] = round(moved) if isinstance(dist, IntDistribution) else float(moved)
+            fitting[name] = round(moved) if isinstance(dist, IntDistribution) else float(moved)
     return fitting
 
 

@@ -25,9 +25,11 @@ class ModelConfig:
     # factor, in ConvNeXt and most transformers; null takes the model's own. Weights that were
     # trained bring their own factors along, so this is for training from scratch.
     layer_scale: float | None = None
-    # Where a search looks for this model's learning rate; the guide's range for models in general.
-    lr_low: float = 1e-5
-    lr_high: float = 5e-3
+    # Kinds of `pooling` that a search may choose from.
+    poolings: list[str] = field(default_factory=lambda: ["avg", "max"])
+    # Where a search looks for this model's learning rate; null: where the preset says.
+    lr_low: float | None = None
+    lr_high: float | None = None
     # More arguments for timm.create_model, for instance {act_layer: gelu}.
     kwargs: dict[str, Any] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from src.data.config import AugmentConfig, DataConfig
 from src.hardware.config import GpuConfig
@@ -17,6 +17,8 @@ from src.training.config import (
     SchedulerConfig,
     TrainerConfig,
 )
+from src.trial import code_version as code_version  # registers the resolver of `settings`
+from src.trial import study_name as study_name  # registers the resolver of conf/train.yaml
 
 
 @dataclass
@@ -98,4 +100,6 @@ class ExperimentConfig:
     search_space: dict[str, Any] = field(default_factory=dict)
 
 
+# ${either:A,B} is A unless that is null.
+OmegaConf.register_resolver("either", lambda a, b: b if a is None else a, replace=True)
 ConfigStore.instance().store(name="experiment_schema", node=ExperimentConfig)

@@ -58,6 +58,17 @@ class OutOfFold:
             self.classes,
         )
 
+    def first_folds(self, count: int) -> OutOfFold:
+        """Return the predictions of the first `count` folds alone."""
+        chosen = self.folds < count
+        return OutOfFold(
+            self.rows[chosen],
+            self.labels[chosen],
+            self.folds[chosen],
+            self.probabilities[chosen],
+            self.classes,
+        )
+
     def save(self, folder: Path) -> None:
         """Write `oof.npz`."""
         np.savez_compressed(

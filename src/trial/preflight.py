@@ -1,6 +1,7 @@
 """What is checked before any training starts, for a single run and for a whole search."""
 
 import logging
+from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -43,6 +44,56 @@ def check_run(cfg: DictConfig) -> None:
         UserError: names the key, the value and what to do.
     """
     check_device(cfg.gpu, cfg.trainer.accelerator)
+    check_values(cfg)
+    # Imported here, as it brings torch along.
+    from src.training.backbone import check_backbone
+    from src.training.loggers import check_logger
+
+    check_backbone(cfg.model, cfg.data.img_size)
+    check_logger(cfg.logger)
+
+
+def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
+    """Check what a search needs, and decode the data once for all its trials.
+
+    Args:
+        cfg: the config of the search.
+        jobs: configs of jobs that between them hold every choice and both ends of every range.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    check_device(cfg.gpu, cfg.trainer.accelerator)
+    check_values(cfg)
+    for job in jobs:
+        check_values(job)
+    from src.training.backbone import check_backbone
+    from src.training.loggers import check_logger
+
+    check_logger(cfg.logger)
+    # Most jobs differ in what does not concern the model's shape.
+    shapes = {f"{job.data.img_size} {job.model}": job for job in jobs or [cfg]}
+    for job in shapes.values():
+        check_backbone(job.model, job.data.img_size)
+    splits = load_splits(cfg.data)
+    tell_notes(splits)
+    train, quick = splits.train, cfg.quick_validation
+    stratified_folds(train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+
+
+def tell_notes(splits: Splits) -> None:
+    """Say what a user should know about the data, on the screen and in the log."""
+    for note in splits.notes:
+        log.warning("data: %s", note)
+        Console(stderr=True).print(f"data: {note}", markup=False, highlight=False, soft_wrap=True)
+
+
+def check_values(cfg: DictConfig) -> None:
+    """Check the numbers of a job.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
     for key, low in SMALLEST.items():
         value = OmegaConf.select(cfg, key)
         if value < low:
@@ -56,32 +107,6 @@ def check_run(cfg: DictConfig) -> None:
         if value not in choices:
             raise UserError(f"{key}={value}: choose {', '.join(choices)}")
     _check_batch(cfg)
-    # Imported here, as it brings torch along.
-    from src.training.backbone import check_backbone
-    from src.training.loggers import check_logger
-
-    check_backbone(cfg.model, cfg.data.img_size)
-    check_logger(cfg.logger)
-
-
-def check_search(cfg: DictConfig) -> None:
-    """Check what a search needs, and decode the data once for all its trials.
-
-    Raises:
-        UserError: names the key, the value and what to do.
-    """
-    check_run(cfg)
-    splits = load_splits(cfg.data)
-    tell_notes(splits)
-    train, quick = splits.train, cfg.quick_validation
-    stratified_folds(train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
-
-
-def tell_notes(splits: Splits) -> None:
-    """Say what a user should know about the data, on the screen and in the log."""
-    for note in splits.notes:
-        log.warning("data: %s", note)
-        Console(stderr=True).print(f"data: {note}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _check_batch(cfg: DictConfig) -> None:

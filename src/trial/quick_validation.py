@@ -13,6 +13,7 @@ from src.sweep.running_trial import RunningTrial
 from src.training.fit import fit
 from src.training.loggers import RunLog
 from src.trial.environment import environment
+from src.trial.finished_folds import SECONDS, note_curves, take_over
 from src.trial.keep_probabilities import KeepProbabilities
 from src.trial.out_of_fold import OutOfFold
 from src.trial.reporting import ReportToStudy
@@ -42,13 +43,19 @@ def cross_validate(
     """
     quick = cfg.quick_validation
     score = RunningScore()
-    kept = OutOfFold.empty(data.classes)
     trial.note("environment", environment(cfg.trainer.accelerator))
     started = time.monotonic()
+    kept = take_over(trial, score, folder, quick.epochs)
+    if kept is None:
+        kept = OutOfFold.empty(data.classes)
+    else:
+        started -= trial.noted(SECONDS)
     try:
         for fold, (train, val) in enumerate(
             stratified_folds(data.labels, quick.folds, cfg.data.seed, data.groups)
         ):
+            if fold < len(score.finals):
+                continue
             report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs)
             keeper = KeepProbabilities()
             fit(
@@ -64,7 +71,7 @@ def cross_validate(
             score.end_fold()
             kept = kept.with_fold(data.subset(val), keeper.probabilities())
             kept.save(folder)
-            trial.note("folds", score.finals)
+            note_curves(trial, score, time.monotonic() - started)
             log.info("fold %d of %d: macro-F1 %.4f", fold + 1, quick.folds, score.finals[-1])
     except optuna.TrialPruned as reason:
         log.info("ended early by the %s after %d epochs", reason, score.epochs)

@@ -1,5 +1,7 @@
 """The Lightning callback that reports every epoch to the study and ends hopeless trials."""
 
+import math
+
 import pytorch_lightning as pl
 
 from src.sweep.running_trial import RunningTrial
@@ -30,9 +32,16 @@ class ReportToStudy(pl.Callback):
 
         Raises:
             optuna.TrialPruned: the pruner or the time limit says so.
+            FloatingPointError: the loss is not a number any more.
         """
         if trainer.sanity_checking:
             return
+        if math.isnan(float(trainer.callback_metrics["val/loss"])):
+            where = f"fold {self._fold + 1}, epoch {trainer.current_epoch + 1}"
+            raise FloatingPointError(
+                f"the loss is NaN ({where}); a lower learning rate, gradient clipping or 32-bit "
+                "precision may help"
+            )
         estimate = self._score.add(float(trainer.callback_metrics["val/f1"]))
         epoch = trainer.current_epoch
         progress = f"fold {self._fold + 1}/{self._folds}, epoch {epoch + 1}/{self._epochs}"

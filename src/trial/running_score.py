@@ -25,6 +25,11 @@ class RunningScore:
         self._current: list[float] = []
 
     @property
+    def curves(self) -> list[list[float]]:
+        """Return the score after each epoch, for each finished fold."""
+        return [list(curve) for curve in self._finished]
+
+    @property
     def finals(self) -> list[float]:
         """Return the last score of each finished fold."""
         return [curve[-1] for curve in self._finished]

@@ -202,6 +202,18 @@ def test_a_folder_is_streamed_in_order_with_its_errors(tmp_path: Path) -> None:
     assert image_files(tmp_path) == sorted([*broken, "sub/good.PNG", "two.pdf"])
 
 
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    picture().save(tmp_path / "elsewhere" / "a.png")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "circle").symlink_to(root)
+    (root / ".ipynb_checkpoints").mkdir()
+    picture().save(root / ".ipynb_checkpoints" / "b.png")
+    assert image_files(root) == ["linked/a.png"]
+
+
 def test_a_csv_a_list_and_a_file_are_streamed(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     picture().save(tmp_path / "images" / "a.jpg")

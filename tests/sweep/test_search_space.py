@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
@@ -10,13 +11,16 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from src.sweep.conditions import check_condition
+from src.sweep.entries import typed_distributions
 from src.sweep.errors import SweepError
 from src.sweep.search_space import (
+    Branch,
+    SearchSpace,
     build_search_space,
     defaults_within,
     examples,
     to_override,
-    typed_distributions,
 )
 
 
@@ -143,3 +147,164 @@ def test_defaults_are_moved_into_the_range() -> None:
         "c": CategoricalDistribution([1, 2]),
     }
     assert defaults_within(config=config, distributions=distributions) == {"a": 0.01, "b": 32}
+
+
+def test_entries_with_a_condition_apply_where_it_holds() -> None:
+    entry = {"key": "k", "type": "uniform", "low": 0, "high": 1}
+    config = OmegaConf.create(
+        {
+            "model": {"name": "test_convnext", "pretrained": False},
+            "hydra": {"runtime": {"choices": {"model": "convnext_tiny"}}},
+        }
+    )
+
+    def applies(when: dict[str, Any]) -> bool:
+        return bool(typed_distributions(OmegaConf.create({"a": {**entry, "when": when}}), config))
+
+    assert applies({"model": "convnext_tiny"})
+    assert applies({"model": ["swin_base", "convnext_tiny"]})
+    assert applies({"model": "convnext_*", "model.pretrained": False})
+    assert not applies({"model": "swin_base"})
+    assert not applies({"model.name": "*convnext*", "model.pretrained": True})
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ({"modle": "a"}, "when: no config group or key is called 'modle'; did you mean model?"),
+        ({"model.nmae": "a"}, "'model.nmae'; did you mean model.name?"),
+        ({"model": "convnxt"}, "group 'model' has no option 'convnxt'; did you mean convnext?"),
+        ({"model": ["convnext", "vit*"]}, "has no option 'vit*'; known are convnext, swin"),
+        ("convnext", "'convnext' is no condition"),
+    ],
+)
+def test_conditions_that_can_never_hold_are_named(when: Any, message: str) -> None:
+    config = OmegaConf.create(
+        {"model": {"name": "x"}, "hydra": {"runtime": {"choices": {"model": "convnext"}}}}
+    )
+    with pytest.raises(SweepError) as error:
+        check_condition("search_space.a", when, config, lambda group: ["convnext", "swin"])
+    assert message in str(error.value)
+
+
+MODELS = {"cnx": (1e-5, 5e-4), "eff": (5e-4, 5e-3), "eff2": (5e-4, 5e-3)}
+ENTRIES: dict[str, dict[str, Any]] = {
+    "model": {"key": "model", "type": "categorical", "choices": list(MODELS)},
+    "lr": {"key": "lr", "type": "loguniform", "low": "${low}", "high": "${high}"},
+    "decay": {"key": "decay", "type": "uniform", "low": 0, "high": 0.1},
+    "scale": {"key": "scale", "type": "uniform", "low": 1, "high": 2, "when": {"model": "cnx"}},
+}
+
+
+def job(overrides: list[str]) -> Any:
+    """Compose a job the way Hydra would: the group `model` brings its range along."""
+    values = dict(override.split("=") for override in overrides)
+    low, high = MODELS[values["model"]]
+    return OmegaConf.create(
+        {
+            **{"low": low, "high": high, "lr": 1e-3, "decay": 0.0, "scale": 1.5},
+            "hydra": {
+                "runtime": {"choices": {"model": values["model"]}},
+                "sweeper": {"search_space": ENTRIES},
+            },
+        }
+    )
+
+
+def tree(entries: dict[str, Any] = ENTRIES, *arguments: str) -> SearchSpace:
+    config = job(["model=eff"])
+    config.hydra.sweeper.search_space = entries
+    return build_search_space(config.hydra.sweeper.search_space, [], arguments, config, job)
+
+
+def test_each_model_has_its_own_range_and_its_own_parameters() -> None:
+    space = tree()
+    assert list(space.roots) == ["model"]
+    names = {values[0]: set(branch.distributions) for values, branch in space.branches.items()}
+    assert names["cnx"] == {"lr[cnx]", "decay[cnx]", "scale[cnx]"}
+    assert names["eff"] == {"lr[eff]", "decay[eff]"}
+    for model, (low, high) in MODELS.items():
+        assert space.distributions[f"lr[{model}]"] == FloatDistribution(low, high, log=True)
+
+
+def test_a_root_that_changes_no_range_shares_all_parameters() -> None:
+    entries = {**ENTRIES, "lr": {**ENTRIES["lr"], "low": 1e-4, "high": 1e-3}}
+    config = job(["model=eff"])
+
+    def compose(overrides: list[str]) -> Any:
+        composed = job(overrides)
+        composed.hydra.sweeper.search_space = entries
+        return composed
+
+    typed = OmegaConf.create(entries)
+    space = build_search_space(typed, [], [], config, compose)
+    assert set(space.distributions) == {"model", "lr", "decay", "scale"}
+    assert "scale" not in space.branches[("eff",)].distributions
+
+
+def test_trials_get_the_parameters_of_their_model_alone() -> None:
+    space = tree()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = set()
+    for _ in range(30):
+        trial = study.ask()
+        space.suggest(trial)
+        model = trial.params["model"]
+        seen.add(model)
+        assert set(trial.params) == {"model", *space.branches[(model,)].distributions}
+        words = dict(word.split("=") for word in space.job_overrides(trial.params))
+        low, high = MODELS[model]
+        assert low <= float(words["lr"]) <= high
+        assert set(words) == {"model", "lr", "decay"} | ({"scale"} if model == "cnx" else set())
+    assert seen == set(MODELS)
+
+
+def test_queued_parameters_go_on_in_their_branch() -> None:
+    space = tree()
+    study = optuna.create_study()
+    study.enqueue_trial({"model": "cnx", "lr[cnx]": 2e-5})
+    trial = study.ask()
+    space.suggest(trial)
+    assert (trial.params["model"], trial.params["lr[cnx]"]) == ("cnx", 2e-5)
+    assert set(trial.params) == {"model", "lr[cnx]", "decay[cnx]", "scale[cnx]"}
+
+
+def test_defaults_of_a_tree_are_those_of_the_models_own_branch() -> None:
+    assert tree().defaults(job(["model=eff"])) == {
+        **{"model": "eff", "lr[eff]": 1e-3, "decay[eff]": 0.0}
+    }
+    some = {**ENTRIES, "model": {**ENTRIES["model"], "choices": ["cnx", "eff"]}}
+    defaults = tree(some).defaults(job(["model=eff2"]))
+    assert (defaults["model"], defaults["lr[cnx]"]) == ("cnx", 5e-4)
+
+
+def test_examples_of_a_tree_compose_in_every_branch() -> None:
+    found = tree().examples()
+    assert {example["model"] for example in found} == set(MODELS)
+    assert {example.get("scale[cnx]") for example in found} == {1.0, 2.0, None}
+
+
+def test_the_command_line_fixes_and_widens_in_every_branch() -> None:
+    fixed = tree(ENTRIES, "lr=1e-3")
+    assert "scale" in fixed.distributions
+    assert not [name for name in fixed.distributions if name.startswith("lr")]
+    swept = tree(ENTRIES, "lr=interval(0.1,0.2)")
+    assert swept.distributions["lr"] == FloatDistribution(0.1, 0.2)
+
+
+def test_a_range_cannot_decide_about_other_parameters() -> None:
+    entries = {**ENTRIES, "scale": {**ENTRIES["scale"], "when": {"decay": 0.0}}}
+    with pytest.raises(SweepError, match=r"search_space\.scale\.when: 'decay' is searched as"):
+        tree(entries)
+
+
+def test_a_study_with_other_choices_is_refused_with_both() -> None:
+    study = optuna.create_study(study_name="s")
+    study.ask({"a": CategoricalDistribution((16, 32)), "b": FloatDistribution(0, 1)})
+    same = SearchSpace({}, {(): Branch({"a": CategoricalDistribution((16, 32))})})
+    same.check_study(study)
+    wider = SearchSpace({}, {(): Branch({"b": FloatDistribution(0, 2)})})
+    wider.check_study(study)
+    other = SearchSpace({}, {(): Branch({"a": CategoricalDistribution((16, 64))})})
+    with pytest.raises(SweepError, match=r"a was searched in {16, 32}, now in {16, 64}"):
+        other.check_study(study)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from src.data.documents import office, reading
 from src.data.documents.page import Page
 from src.data.documents.scan import scan
+from src.data.progress import show_progress
 from src.errors import UserError
 
 # Raised whenever the same seed would draw other pages, so that no cache is taken for new.
@@ -78,7 +79,9 @@ def draw_documents(sizes: Mapping[str, int], img_size: int, seed: int) -> Pixels
         return np.concatenate([_draw_some(*task) for task in tasks])
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(8, os.cpu_count() or 1), mp_context=context) as pool:
-        return np.concatenate(list(pool.map(_draw_some, *zip(*tasks, strict=True))))
+        drawn = pool.map(_draw_some, *zip(*tasks, strict=True))
+        what = f"drawing pages, {CHUNK} at a time"
+        return np.concatenate(list(show_progress(drawn, what, len(tasks))))
 
 
 def draw_page(name: str, number: int, img_size: int, seed: int) -> Pixels:

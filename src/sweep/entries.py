@@ -1,0 +1,115 @@
+"""Typed entries of a search space, as in `conf/search_space/`, read into Optuna's distributions."""
+
+import math
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from src.sweep.conditions import holds
+from src.sweep.errors import SweepError
+from src.sweep.nearest import did_you_mean
+
+TYPES = ("loguniform", "uniform", "int", "logint", "categorical")
+FIELDS = ("type", "key", "low", "high", "step", "choices", "unless", "when")
+
+
+def conditions_of(typed: DictConfig | None) -> dict[str, Any]:
+    """Return the condition of every entry that has one, by the entry's name."""
+    entries: Any = OmegaConf.to_container(typed, resolve=True) if typed else {}
+    return {
+        f"search_space.{name}": entry["when"]
+        for name, entry in entries.items()
+        if isinstance(entry, dict) and entry.get("when") is not None
+    }
+
+
+def typed_distributions(
+    typed: DictConfig | None, config: DictConfig | None = None
+) -> dict[str, BaseDistribution]:
+    """Turn typed entries into distributions, keyed by the config key that each sets.
+
+    Args:
+        typed: name -> entry.
+        config: the job's config, which decides about conditions.
+
+    Raises:
+        SweepError: an entry is wrong; the message names it.
+    """
+    found: dict[str, BaseDistribution] = {}
+    entries: Any = OmegaConf.to_container(typed, resolve=True) if typed else {}
+    for name, entry in entries.items():
+        if entry is None:
+            continue
+        key, distribution = _read_entry(f"search_space.{name}", entry)
+        if entry.get("unless") not in (None, False):
+            continue
+        if entry.get("when") is not None and not holds(entry["when"], config or DictConfig({})):
+            continue
+        if key in found:
+            raise SweepError(f"search_space.{name}.key: '{key}' is set by another entry already")
+        found[key] = distribution
+    return found
+
+
+def _read_entry(where: str, entry: Any) -> tuple[str, BaseDistribution]:
+    if not isinstance(entry, dict):
+        raise SweepError(f"{where}: {entry!r} is no entry; give type, key and low/high or choices")
+    for name in entry:
+        if name not in FIELDS:
+            raise SweepError(f"{where}.{name}: unknown{did_you_mean(name, FIELDS)}")
+    if not entry.get("key"):
+        raise SweepError(f"{where}.key: missing; name the config key that it sets")
+    kind = entry.get("type")
+    if kind not in TYPES:
+        raise SweepError(f"{where}.type: {kind!r} is unknown{did_you_mean(str(kind), TYPES)}")
+    if kind == "categorical":
+        return entry["key"], _categorical(where, entry.get("choices"))
+    return entry["key"], _numeric(where, kind, entry)
+
+
+def _categorical(where: str, choices: Any) -> CategoricalDistribution:
+    if not isinstance(choices, list) or not choices:
+        raise SweepError(f"{where}.choices: {choices!r} is empty; list at least one value")
+    for choice in choices:
+        if not isinstance(choice, (str, int, float, bool, type(None))):
+            raise SweepError(f"{where}.choices: {choice!r} is neither a number nor a text")
+    return CategoricalDistribution(list(dict.fromkeys(choices)))
+
+
+def _numeric(where: str, kind: str, entry: dict[str, Any]) -> BaseDistribution:
+    low, high = (_number(f"{where}.{side}", entry.get(side)) for side in ("low", "high"))
+    if low >= high:
+        raise SweepError(f"{where}: low {low:g} is not below high {high:g}; swap or widen them")
+    log = kind in ("loguniform", "logint")
+    if log and low <= 0:
+        raise SweepError(f"{where}.low: {low:g} must be above 0 on a log scale")
+    step = entry.get("step")
+    if step is not None and _number(f"{where}.step", step) <= 0:
+        raise SweepError(f"{where}.step: {step} must be above 0")
+    if step is not None and log:
+        raise SweepError(f"{where}.step: a log scale has no steps; leave it out")
+    if kind in ("int", "logint"):
+        whole = (low, high, float(step or 1))
+        if any(number != int(number) for number in whole):
+            raise SweepError(
+                f"{where}: low {low:g}, high {high:g} and step {whole[2]:g} must be whole numbers"
+            )
+        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+    return FloatDistribution(low, high, log=log, step=None if step is None else float(step))
+
+
+def _number(where: str, value: Any) -> float:
+    # YAML reads 1e-5 as a text.
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise SweepError(f"{where}: {value!r} is not a number") from None
+    if not math.isfinite(number) or isinstance(value, bool):
+        raise SweepError(f"{where}: {value!r} is not a finite number")
+    return number

@@ -1,0 +1,74 @@
+"""The folds that an interrupted trial has finished, for the trial that continues it.
+
+Each fold starts from its own seed, so a trial that takes over the finished folds and trains the
+others ends exactly as one that was never interrupted.
+"""
+
+import logging
+import zipfile
+from pathlib import Path
+
+from src.sweep.running_trial import RunningTrial
+from src.trial.out_of_fold import OutOfFold
+from src.trial.running_score import RunningScore
+
+log = logging.getLogger(__name__)
+
+ATTRIBUTE = "curves"
+SECONDS = "seconds_of_folds"
+
+
+def note_curves(trial: RunningTrial, score: RunningScore, seconds: float) -> None:
+    """Keep the finished folds with the trial, to be handed on if it is lost.
+
+    Args:
+        trial: what is trained.
+        score: with their curves.
+        seconds: that they took.
+    """
+    trial.note(ATTRIBUTE, score.curves)
+    trial.note(SECONDS, round(seconds, 3))
+    trial.note("folds", score.finals)
+
+
+def take_over(
+    trial: RunningTrial, score: RunningScore, folder: Path, epochs: int
+) -> OutOfFold | None:
+    """Take over the finished folds of the trial that `trial` continues.
+
+    Their epochs are reported again, so that the pruner compares whole curves.
+
+    Args:
+        trial: perhaps the continuation of another one.
+        score: empty; gets the curves.
+        folder: of `trial`; the interrupted one's lies beside it.
+        epochs: of a fold.
+
+    Returns:
+        The predictions of those folds; None where there is nothing to take over, because the
+        interrupted trial had finished no fold or ran on a machine with other folders.
+    """
+    curves = trial.noted(ATTRIBUTE) or []
+    if not curves or any(len(curve) != epochs for curve in curves):
+        return None
+    kept = _predictions(folder.parent / str(trial.noted("continues")), len(curves))
+    if kept is None:
+        log.info("starts again: the predictions of the finished folds are not here")
+        return None
+    for fold, curve in enumerate(curves):
+        for epoch, value in enumerate(curve):
+            trial.report(score.add(value), fold * epochs + epoch)
+        score.end_fold()
+    kept.save(folder)
+    note_curves(trial, score, trial.noted(SECONDS) or 0.0)
+    log.info("takes over %d finished folds of trial %s", len(curves), trial.noted("continues"))
+    return kept
+
+
+def _predictions(folder: Path, folds: int) -> OutOfFold | None:
+    try:
+        kept = OutOfFold.load(folder).first_folds(folds)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        # Not there, or cut off while it was written.
+        return None
+    return kept if kept.folds.max(initial=-1) == folds - 1 else None
