@@ -49,6 +49,8 @@ class CountedStep:
     """A training step at one batch size; all sizes in bytes."""
 
     batch_size: int
+    # Numbers that are trained.
+    parameters: int
     # Parameters and buffers; their gradients; the optimizer's state.
     weights: int
     gradients: int
@@ -88,18 +90,19 @@ def count_steps(
     with FakeTensorMode(), Counter() as counter:
         model = as_fake(shapes, kind)
         weights = counter.allocated
+        parameters = sum(parameter.numel() for parameter in model.parameters())
         optimizer = make_optimizer(model)
         for parameter in model.parameters():
             parameter.grad = torch.empty_like(parameter)
         gradients = counter.allocated - weights
         if kind.on_cuda:
             _take_foreach(optimizer)
-        optimizer.step()
-        state = counter.allocated - weights - gradients
         counter.operations.clear()
         if kind.clip:
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        # The first one makes the state too, which is there when its temporary tensors are.
         optimizer.step()
+        state = counter.allocated - weights - gradients
         update = list(counter.operations)
         counted = []
         for batch_size in batch_sizes:
@@ -107,7 +110,9 @@ def count_steps(
             saved, forward = run_step(model, kind, batch_size, counter)
             operations = (*counter.operations, *update)
             counted.append(
-                CountedStep(batch_size, weights, gradients, state, saved, forward, operations)
+                CountedStep(
+                    batch_size, parameters, weights, gradients, state, saved, forward, operations
+                )
             )
         return counted
 

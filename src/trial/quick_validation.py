@@ -14,6 +14,7 @@ from src.training.fit import fit
 from src.training.loggers import RunLog
 from src.trial.environment import environment
 from src.trial.finished_folds import SECONDS, note_curves, take_over
+from src.trial.forecast import workload
 from src.trial.keep_probabilities import KeepProbabilities
 from src.trial.out_of_fold import OutOfFold
 from src.trial.reporting import ReportToStudy
@@ -44,6 +45,7 @@ def cross_validate(
     quick = cfg.quick_validation
     score = RunningScore()
     trial.note("environment", environment(cfg.trainer.accelerator))
+    trial.note("workload", workload(cfg, data))
     started = time.monotonic()
     kept = take_over(trial, score, folder, quick.epochs)
     if kept is None:

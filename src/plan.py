@@ -1,0 +1,70 @@
+"""Say before any training what fits into memory and how long it takes:
+
+python -m src.plan hparams_search=balanced gpu=rtx3080 model=convnext_base
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from rich.console import Console
+
+from src.errors import told_in_one_line
+from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
+from src.trial import config as config  # registers the schema of conf/train.yaml
+
+CONF = str(Path(__file__).parents[1] / "conf")
+# This door runs nothing that a config names.
+CALLABLE: tuple[str, ...] = ("logging.StreamHandler",)
+# It leaves no folder behind.
+NO_FILES = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
+
+
+def main(words: Sequence[str]) -> None:
+    """Plan the search that `python -m src.train -m WORDS` would run.
+
+    Args:
+        words: of the command line; `--json` prints the plan for programs.
+    """
+    as_json = "--json" in words
+    # A range is no value that one config could have; it is for the search space alone.
+    ranges = [word for word in words if _is_range(word)]
+    rest = [word for word in words if word not in ("--json", "-m", "--multirun", *ranges)]
+    overrides = [*(word for word in rest if not word.startswith("-")), *ranges]
+
+    @hydra.main(config_path=CONF, config_name="train", execution_whitelist=CALLABLE)
+    def show(cfg: DictConfig) -> None:
+        # Imported here, as they bring torch along.
+        from src.planning.search_plan import make_plan
+        from src.planning.show import print_plan, to_json
+        from src.trial.preflight import check_values
+
+        screen = Console()
+        with told_in_one_line():
+            check_values(cfg)
+            with Console(stderr=True).status("reading the config") as status:
+                plan = make_plan(cfg, overrides, status.update)
+            if as_json:
+                screen.print_json(to_json(plan, cfg))
+            else:
+                print_plan(plan, cfg, screen)
+
+    sys.argv[1:] = [*rest, *NO_FILES]
+    show()
+
+
+def _is_range(word: str) -> bool:
+    if word.startswith("-"):
+        return False
+    try:
+        return OverridesParser.create().parse_override(word).is_sweep_override()
+    except HydraException:  # which Hydra tells of itself
+        return False
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

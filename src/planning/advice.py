@@ -1,0 +1,75 @@
+"""What the plan would change, in words: the key, the value and why."""
+
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+from src.hardware.memory import GIB
+from src.planning.search_plan import SearchPlan
+from src.planning.words import duration
+
+# A search that is expected to leave this share of its time unused could search more.
+MUCH_TIME_LEFT = 0.5
+
+
+def advice(plan: SearchPlan, cfg: DictConfig) -> list[str]:
+    """Return what to change, the most urgent first; empty where all is well."""
+    return [*_memory(plan, cfg), *_time(plan), *_sharing(plan, cfg)]
+
+
+def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
+    room = f"{plan.available / GIB:.3g} GB"
+    too_large = False
+    for side in plan.searched.img_sizes:
+        refused = [cell for cell in plan.cells if cell.img_size == side and not cell.fits]
+        if not refused:
+            continue
+        largest, with_less = plan.largest[side], plan.largest_checkpointing.get(side, 0)
+        if len(refused) == 1:
+            text = f"{side} px: batch {refused[0].batch_size} does not fit in {room}"
+        else:
+            sizes = ", ".join(str(cell.batch_size) for cell in refused[:-1])
+            text = f"{side} px: batches {sizes} and {refused[-1].batch_size} do not fit in {room}"
+        text += f"; {largest} does" if largest else "; not even one image does"
+        if with_less > largest:
+            text += f", with gradient checkpointing {with_less}"
+        yield text
+        too_large = too_large or not largest
+    if too_large:
+        yield (
+            f"{cfg.model.name} is too large for gpu={cfg.gpu.name} at those sizes: take a smaller "
+            "model, or leave these image sizes out"
+        )
+    elif any(not cell.fits for cell in plan.cells):
+        yield (
+            "trials that do not fit run with the same effective batch, in pieces that fit: "
+            "nothing to do, but they are slower and batch norm sees the pieces"
+        )
+        fitting = [b for b in plan.searched.batch_sizes if b <= min(plan.largest.values())]
+        if fitting and plan.searched.batch_is_searched:
+            yield f"to search only what fits whole: search_space.batch_size.choices={fitting}"
+
+
+def _time(plan: SearchPlan) -> Iterator[str]:
+    if plan.timeout is None:
+        return
+    if not plan.in_time:
+        whole = round(plan.seconds / 60 + 0.5) * 60
+        yield (
+            f"about {plan.trials_in_time} of {plan.n_trials} trials finish in "
+            f"{duration(plan.timeout)}: raise optuna.timeout={whole} for all of them, or lower "
+            f"optuna.n_trials={max(1, plan.trials_in_time)}"
+        )
+    elif plan.seconds < MUCH_TIME_LEFT * plan.timeout:
+        yield (
+            f"only {duration(plan.seconds)} of {duration(plan.timeout)} would be used: raise "
+            "optuna.n_trials, or quick_validation.epochs for scores that can be trusted more"
+        )
+
+
+def _sharing(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
+    if plan.trials_a_card > cfg.gpu.trials_per_device:
+        yield (
+            f"by memory {plan.trials_a_card} trials fit on a card at a time: "
+            "gpu.trials_per_device=2 is worth a try where the card is not busy"
+        )

@@ -1,0 +1,241 @@
+"""The plan of a search: memory and time of every image size x batch size, and what to change."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src.errors import UserError
+from src.hardware import memory
+from src.hardware.footprint import Footprint
+from src.hardware.speed import step_time
+from src.planning.counting import count_all
+from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
+from src.planning.workload import Images, Searched, count_images, searched_sizes
+from src.training.fit import EVALUATION_BATCHES
+from src.trial.forecast import footprint_of
+
+# Share of the time that pruning saves at a patience, by the guide (section 3: 50-70 %, 30-50 %,
+# 10-30 %), the middle of each; not measured here.
+PRUNING_SAVES = {3: 0.6, 5: 0.4, 10: 0.2}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One image size with one batch size."""
+
+    img_size: int
+    batch_size: int
+    # Bytes of the card; the second with gradient checkpointing, None where it was not counted.
+    needed: int
+    needed_checkpointing: int | None
+    fits: bool
+    fits_checkpointing: bool
+    # Images at a time that a trial trains with: less than the batch where that does not fit.
+    micro_batch: int
+    # Seconds of a trial that is not pruned.
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search needs and what it would be better for."""
+
+    cells: tuple[Cell, ...]
+    # Image size -> most images that fit at a time; 0: not even one.
+    largest: dict[int, int]
+    largest_checkpointing: dict[int, int]
+    available: float
+    images: Images
+    searched: Searched
+    parameters: int
+    # Trials that can share a card, by memory.
+    trials_a_card: int
+    correction: Correction
+    # Share of the time that pruning is expected to save.
+    saved_share: float
+    seconds_a_trial: float
+    seconds: float
+    n_trials: int
+    n_jobs: int
+    timeout: float | None
+
+    @property
+    def in_time(self) -> bool:
+        """Tell whether the search is expected to end before `optuna.timeout`."""
+        return self.timeout is None or self.seconds <= self.timeout
+
+    @property
+    def trials_in_time(self) -> int:
+        """Return how many trials are expected to finish before `optuna.timeout`."""
+        if self.in_time or self.timeout is None:
+            return self.n_trials
+        return int(self.n_trials * self.timeout / self.seconds)
+
+
+def make_plan(
+    cfg: DictConfig, arguments: Sequence[str], progress: Callable[[str], Any]
+) -> SearchPlan:
+    """Count and estimate everything; takes seconds an image size.
+
+    Args:
+        cfg: the whole config.
+        arguments: overrides of the command line, ranges included.
+        progress: told what is being done.
+
+    Raises:
+        UserError: something in the config makes no sense.
+    """
+    searched = searched_sizes(cfg, arguments)
+    progress("counting images")
+    images = count_images(cfg)
+    limit = memory.available(cfg.gpu)
+    sized = {side: _at(cfg, img_size=side) for side in searched.img_sizes}
+    progress(f"counting a training step of {cfg.model.name}")
+    footprints = {
+        side: found for side, found in count_all(sized, images.classes).items() if found is not None
+    }
+    most_images = max(searched.batch_sizes)
+    refused = {
+        side: sized[side]
+        for side, found in footprints.items()
+        if memory.needed(found, most_images) > limit
+    }
+    if refused:
+        progress(f"counting {cfg.model.name} with gradient checkpointing")
+    checkpointed = count_all(refused, images.classes, checkpointing=True)
+    progress("reading earlier trials")
+    corrected = _correction(cfg, images)
+    cells = tuple(
+        _cell(cfg, images, side, batch, footprints[side], checkpointed.get(side), corrected.factor)
+        for side in searched.img_sizes
+        for batch in searched.batch_sizes
+    )
+    most = cfg.gpu.max_batch_size
+    saved = expected_saving(cfg)
+    a_trial = fmean(cell.seconds for cell in cells)
+    full = cfg.pruning.n_startup_trials if cfg.pruning.enabled else cfg.optuna.n_trials
+    full = min(full, cfg.optuna.n_trials)
+    work = a_trial * (full + (cfg.optuna.n_trials - full) * (1 - saved))
+    return SearchPlan(
+        cells=cells,
+        largest={side: memory.largest_batch(f, limit, most) for side, f in footprints.items()},
+        largest_checkpointing={
+            side: memory.largest_batch(found, limit, most)
+            for side, found in checkpointed.items()
+            if found is not None
+        },
+        available=limit,
+        images=images,
+        searched=searched,
+        parameters=footprints[searched.img_sizes[0]].small.parameters,
+        trials_a_card=_trials_a_card(cfg, cells),
+        correction=corrected,
+        saved_share=saved,
+        seconds_a_trial=a_trial,
+        seconds=work / min(cfg.optuna.n_jobs, cfg.optuna.n_trials),
+        n_trials=cfg.optuna.n_trials,
+        n_jobs=cfg.optuna.n_jobs,
+        timeout=cfg.optuna.timeout,
+    )
+
+
+def expected_saving(cfg: DictConfig) -> float:
+    """Return the share of the time that pruning saves after the first trials, by the guide."""
+    if not cfg.pruning.enabled:
+        return 0.0
+    patience = cfg.pruning.patience
+    saved = float(np.interp(patience, list(PRUNING_SAVES), list(PRUNING_SAVES.values())))
+    # A trial is given `patience` epochs, and one more to compare, whatever happens.
+    epochs = int(cfg.quick_validation.epochs * cfg.quick_validation.folds)
+    return float(min(saved, max(0.0, 1 - (patience + 1) / epochs)))
+
+
+def trial_seconds(
+    cfg: DictConfig,
+    footprint: Footprint,
+    train_images: int,
+    epochs: int,
+    micro_batch: int | None = None,
+) -> float:
+    """Estimate the seconds of a trial that trains `epochs` in all its folds together.
+
+    Args:
+        cfg: its config.
+        footprint: of its training step.
+        train_images: of all folds; each fold trains on all but its own share.
+        epochs: over all folds.
+        micro_batch: images at a time.
+    """
+    folds, batch_size = int(cfg.quick_validation.folds), int(cfg.data.batch_size)
+    at_a_time = min(micro_batch or batch_size, batch_size)
+    held_out = train_images / folds
+    steps = max(1, (train_images - held_out) // batch_size)
+    pieces = math.ceil(batch_size / at_a_time)
+    train = step_time(footprint, math.ceil(batch_size / pieces), cfg.gpu).train * pieces
+    evaluated = EVALUATION_BATCHES * at_a_time
+    forward = step_time(footprint, evaluated, cfg.gpu).forward
+    return epochs * (steps * train + math.ceil(held_out / evaluated) * forward)
+
+
+def _cell(
+    cfg: DictConfig,
+    images: Images,
+    side: int,
+    batch: int,
+    footprint: Footprint,
+    checkpointed: Footprint | None,
+    factor: float,
+) -> Cell:
+    limit = memory.available(cfg.gpu)
+    less = None if checkpointed is None else memory.needed(checkpointed, batch)
+    fits = memory.needed(footprint, batch) <= limit
+    micro = batch if fits else max(1, memory.largest_batch(footprint, limit, batch))
+    epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
+    sized = _at(cfg, img_size=side, batch_size=batch)
+    return Cell(
+        img_size=side,
+        batch_size=batch,
+        needed=memory.needed(footprint, batch),
+        needed_checkpointing=less,
+        fits=fits,
+        fits_checkpointing=less is not None and less <= limit,
+        micro_batch=micro,
+        seconds=factor * trial_seconds(sized, footprint, images.train, epochs, micro),
+    )
+
+
+def _correction(cfg: DictConfig, images: Images) -> Correction:
+    def estimate(load: dict[str, Any], epochs: int) -> float | None:
+        other = _at(cfg, img_size=load["img_size"], batch_size=load["batch_size"])
+        with open_dict(other):
+            other.model.name = load["model"]
+            other.trainer.precision = load["precision"]
+            other.quick_validation.folds = load["folds"]
+        try:
+            footprint = footprint_of(other, images.classes)
+        except UserError:
+            return None
+        return trial_seconds(other, footprint, load["images"], epochs)
+
+    trials = stored_trials(cfg.optuna.storage)
+    return correction(trials, cfg.model.name, is_device_of(cfg.gpu), estimate)
+
+
+def _at(cfg: DictConfig, **data: int) -> DictConfig:
+    """Return a copy of the config with other sizes."""
+    found = OmegaConf.merge(cfg, {"data": data})
+    assert isinstance(found, DictConfig)
+    return found
+
+
+def _trials_a_card(cfg: DictConfig, cells: Sequence[Cell]) -> int:
+    """Return how many of the largest trials fit into a whole card."""
+    if not cfg.gpu.memory_gb:
+        return 1
+    card = memory.available(cfg.gpu) * cfg.gpu.trials_per_device
+    return max(1, int(card // max(cell.needed for cell in cells)))

@@ -1,0 +1,109 @@
+"""The plan on the screen, and as JSON."""
+
+import dataclasses
+import json
+import math
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from src.hardware.memory import GIB
+from src.planning.advice import advice
+from src.planning.search_plan import Cell, SearchPlan
+from src.planning.words import duration
+
+
+def print_plan(plan: SearchPlan, cfg: DictConfig, console: Console) -> None:
+    """Print what is planned, the table, the times, and what to change."""
+    console.print(_head(plan, cfg), highlight=False, soft_wrap=True)
+    console.print(_table(plan))
+    console.print(_legend(plan), highlight=False, soft_wrap=True)
+    console.print(_times(plan, cfg), highlight=False, soft_wrap=True)
+    found = advice(plan, cfg)
+    for line in found or ["nothing to change"]:
+        style = "yellow" if found else "green"
+        console.print(f"> {line}", style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def to_json(plan: SearchPlan, cfg: DictConfig) -> str:
+    """Return the plan for programs: bytes, seconds, and the advice as printed."""
+    found = dataclasses.asdict(plan)
+    if math.isinf(plan.available):
+        found["available"] = None
+    found["in_time"] = plan.in_time
+    found["advice"] = advice(plan, cfg)
+    return json.dumps(found, indent=2)
+
+
+def _head(plan: SearchPlan, cfg: DictConfig) -> Text:
+    text = Text(f"{cfg.model.name} on {cfg.gpu.name}", style="bold")
+    quick = cfg.quick_validation
+    text.append(
+        f"  {plan.parameters / 1e6:.1f} million parameters, {cfg.trainer.precision}, "
+        f"{plan.images.train} images to train on, {plan.images.classes} classes\n"
+        f"{plan.n_trials} trials of {quick.epochs} epochs x {quick.folds} folds, "
+        f"{plan.n_jobs} at a time",
+        style="not bold",
+    )
+    return text
+
+
+def _table(plan: SearchPlan) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("px", justify="right", no_wrap=True)
+    for batch in plan.searched.batch_sizes:
+        table.add_column(f"batch {batch}", justify="right", no_wrap=True)
+    if not math.isinf(plan.available):
+        table.add_column("largest", justify="right", no_wrap=True)
+        if plan.largest_checkpointing:
+            table.add_column("with checkpointing", justify="right", max_width=13)
+    for side in plan.searched.img_sizes:
+        row = [Text(str(side))]
+        row += [_cell(cell) for cell in plan.cells if cell.img_size == side]
+        row.append(Text(str(plan.largest[side])))
+        row.append(Text(str(plan.largest_checkpointing.get(side, "-"))))
+        table.add_row(*row[: len(table.columns)])
+    return table
+
+
+def _cell(cell: Cell) -> Text:
+    mark, style = ("", "green")
+    if not cell.fits:
+        mark, style = ("c", "yellow") if cell.fits_checkpointing else ("!", "red")
+    return Text(f"{cell.needed / GIB:.1f} GB{mark}\n{duration(cell.seconds)}", style=style)
+
+
+def _legend(plan: SearchPlan) -> str:
+    parts = ["memory of a step and time of a trial that is not pruned"]
+    if not math.isinf(plan.available):
+        parts.append(f"{plan.available / GIB:.3g} GB for a trial")
+    if any(not cell.fits for cell in plan.cells):
+        parts.append("c fits with gradient checkpointing only, ! does not")
+    return "; ".join(parts)
+
+
+def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
+    text = Text("a trial ")
+    text.append(duration(plan.seconds_a_trial), style="bold")
+    text.append(" on average, the search ")
+    text.append(duration(plan.seconds), style="bold")
+    if plan.saved_share:
+        text.append(
+            f" (pruning saves {plan.saved_share:.0%} after the first "
+            f"{cfg.pruning.n_startup_trials} trials, by the guide)"
+        )
+    if plan.timeout is not None:
+        text.append(", within " if plan.in_time else ", more than ")
+        text.append(f"optuna.timeout ({duration(plan.timeout)})")
+    found = plan.correction
+    if not found.trials:
+        text.append("\ntimes are from the card's data sheet: no earlier trial to correct them by")
+    else:
+        of = "of this model" if found.same_model else "of other models"
+        text.append(
+            f"\ntimes are the data sheet's x {found.factor:.2f}, as {found.trials} earlier trials "
+            f"{of} took on this kind of device"
+        )
+    return text

@@ -1,0 +1,154 @@
+"""The plan of a search, through its door."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from src import plan
+from src.hardware.memory import GIB
+from tests.conftest import REPOSITORY
+
+# Sizes at which the small model fills the card that is left.
+SMALL = ("hparams_search=fast", "gpu=rtx3080", "data.img_size=128")
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(sys, "argv", ["plan"])
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    plan.main(words)
+    return capsys.readouterr().out
+
+
+def planned(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    return json.loads(printed(capsys, *words, "--json"))
+
+
+def test_a_plan_says_what_fits_and_leaves_nothing_behind(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shown = printed(capsys, *SMALL, "gpu.usable_gb=0.75", "optuna.timeout=60")
+    assert re.search(r"test_resnet on rtx3080  0\.\d million parameters, 16-mixed", shown)
+    assert re.search(r"px +batch 24 +batch 32 +batch 40 +batch 48 +largest", shown)
+    refused = re.search(r"128 px: batch.* not fit in 0\.75 GB; (\d+) does", shown)
+    assert refused
+    assert int(refused[1]) < 48
+    assert "trials that do not fit run with the same effective batch, in pieces" in shown
+    assert "no earlier trial to correct them by" in shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_plan_for_programs_agrees_with_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    found = planned(
+        capsys,
+        *SMALL,
+        "gpu.usable_gb=0.75",
+        "data.img_size=choice(96,128)",
+        "gpu.max_batch_size=512",
+    )
+    assert found["available"] == pytest.approx(0.75 * GIB)
+    assert [(c["img_size"], c["batch_size"]) for c in found["cells"]] == [
+        (side, batch) for side in (96, 128) for batch in (24, 32, 40, 48)
+    ]
+    for cell in found["cells"]:
+        largest = found["largest"][str(cell["img_size"])]
+        assert cell["fits"] == (cell["needed"] <= found["available"])
+        assert cell["fits"] == (cell["batch_size"] <= largest)
+        assert cell["micro_batch"] == min(cell["batch_size"], largest)
+        assert cell["seconds"] > 0
+    assert found["largest"]["96"] > found["largest"]["128"]
+    assert found["largest_checkpointing"]["128"] >= found["largest"]["128"]
+
+
+def test_a_fixed_size_leaves_one_column_and_two_trials_share_a_card(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = planned(capsys, *SMALL, "data.batch_size=16")
+    assert [cell["batch_size"] for cell in whole["cells"]] == [16]
+    shared = planned(capsys, *SMALL, "data.batch_size=16", "gpu.trials_per_device=2")
+    assert shared["available"] == whole["available"] / 2
+    assert shared["trials_a_card"] == whole["trials_a_card"] > 2
+    assert any("gpu.trials_per_device" in line for line in whole["advice"])
+
+
+def test_a_cpu_has_no_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    found = planned(capsys, "-m", "hparams_search=fast", "gpu=cpu", "data.batch_size=512")
+    assert found["available"] is None
+    assert all(cell["fits"] for cell in found["cells"])
+    shown = printed(capsys, "hparams_search=fast", "gpu=cpu")
+    assert "largest" not in shown
+
+
+def test_more_time_than_there_is_and_less(capsys: pytest.CaptureFixture[str]) -> None:
+    late = planned(capsys, *SMALL, "optuna.timeout=1", "optuna.n_trials=200")
+    assert not late["in_time"]
+    assert any("raise optuna.timeout=" in line for line in late["advice"])
+    early = planned(capsys, *SMALL, "optuna.timeout=100000")
+    assert early["in_time"]
+    assert any("would be used" in line for line in early["advice"])
+
+
+def test_earlier_trials_correct_the_times(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("hparams_search=fast", "gpu=cpu", "data.batch_size=32", "optuna.n_trials=4")
+    before = planned(capsys, *words)
+    assert before["correction"]["trials"] == 0
+    (tmp_path / "multirun").mkdir()
+    study = optuna.create_study(
+        storage="sqlite:///multirun/optuna.db", study_name="earlier", direction="maximize"
+    )
+    load = {
+        **{"model": "test_resnet", "img_size": 64, "batch_size": 32, "precision": "32-true"},
+        **{"images": before["images"]["train"], "folds": 3},
+    }
+    for seconds, device in ((60, "a CPU, 2 cores"), (1, "NVIDIA H100, 80 GB")):
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE,
+                value=0.5,
+                user_attrs={
+                    **{"workload": load, "train_seconds": seconds, "epochs": 9},
+                    "environment": {"device": device},
+                },
+            )
+        )
+    after = planned(capsys, *words)
+    assert after["correction"]["trials"] == 1
+    assert after["seconds_a_trial"] == pytest.approx(60)
+    assert "as 1 earlier trials of this model took" in printed(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["model.name=resnet51"], "resnet50"),
+        (["model=choice(tiny,resnet50)"], "a plan is for one model"),
+        (["data.img_size=8"], "data.img_size=8"),
+        (["hparams_search=fats"], "fats"),
+    ],
+)
+def test_mistakes_are_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        plan.main([*words, "gpu=rtx3080"])
+    shown = capsys.readouterr()
+    assert told in f"{ended.value} {shown.err}"
+    assert "Traceback" not in shown.err
+
+
+def test_the_door_opens_without_torch() -> None:
+    code = "import sys, src.plan; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False).returncode == 0
