@@ -23,7 +23,7 @@ CALLABLE = (
 
 
 @hydra.main(config_path="../conf", config_name="train", execution_whitelist=CALLABLE)
-def main(cfg: DictConfig) -> float:
+def main(cfg: DictConfig) -> float | list[float]:
     """Run one job: a training run, or a trial of a search."""
     from src.trial.run import run
 

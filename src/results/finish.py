@@ -14,6 +14,9 @@ from src.results.write import write_results
 
 def finish(study: optuna.Study, folder: Path, config: DictConfig) -> None:
     """Write the results of `study` into `folder` and print the summary."""
+    # For the report, which has the study alone.
+    rule = {"rule": config.optuna.choose, "tolerance": config.optuna.tolerance}
+    study.set_user_attr("choose", rule)
     show_results(StoredStudy(study, folder))
 
 

@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from src.results.advice import advice
+from src.results.choose import choose
 from src.results.paired import PairedDifference, corrected_resampled_t
 
 # Below this many finished trials importances are noise.
@@ -126,9 +127,16 @@ def _objectives(study: optuna.Study) -> list[str]:
 
 
 def rank(study: optuna.Study, complete: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Sort complete trials by the first objective, the best first."""
+    """Sort complete trials by the first objective, the best first.
+
+    With several objectives the one that the rule of `src/results/choose.py` chooses leads.
+    """
     best_is_highest = study.directions[0] == StudyDirection.MAXIMIZE
-    return sorted(complete, key=lambda t: t.values[0], reverse=best_is_highest)
+    ranked = sorted(complete, key=lambda t: t.values[0], reverse=best_is_highest)
+    if len(study.directions) > 1 and ranked:
+        chosen = choose(study, study.best_trials, **study.user_attrs.get("choose", {}))
+        ranked.sort(key=lambda t: t.number != chosen.number)
+    return ranked
 
 
 def importances(study: optuna.Study, complete: list[FrozenTrial]) -> dict[str, float]:

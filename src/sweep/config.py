@@ -43,6 +43,8 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     on_end: str | None = None
     # Run the config's own values first, so that the gain over them is known.
     start_with_defaults: bool = False
+    # What the values of a trial are called, in the dashboard and in reports.
+    metric_names: Any = None
     # A study of the same storage, or a YAML file of parameters: a new study tries its best first.
     from_study: str | None = None
     from_study_trials: int = 5

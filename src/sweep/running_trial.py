@@ -39,8 +39,7 @@ class RunningTrial:
         self.number = number
         self.study = study
         self._single = len(study.directions) == 1
-        # Optuna refuses to prune by several objectives.
-        self._prune = prune and self._single
+        self._prune = prune
         self._trial = optuna.trial.Trial(study, trial_id)
         attrs = self._trial.user_attrs
         # (seconds since the epoch, what to say when they are over)
@@ -55,7 +54,7 @@ class RunningTrial:
         if self._single:
             self._trial.report(value, step)
         else:
-            # Optuna's own report refuses several objectives; the curve is worth keeping.
+            # Optuna's own report refuses several objectives; this is the first one's curve.
             storage = self.study._storage
             storage.set_trial_intermediate_value(self._trial._trial_id, step, value)
         if progress:
@@ -88,9 +87,16 @@ class RunningTrial:
         for deadline, reason in self._deadlines:
             if time.time() > deadline:
                 return reason
-        if self._prune and self._trial.should_prune():
+        if self._prune and self._should_prune():
             return "pruner"
         return None
+
+    def _should_prune(self) -> bool:
+        if self._single:
+            return self._trial.should_prune()
+        # Optuna's own refuses several objectives; the study is one that pruners can take.
+        trial = self.study._storage.get_trial(self._trial._trial_id)
+        return self.study.pruner.prune(self.study, trial)
 
     def raise_if_over(self) -> None:
         """End the job as pruned if its time is over or the pruner says so.

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from src.sweep.credentials import add_password
 from src.sweep.errors import SweepError
 from src.sweep.journal import MendingJournal
+from src.sweep.several_objectives import prunable
 from src.sweep.study_lock import file_lock
 
 SQLITE_PATIENCE = 120.0
@@ -136,7 +137,7 @@ def load_study(url: str, name: str, **kwargs: Any) -> optuna.Study:
     """
     storage = open_storage(url)
     try:
-        return optuna.load_study(study_name=name, storage=storage, **kwargs)
+        return prunable(optuna.load_study(study_name=name, storage=storage, **kwargs))
     except KeyError:
         names = ", ".join(sorted(optuna.get_all_study_names(storage))) or "none yet"
         raise SweepError(f"study '{name}' is not in the storage; there are: {names}") from None

@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.sweep.comparable import check_settings
 from src.sweep.errors import SweepError
+from src.sweep.several_objectives import prunable
 from src.sweep.storage import open_storage
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def open_study(
             f"{directions}; go back, or start another with optuna.study_name=NAME"
         )
     check_settings(study, settings or {}, accept_changes)
-    return study
+    return prunable(study)
 
 
 def check_folder(study: optuna.Study, folder: Path) -> None:

@@ -63,6 +63,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         on_start: str | None,
         on_end: str | None,
         start_with_defaults: bool,
+        metric_names: list[str] | None,
         from_study: str | None,
         from_study_trials: int,
         **stock: Any,
@@ -84,6 +85,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._on_start = on_start
         self._on_end = on_end
         self._start_with_defaults = start_with_defaults
+        self._metric_names = metric_names
         self._from_study = from_study
         self._from_study_trials = from_study_trials
         self._console = Console()
@@ -152,6 +154,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         study = open_study(
             url, name, directions, self.sampler, self._pruner, settings, self._accept_changes
         )
+        if self._metric_names:
+            study.set_metric_names(list(self._metric_names))
         study.set_user_attr("command", shell_command())
         study.set_user_attr("folder", str(self.sweep_dir))
         log.info("study %s, %s trials asked for", study.study_name, self.n_trials)

@@ -18,6 +18,7 @@ from src.training.config import (
     TrainerConfig,
 )
 from src.trial import code_version as code_version  # registers the resolver of `settings`
+from src.trial import objectives as objectives  # registers the resolver of conf/train.yaml
 from src.trial import study_name as study_name  # registers the resolver of conf/train.yaml
 
 
@@ -38,8 +39,16 @@ class StudyConfig:
     accept_changes: bool = False
     study_name: str = MISSING
     storage: str = MISSING
-    # What is searched for; macro-F1, so higher is better.
-    direction: str = "maximize"
+    # What is searched for: f1, accuracy, balanced_accuracy, worst_class_f1, log_loss; behind a
+    # score also train_seconds. Pruning and ranking follow the first one.
+    objectives: list[str] = field(default_factory=lambda: ["f1"])
+    # Follows from the objectives.
+    direction: Any = "maximize"
+    # With several objectives, which trial of the Pareto front is trained with: tolerance, knee
+    # or best_first; src/results/choose.py says how each decides.
+    choose: str = "tolerance"
+    # Share of the best first objective that `tolerance` gives up for the others.
+    tolerance: float = 0.01
     # Trials at a time: one a device, or the CPU's cores shared out.
     n_jobs: int = 1
     # The search stops when more than this share of the last 10 trials failed.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class KeepProbabilities(pl.Callback):
-    """Keeps what the model says of the validation images after the last epoch."""
+    """Keeps what the model says of the validation images after the latest epoch."""
 
     def __init__(self) -> None:
         self._batches: list[Tensor] = []
@@ -30,8 +30,7 @@ class KeepProbabilities(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take the scores [B, C] that the module has returned."""
-        is_last = trainer.current_epoch == (trainer.max_epochs or 0) - 1
-        if is_last and isinstance(outputs, Tensor):
+        if isinstance(outputs, Tensor):
             self._batches.append(outputs.detach())
 
     def probabilities(self) -> npt.NDArray[np.float16]:

@@ -11,6 +11,7 @@ from src.data.load import load_splits
 from src.data.splits import Splits
 from src.errors import UserError
 from src.hardware.profile import check_device
+from src.trial.objectives import check_objectives
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
         UserError: names the key, the value and what to do.
     """
     check_device(cfg.gpu, cfg.trainer.accelerator)
+    check_objectives(cfg)
     check_values(cfg)
     for job in jobs:
         check_values(job)

@@ -1,10 +1,14 @@
 """How a trial is scored: stratified k-fold cross-validation at few epochs."""
 
+import functools
 import logging
 import time
 from pathlib import Path
+from statistics import fmean
 
+import numpy as np
 import optuna
+import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from src.data.folds import stratified_folds
@@ -16,6 +20,7 @@ from src.trial.environment import environment
 from src.trial.finished_folds import SECONDS, note_curves, take_over
 from src.trial.forecast import workload
 from src.trial.keep_probabilities import KeepProbabilities
+from src.trial.objectives import OBJECTIVES, Labels, fold_score
 from src.trial.out_of_fold import OutOfFold
 from src.trial.reporting import ReportToStudy
 from src.trial.running_score import RunningScore
@@ -25,7 +30,7 @@ log = logging.getLogger(__name__)
 
 def cross_validate(
     cfg: DictConfig, data: ImageSet, trial: RunningTrial, log_to: RunLog, folder: Path
-) -> float:
+) -> float | list[float]:
     """Train on every fold in turn and report each epoch.
 
     The folds depend on the labels and `data.seed` alone, so they are the same in every trial;
@@ -39,10 +44,11 @@ def cross_validate(
         folder: the trial's, for its out-of-fold predictions.
 
     Returns:
-        The mean macro-F1 over the folds after their last epochs; for a pruned trial the
-        estimate so far.
+        The mean of the first objective over the folds after their last epochs, for a pruned
+        trial the estimate so far; with several objectives a list of all.
     """
     quick = cfg.quick_validation
+    objectives = list(cfg.optuna.objectives)
     score = RunningScore()
     trial.note("environment", environment(cfg.trainer.accelerator))
     trial.note("workload", workload(cfg, data))
@@ -58,8 +64,9 @@ def cross_validate(
         ):
             if fold < len(score.finals):
                 continue
-            report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs)
             keeper = KeepProbabilities()
+            measure = functools.partial(_measure, objectives[0], data.labels[val], keeper)
+            report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs, measure)
             fit(
                 cfg,
                 data.subset(train),
@@ -74,19 +81,41 @@ def cross_validate(
             kept = kept.with_fold(data.subset(val), keeper.probabilities())
             kept.save(folder)
             note_curves(trial, score, time.monotonic() - started)
-            log.info("fold %d of %d: macro-F1 %.4f", fold + 1, quick.folds, score.finals[-1])
+            log.info(
+                "fold %d of %d: %s %.4f", fold + 1, quick.folds, objectives[0], score.finals[-1]
+            )
     except optuna.TrialPruned as reason:
         log.info("ended early by the %s after %d epochs", reason, score.epochs)
         _note_costs(trial, score, started)
         log_to.add_scores({"score": score.estimate()})
         trial.end_as_pruned()
         return score.estimate()
-    _note_costs(trial, score, started)
-    log_to.add_scores({"score": score.estimate()})
-    trial.end_as_complete(score.estimate())
-    return score.estimate()
+    seconds = _note_costs(trial, score, started)
+    values = [score.estimate(), *(_value(name, kept, seconds) for name in objectives[1:])]
+    log_to.add_scores({"score": score.estimate(), **dict(zip(objectives, values, strict=True))})
+    result = values[0] if len(values) == 1 else values
+    trial.end_as_complete(result)
+    return result
 
 
-def _note_costs(trial: RunningTrial, score: RunningScore, started: float) -> None:
+def _measure(name: str, labels: Labels, keeper: KeepProbabilities, trainer: pl.Trainer) -> float:
+    """Return an objective after an epoch: as the module has logged it, else from predictions."""
+    logged = OBJECTIVES[name].logged
+    if logged is not None:
+        return float(trainer.callback_metrics[logged])
+    return fold_score(name, labels, keeper.probabilities())
+
+
+def _value(name: str, kept: OutOfFold, seconds: float) -> float:
+    """Return an objective of a finished trial, its mean over the folds."""
+    if OBJECTIVES[name].score is None:
+        return seconds
+    folds = [kept.folds == fold for fold in np.unique(kept.folds)]
+    return fmean(fold_score(name, kept.labels[rows], kept.probabilities[rows]) for rows in folds)
+
+
+def _note_costs(trial: RunningTrial, score: RunningScore, started: float) -> float:
+    seconds = round(time.monotonic() - started, 3)
     trial.note("epochs", score.epochs)
-    trial.note("train_seconds", round(time.monotonic() - started, 3))
+    trial.note("train_seconds", seconds)
+    return seconds

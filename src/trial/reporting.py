@@ -1,6 +1,7 @@
 """The Lightning callback that reports every epoch to the study and ends hopeless trials."""
 
 import math
+from collections.abc import Callable
 
 import pytorch_lightning as pl
 
@@ -9,18 +10,26 @@ from src.trial.running_score import RunningScore
 
 
 class ReportToStudy(pl.Callback):
-    """Reports macro-F1 after every epoch of one fold, and asks whether to go on.
+    """Reports the first objective after every epoch of one fold, and asks whether to go on.
 
     Args:
         trial: the trial, found through the study's storage.
         score: the trial's running score over all folds.
         fold: index of this fold, of `folds`.
         epochs: epochs of a fold.
+        measure: returns the fold's score after an epoch.
     """
 
     def __init__(
-        self, trial: RunningTrial, score: RunningScore, fold: int, folds: int, epochs: int
+        self,
+        trial: RunningTrial,
+        score: RunningScore,
+        fold: int,
+        folds: int,
+        epochs: int,
+        measure: Callable[[pl.Trainer], float],
     ) -> None:
+        self._measure = measure
         self._trial = trial
         self._score = score
         self._fold = fold
@@ -42,7 +51,7 @@ class ReportToStudy(pl.Callback):
                 f"the loss is NaN ({where}); a lower learning rate, gradient clipping or 32-bit "
                 "precision may help"
             )
-        estimate = self._score.add(float(trainer.callback_metrics["val/f1"]))
+        estimate = self._score.add(self._measure(trainer))
         epoch = trainer.current_epoch
         progress = f"fold {self._fold + 1}/{self._folds}, epoch {epoch + 1}/{self._epochs}"
         self._trial.report(estimate, self._fold * self._epochs + epoch, progress)

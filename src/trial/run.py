@@ -25,7 +25,7 @@ from src.trial.quick_validation import cross_validate
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig) -> float:
+def run(cfg: DictConfig) -> float | list[float]:
     """Run the job that Hydra composed.
 
     Returns:

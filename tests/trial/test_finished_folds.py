@@ -58,7 +58,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> Fits:
     return seen
 
 
-def run(cfg: DictConfig, data: ImageSet, trial: RunningTrial, folder: Path) -> float:
+def run(cfg: DictConfig, data: ImageSet, trial: RunningTrial, folder: Path) -> float | list[float]:
     place = folder / str(trial.number)
     place.mkdir()
     with open_run_log(cfg, place, "study", trial.number) as log_to:
