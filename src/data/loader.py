@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from src.data.image_set import ImageSet, Indices
+from src.data.threads import map_ahead
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -26,6 +27,9 @@ class BatchLoader:
             `shuffle`.
         seed: the orders of the epochs depend on it alone.
         drop_last: leave out an incomplete last batch, unless it is the only one.
+        ahead: gather batches in a thread while the device works on earlier ones, in memory that
+            it can fetch them from; by default where there is a CUDA device. On a CPU the thread
+            would only take time from the training.
     """
 
     def __init__(
@@ -37,12 +41,14 @@ class BatchLoader:
         balanced: bool = False,
         seed: int = 0,
         drop_last: bool = False,
+        ahead: bool | None = None,
     ) -> None:
         self._set = image_set
         self._labels = torch.from_numpy(image_set.labels)
         self._batch_size = batch_size
         self._shuffle = shuffle
         self._drop_last = drop_last and len(image_set) >= batch_size
+        self._ahead = torch.cuda.is_available() if ahead is None else ahead
         self._order = np.random.default_rng(seed)
         present = np.unique(image_set.labels)
         self._by_class = [np.flatnonzero(image_set.labels == c) for c in present] * balanced
@@ -54,11 +60,19 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         size = len(self._set)
         order = self._draw(size) if self._shuffle else np.arange(size)
-        for i in range(len(self)):
-            chosen = order[i * self._batch_size : (i + 1) * self._batch_size]
-            images = torch.from_numpy(self._set.pixels[self._set.rows[chosen]])
-            # Stored as [B, H, W, 3]: the view is channels-last already.
-            yield images.permute(0, 3, 1, 2), self._labels[torch.from_numpy(chosen)]
+        batches = (
+            order[i * self._batch_size : (i + 1) * self._batch_size] for i in range(len(self))
+        )
+        yield from (
+            map_ahead(self._gather, batches, 1) if self._ahead else map(self._gather, batches)
+        )
+
+    def _gather(self, chosen: Indices) -> Batch:
+        images = torch.from_numpy(self._set.pixels[self._set.rows[chosen]])
+        if torch.cuda.is_available():
+            images = images.pin_memory()
+        # Stored as [B, H, W, 3]: the view is channels-last already.
+        return images.permute(0, 3, 1, 2), self._labels[torch.from_numpy(chosen)]
 
     def _draw(self, size: int) -> Indices:
         """Return the order of an epoch, int64 [size]."""

@@ -1,5 +1,7 @@
 """Folds and batches."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -84,6 +86,17 @@ def test_an_epoch_holds_each_image_once(count: int, size: int, shuffle: bool, dr
     for images, labels in batches:
         assert images.shape[1:] == (3, 4, 4)
         assert torch.equal(images[:, 0, 0, 0].long(), labels)
+
+
+def test_batches_gathered_ahead_are_the_same() -> None:
+    def batches(ahead: bool) -> list[list[int]]:
+        loader = BatchLoader(numbered(50), 4, shuffle=True, seed=3, ahead=ahead)
+        return [labels.tolist() for _ in range(2) for _, labels in loader]
+
+    assert batches(True) == batches(False)
+    first = next(iter(BatchLoader(numbered(50), 4, shuffle=False, ahead=True)))
+    assert first[1].tolist() == [0, 1, 2, 3]
+    assert not [thread for thread in threading.enumerate() if "map-ahead" in thread.name]
 
 
 def test_epochs_differ_but_a_seed_repeats_them() -> None:

@@ -47,8 +47,8 @@ def test_at_least_ten_classes_unevenly_frequent() -> None:
     assert min(sizes.values()) >= 50
 
 
-def test_splits_hold_every_class_and_share_no_image(tmp_path: Path) -> None:
-    splits = load_splits(data(tmp_path))
+def test_splits_hold_every_class_and_share_no_image(cache_dir: Path) -> None:
+    splits = load_splits(data(cache_dir))
     rows = [set(part.rows.tolist()) for part in (splits.train, splits.val, splits.test)]
     assert sum(map(len, rows)) == len(set.union(*rows)) == sum(class_sizes(420).values())
     for part in (splits.train, splits.val, splits.test):
@@ -56,25 +56,25 @@ def test_splits_hold_every_class_and_share_no_image(tmp_path: Path) -> None:
     assert 0.55 < len(splits.train) / 420 < 0.65
 
 
-def test_the_second_load_draws_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = load_splits(data(tmp_path))
+def test_the_second_load_draws_nothing(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_splits(data(cache_dir))
 
     def fail(*_: Any) -> None:
         raise AssertionError("drawn again")
 
     monkeypatch.setattr(load, "draw_documents", fail)
-    second = load_splits(data(tmp_path))
+    second = load_splits(data(cache_dir))
     np.testing.assert_array_equal(first.train.images, second.train.images)
     with pytest.raises(AssertionError, match="drawn again"):
-        load_splits(data(tmp_path, seed=5))
+        load_splits(data(cache_dir, seed=5))
 
 
 def test_other_fractions_cut_the_same_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_splits(data(tmp_path))
+    load_splits(data(cache_dir))
     monkeypatch.setattr(load, "draw_documents", lambda *_: pytest.fail("drawn again"))
-    splits = load_splits(data(tmp_path, val_fraction=0.2))
+    splits = load_splits(data(cache_dir, val_fraction=0.2))
     assert 0.17 < len(splits.val) / 420 < 0.23
 
 
