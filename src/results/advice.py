@@ -19,17 +19,18 @@ MANY_PRUNED = 0.6
 FEW_FINISHED = 10
 
 
-def advice(found: Summary, entries: Mapping[str, str]) -> list[str]:
+def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[str]:
     """Say what looks wrong and which key to change.
 
     Args:
         found: the study.
         entries: parameter -> the node that holds its range, `search_space.<name>`.
+        confirmed: fresh runs have said how sure the gain is.
     """
     said = [
         *_too_many_pruned(found),
         *_too_few(found),
-        *_noise(found),
+        *([] if confirmed else _noise(found)),
         *edges(found.ranked, entries),
     ]
     if found.failed:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from hydra.core.config_store import ConfigStore
 
+from src.data.config import DataConfig
 from src.trial.config import PathsConfig
 
 EXAMPLES = 4
@@ -34,4 +35,24 @@ class ReportConfig(StudyDoorConfig):
     examples: int = EXAMPLES
 
 
+@dataclass
+class ConfirmConfig(StudyDoorConfig):
+    """The keys of `src.confirm`."""
+
+    # The best so many configurations run again, beside the defaults.
+    top: int = 3
+    # Fresh seeds, each with a fresh cut into folds.
+    repeats: int = 3
+    # As in the study where null.
+    folds: int | None = None
+    epochs: int | None = None
+    # Trainings in full, each with a fresh seed, that are measured on the test split; 0: none.
+    test_seeds: int = 3
+    # Length of these; null: trainer.max_epochs of the study's config.
+    max_epochs: int | None = None
+    # Other images than the study's: a group (data=image_folder) or keys (data.root=PATH).
+    data: DataConfig = field(default_factory=DataConfig)
+
+
 ConfigStore.instance().store(name="report_schema", node=ReportConfig)
+ConfigStore.instance().store(name="confirm_schema", node=ConfirmConfig)

@@ -15,14 +15,27 @@ from markupsafe import Markup
 from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs
 
+from src.results.confirmation.judge import Confirmation
 from src.results.mistakes import Mistakes
 from src.results.plots import confusion, parameters, progress
 from src.results.plots.style import hover
 from src.results.summary import Summary
-from src.results.verdict import verdict
+from src.results.verdict import Verdict
 from src.results.words import describe_score, duration, show, without_password
 
 TOP = 10
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the page opens with."""
+
+    # The trial to train with; None without a complete one.
+    chosen: FrozenTrial | None
+    verdict: Verdict
+    # What trains with it.
+    command: str | None
+    confirmations: Sequence[Confirmation]
 
 
 @dataclass(frozen=True)
@@ -49,15 +62,15 @@ class Plot:
 
 
 def render_report(
-    study: optuna.Study, found: Summary, command: str | None, mistakes: Mistakes | None
+    study: optuna.Study, found: Summary, decision: Decision, mistakes: Mistakes | None
 ) -> str:
     """Return the page.
 
     Args:
         study: finished or not.
         found: its summary.
-        command: what trains with the best parameters; None without a complete trial.
-        mistakes: of the best trial; None where it left no predictions.
+        decision: what to do now.
+        mistakes: of the chosen trial; None where it left no predictions.
     """
     plots = {plot.name: plot for plot in _plots(study, found, mistakes)}
     slices = [
@@ -67,8 +80,8 @@ def render_report(
     template = _environment().get_template("report.html.j2")
     return template.render(
         found=found,
-        verdict=verdict(found),
-        command=command,
+        decision=decision,
+        verdict=decision.verdict,
         mistakes=mistakes,
         top=found.ranked[:TOP],
         front=[trial for trial in found.ranked if trial.number in found.front],
@@ -76,6 +89,7 @@ def render_report(
         plots=plots,
         slices=slices,
         drawn=[*plots.values(), *(plot for _, plot in slices)],
+        interval=_interval(found, decision),
         hovers=_safe(json.dumps(_hovers(study))),
         failures=_failures(found.failed),
         facts=_facts(study),
@@ -88,6 +102,14 @@ def render_report(
         # The library is one constant of our own dependency, not input.
         plotly=Markup(get_plotlyjs()),
     )
+
+
+def _interval(found: Summary, decision: Decision) -> tuple[float, float, float] | None:
+    """Return low end, mean and high end of the gain: the confirmed one, else the search's."""
+    for one in decision.confirmations:
+        if not one.other_data:
+            return one.winner.low, one.winner.gain, one.winner.high
+    return (found.gain.low, found.gain.mean, found.gain.high) if found.gain else None
 
 
 def _plots(study: optuna.Study, found: Summary, mistakes: Mistakes | None) -> list[Plot]:

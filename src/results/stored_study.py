@@ -32,6 +32,14 @@ class StoredStudy:
     study: optuna.Study
     folder: Path
 
+    def complete(self) -> list[FrozenTrial]:
+        """Return the complete trials, in order."""
+        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    def trial(self, number: int) -> FrozenTrial:
+        """Return a trial by its number."""
+        return self.study.get_trials(deepcopy=False)[number]
+
     def trial_folder(self, number: int) -> Path:
         """Return where a trial ran; for one that was not trained again, where its like did.
 
@@ -107,8 +115,7 @@ def open_study(cfg: StudyDoorConfig | DictConfig) -> StoredStudy:
         SweepError: the storage cannot be opened.
     """
     url = cfg.optuna.storage
-    _check_storage(url)
-    storage = open_storage(url)
+    storage = open_storage(_existing(url))
     names = optuna.get_all_study_names(storage)
     if cfg.study is None:
         raise UserError(f"study=NAME is missing; there are: {_listed(names)}")
@@ -121,8 +128,8 @@ def open_study(cfg: StudyDoorConfig | DictConfig) -> StoredStudy:
     return StoredStudy(study, folder)
 
 
-def _check_storage(url: str) -> None:
-    """Opening a SQLite file that is not there would make one."""
+def _existing(url: str) -> str:
+    """Return the URL, a SQLite file by its whole path; opening one that is not there makes one."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -134,6 +141,9 @@ def _check_storage(url: str) -> None:
         raise UserError(
             f"optuna.storage={url}: no such file; search first, or run this where the search ran"
         )
+    if not path or path == ":memory:":
+        return url
+    return parsed.set(database=str(Path(path).absolute())).render_as_string(hide_password=False)
 
 
 def _nearest(cfg: StudyDoorConfig | DictConfig, names: Sequence[str]) -> str:

@@ -68,12 +68,15 @@ class Summary:
         return 1 - self.epochs / self.epochs_without_pruning
 
 
-def summarize(study: optuna.Study, entries: Mapping[str, str] | None = None) -> Summary:
+def summarize(
+    study: optuna.Study, entries: Mapping[str, str] | None = None, confirmed: bool = False
+) -> Summary:
     """Read a study, finished or not.
 
     Args:
         study: the study.
         entries: parameter -> the config node that holds its range, for the advice.
+        confirmed: fresh runs have said how sure the gain is.
     """
     trials = [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get("interrupted")]
     by_state = {
@@ -102,7 +105,7 @@ def summarize(study: optuna.Study, entries: Mapping[str, str] | None = None) -> 
         objectives=_objectives(study),
         front=[t.number for t in study.best_trials] if several and ranked else [],
     )
-    found.advice.extend(advice(found, entries or {}))
+    found.advice.extend(advice(found, entries or {}, confirmed))
     return found
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.results.confirmation.judge import Confirmation
 from src.results.summary import Summary
 from src.results.verdict import verdict
 from src.results.words import duration, show
@@ -25,7 +26,7 @@ def print_summary(files: ResultFiles, console: Console) -> None:
         console.print("No trial ran to the end, so there is nothing to train with yet.")
     else:
         console.print(_top(found.ranked[:TOP]))
-        console.print(_best(found), highlight=False, soft_wrap=True)
+        console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
     for advice in found.advice:
         console.print(f"! {advice}", style="yellow", highlight=False, soft_wrap=True)
     console.print(f"Report: {files.report}", highlight=False, soft_wrap=True)
@@ -45,11 +46,11 @@ def _counts(found: Summary) -> Text:
     return text
 
 
-def _best(found: Summary) -> Text:
-    said = verdict(found)
+def _best(found: Summary, confirmations: Sequence[Confirmation]) -> Text:
+    said = verdict(found, confirmations)
     text = Text(f"{said.headline}. ", style="bold")
     text.append(said.detail, style="not bold")
-    if found.gain is not None:
+    if found.gain is not None and not confirmations:
         text.append(
             f" 95 % interval of the gain: {found.gain.low:+.4f} to {found.gain.high:+.4f}, from "
             f"{found.gain.pairs} folds.",

@@ -1,7 +1,11 @@
 """The decision that a study leads to, in a headline and a few sentences."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from optuna.trial import FrozenTrial
+
+from src.results.confirmation.judge import Confirmation
 from src.results.summary import Summary
 
 
@@ -17,8 +21,19 @@ class Verdict:
     tone: str = "none"
 
 
-def verdict(found: Summary) -> Verdict:
+def trial_to_train(found: Summary, confirmations: Sequence[Confirmation]) -> FrozenTrial | None:
+    """Return the trial to train with: the confirmed one, else the best of the search."""
+    for one in confirmations:
+        if not one.other_data and one.winner.holds:
+            return next((t for t in found.ranked if t.number == one.winner.trial), found.best)
+    return found.best
+
+
+def verdict(found: Summary, confirmations: Sequence[Confirmation] = ()) -> Verdict:
     """Say what the search has found, as plainly as the figures allow."""
+    for one in confirmations:
+        if not one.other_data:
+            return _confirmed(one)
     best, defaults, gain = found.best, found.defaults, found.gain
     name = found.objectives[0]
     if best is None:
@@ -54,3 +69,16 @@ def verdict(found: Summary) -> Verdict:
         method,
         "unsure",
     )
+
+
+def _confirmed(one: Confirmation) -> Verdict:
+    best = one.winner
+    method = (
+        f"Confirmed with {one.pairs} pairs of fresh seeds and folds, {one.folds} folds of "
+        f"{one.epochs} epochs each, by the corrected resampled t-test (Nadeau & Bengio 2003), "
+        f"one-sided, corrected for {len(one.contenders)} configurations (Holm 1979)."
+    )
+    if best.holds:
+        headline = f"Confirmed: better than the defaults by {best.gain:.4f}"
+        return Verdict(headline, one.sentence, method, "good")
+    return Verdict("Not confirmed", one.sentence, method, "unsure")

@@ -1,7 +1,7 @@
 """The files of a study, in its folder."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
 from src.results.config import EXAMPLES
+from src.results.confirmation.judge import Confirmation, load_confirmations
 from src.results.mistakes import find_mistakes
-from src.results.report import render_report
+from src.results.report import Decision, render_report
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
 from src.results.train_config import train_command, write_train_config
+from src.results.verdict import trial_to_train, verdict
 from src.results.words import describe_score, without_password
 from src.sweep.search_space import settings_of
 
@@ -30,6 +32,7 @@ class ResultFiles:
     report: Path
     best_params: Path | None
     train_config: Path | None
+    confirmations: Sequence[Confirmation]
 
     @property
     def command(self) -> str | None:
@@ -46,26 +49,27 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     """
     study, folder = stored.study, stored.folder
     folder.mkdir(parents=True, exist_ok=True)
-    summary = summarize(study, stored.search_space_entries())
+    confirmations = load_confirmations(folder)
+    confirmed = any(not one.other_data for one in confirmations)
+    summary = summarize(study, stored.search_space_entries(), confirmed)
+    chosen = trial_to_train(summary, confirmations)
     best_params = train_config = None
-    if summary.best is not None:
+    if chosen is not None:
         best_params = folder / "best_params.yaml"
-        header = (
-            f"# Study {study.study_name}, trial {summary.best.number}: "
-            f"{describe_score(summary.best)}\n"
-        )
-        _replace(best_params, header + OmegaConf.to_yaml(_plain(settings_of(summary.best.params))))
+        header = f"# Study {study.study_name}, trial {chosen.number}: {describe_score(chosen)}\n"
+        _replace(best_params, header + OmegaConf.to_yaml(_plain(settings_of(chosen.params))))
         try:
-            train_config = write_train_config(stored, summary.best)
+            train_config = write_train_config(stored, chosen)
         except UserError as error:
             summary.advice.append(f"No train config was written. {error}")
     trials = folder / "trials.csv"
     _replace(trials, trials_table(study).to_csv(index=False))
     report = folder / "optuna_study_report.html"
     command = train_command(train_config) if train_config else None
-    mistakes = find_mistakes(stored, summary.best.number, examples) if summary.best else None
-    _replace(report, render_report(study, summary, command, mistakes))
-    return ResultFiles(summary, trials, report, best_params, train_config)
+    decision = Decision(chosen, verdict(summary, confirmations), command, confirmations)
+    mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
+    _replace(report, render_report(study, summary, decision, mistakes))
+    return ResultFiles(summary, trials, report, best_params, train_config, confirmations)
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:

@@ -1,0 +1,34 @@
+"""Run the best of a study and the defaults again, and say whether the gain holds:
+
+python -m src.confirm study=NAME
+"""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from src.errors import told_in_one_line
+from src.results import config as config  # registers the schema of conf/confirm.yaml
+
+# This door runs nothing that a config names.
+CALLABLE: tuple[str, ...] = ()
+
+
+@hydra.main(config_path="../conf", config_name="confirm", execution_whitelist=CALLABLE)
+def main(cfg: DictConfig) -> None:
+    """Confirm `study`."""
+    from rich.console import Console
+
+    from src.results.confirmation.confirm import confirm
+    from src.results.stored_study import open_study
+
+    with told_in_one_line():
+        try:
+            confirm(open_study(cfg), cfg, Console())
+        except KeyboardInterrupt:
+            sys.exit("stopped; what has run is kept, and the same command goes on")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The confirmation of a study from start to end."""
+
+import csv
+import json
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from src.results.confirmation.judge import Confirmation, compare
+from src.results.confirmation.plan import Plan, make_plan
+from src.results.confirmation.runs import Runs
+from src.results.stored_study import StoredStudy
+from src.results.words import show
+from src.results.write import write_results
+from src.trial.preflight import check_run
+
+
+def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmation:
+    """Run what is missing, write `confirm.json` and `confirm.csv`, and say what came out.
+
+    Raises:
+        UserError: the study has nothing to compare, or the machine lacks what it needs.
+    """
+    plan = make_plan(stored, cfg)
+    for config in plan.configs.values():
+        check_run(config)
+    runs = Runs(stored.folder)
+    folds = list(plan.fold_runs())
+    console.print(
+        f"{len(plan.contenders)} configurations and the defaults, {plan.repeats} fresh seeds, "
+        f"{plan.folds} folds of {plan.epochs} epochs: {len(folds)} runs",
+        highlight=False,
+    )
+    configs = dict(plan.configs)
+    runs.make(folds, configs, "fresh seeds and folds", console)
+    scores = {
+        number: [runs.score(run) for run in folds if run.trial == number] for number in configs
+    }
+    params = {number: stored.trial(number).params for number in configs}
+    contenders = compare(scores, params, plan.defaults, plan.folds)
+    winner = contenders[0].trial
+    tests = list(plan.test_runs(winner))
+    runs.make(tests, configs, "full trainings", console)
+    base = scores[plan.defaults]
+    found = Confirmation(
+        study=stored.study.study_name,
+        data=plan.data,
+        other_data=plan.other_data,
+        pairs=len(base),
+        folds=plan.folds,
+        epochs=plan.epochs,
+        defaults_trial=plan.defaults,
+        defaults_score=sum(base) / len(base),
+        contenders=contenders,
+        test_winner=[runs.score(run) for run in tests if run.trial == winner],
+        test_defaults=[runs.score(run) for run in tests if run.trial == plan.defaults],
+    )
+    written = _write(stored.folder, found, scores, plan)
+    console.print(_table(found))
+    console.print(found.sentence, style="bold", highlight=False, soft_wrap=True)
+    report = write_results(stored).report
+    console.print(f"Figures: {written}\nReport: {report}", highlight=False, soft_wrap=True)
+    return found
+
+
+def _write(folder: Path, found: Confirmation, scores: dict[int, list[float]], plan: Plan) -> Path:
+    name = f"confirm_{plan.data}" if plan.other_data else "confirm"
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["trial", "repeat", "fold", "macro_f1"])
+        for trial, values in scores.items():
+            for i, value in enumerate(values):
+                repeat, fold = divmod(i, found.folds)
+                table.writerow([trial, repeat + 1, fold + 1, value])
+    return path
+
+
+def _table(found: Confirmation) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("trial", "macro-F1", "gain", "95 % interval", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("parameters")
+    for one in found.contenders:
+        words = ", ".join(f"{key.rsplit('.', 1)[-1]}={show(v)}" for key, v in one.params.items())
+        interval = f"{one.low:+.4f} to {one.high:+.4f}"
+        cells = (f"{one.score:.4f}", f"{one.gain:+.4f}", interval, f"{one.p:.3f}", words)
+        table.add_row(str(one.trial), *cells)
+    table.add_row(str(found.defaults_trial), f"{found.defaults_score:.4f}", "", "", "", "defaults")
+    return table

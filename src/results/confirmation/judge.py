@@ -1,0 +1,149 @@
+"""Whether the gain holds: the figures of a confirmation, and the sentence that they allow."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from src.results.paired import corrected_resampled_t
+
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One configuration against the defaults, on the same seeds and folds."""
+
+    trial: int
+    params: dict[str, Any]
+    score: float
+    gain: float
+    low: float
+    high: float
+    # One-sided: how easily chance alone makes a gain so large; for all contenders together
+    # (Holm, Scand. J. Statist. 6, 1979).
+    p: float
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the gain is more than chance."""
+        return self.gain > 0 and self.p < SIGNIFICANCE
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """All that a confirmation has found."""
+
+    study: str
+    data: str
+    other_data: bool
+    pairs: int
+    folds: int
+    epochs: int
+    defaults_trial: int
+    defaults_score: float
+    # The best first.
+    contenders: list[Contender]
+    # Macro-F1 on the test split, a number a seed: of the winner, of the defaults.
+    test_winner: list[float] = field(default_factory=list)
+    test_defaults: list[float] = field(default_factory=list)
+
+    @property
+    def winner(self) -> Contender:
+        """Return the contender with the highest score in the fresh runs."""
+        return self.contenders[0]
+
+    @property
+    def sentence(self) -> str:
+        """Say plainly what came out."""
+        best = self.winner
+        figures = (
+            f"{best.gain:+.4f} macro-F1 over the defaults (95 % interval {best.low:+.4f} to "
+            f"{best.high:+.4f}, p = {best.p:.3f}, {self.pairs} fresh pairs)"
+        )
+        where = " on other data" if self.other_data else ""
+        if best.holds:
+            said = f"The gain holds{where}: trial {best.trial} is better, {figures}."
+        elif best.gain > 0:
+            said = (
+                f"Not certain{where}: trial {best.trial} is ahead by {figures}, which chance alone "
+                "can make. More repeats make the answer surer."
+            )
+        else:
+            said = f"The gain does not hold{where}: the best of the study has {figures}."
+        return f"{said} {self._test()}".strip()
+
+    def _test(self) -> str:
+        if not self.test_winner:
+            return ""
+        ours, theirs = fmean(self.test_winner), fmean(self.test_defaults)
+        ahead = sum(a > b for a, b in zip(self.test_winner, self.test_defaults, strict=True))
+        seeds = len(self.test_winner)
+        return (
+            f"On the test split, trained in full, it has {ours:.4f} against {theirs:.4f} of the "
+            f"defaults ({ours - theirs:+.4f}; ahead with {ahead} of {seeds} seeds)."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values, the sentence among them."""
+        return {"sentence": self.sentence, "holds": self.winner.holds, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Confirmation":
+        """Read what `to_json` has written."""
+        values = {key: value for key, value in stored.items() if key not in ("sentence", "holds")}
+        values["contenders"] = [Contender(**one) for one in values["contenders"]]
+        return cls(**values)
+
+
+def compare(
+    scores: Mapping[int, Sequence[float]],
+    params: Mapping[int, dict[str, Any]],
+    defaults: int,
+    folds: int,
+) -> list[Contender]:
+    """Test every contender against the defaults by the corrected resampled t-test.
+
+    Args:
+        scores: trial -> macro-F1 of each fold of each repetition, in the same order for all.
+        params: trial -> its parameters.
+        defaults: the trial with the defaults.
+        folds: k of the repeated cross-validation.
+    """
+    base = scores[defaults]
+    found = []
+    for trial, own in scores.items():
+        if trial == defaults:
+            continue
+        pairs = [a - b for a, b in zip(own, base, strict=True)]
+        test = corrected_resampled_t(pairs, folds, tails=1)
+        assert test is not None
+        found.append(
+            Contender(trial, params[trial], fmean(own), test.mean, test.low, test.high, test.p)
+        )
+    corrected = holm([contender.p for contender in found])
+    found = [
+        Contender(**{**asdict(contender), "p": p})
+        for contender, p in zip(found, corrected, strict=True)
+    ]
+    return sorted(found, key=lambda contender: -contender.score)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for that many comparisons (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for place, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[i]))
+        corrected[i] = highest
+    return corrected
+
+
+def load_confirmations(folder: Path) -> list[Confirmation]:
+    """Return what was confirmed of a study, on its own data first."""
+    paths = sorted(folder.glob("confirm*.json"))
+    found = [Confirmation.from_json(json.loads(path.read_text("utf-8"))) for path in paths]
+    return sorted(found, key=lambda one: one.other_data)

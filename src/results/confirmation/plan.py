@@ -1,0 +1,169 @@
+"""What a confirmation runs: contenders, fresh seeds and folds, and which images."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from src.data.load import data_fingerprint
+from src.errors import UserError
+from src.results.stored_study import StoredStudy
+from src.results.summary import rank
+
+# Keys of the data that belong to a configuration, not to the images.
+OF_THE_MODEL = ("img_size", "batch_size", "sampling")
+# Seeds of repetitions lie this far apart: the search has used the first few after `seed`.
+STRIDE = 1000
+LEAST = {"top": 1, "repeats": 1, "folds": 2, "epochs": 1, "test_seeds": 0, "max_epochs": 1}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a fold of a repetition, or a full one for the test split."""
+
+    trial: int
+    # folds or test
+    kind: str
+    repeat: int
+    fold: int
+    # Of the cut into folds, and of weights, batches and augmentation.
+    cut_seed: int
+    seed: int
+    # How many folds, how many epochs, and of which images.
+    folds: int
+    epochs: int
+    data: str
+
+    @property
+    def key(self) -> str:
+        """Return a short name that no run under other conditions has."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The contenders with their configs, and the conditions that they share."""
+
+    configs: Mapping[int, DictConfig]
+    defaults: int
+    repeats: int
+    folds: int
+    epochs: int
+    test_seeds: int
+    test_epochs: int
+    # Fingerprint of the images, and whether they are others than the study's.
+    data: str
+    other_data: bool
+
+    @property
+    def contenders(self) -> list[int]:
+        """Return the numbers of the trials that are compared with the defaults."""
+        return [number for number in self.configs if number != self.defaults]
+
+    def fold_runs(self) -> Iterator[Run]:
+        """Yield the runs that are compared; the same seeds and folds for every contender."""
+        for repeat in range(1, self.repeats + 1):
+            for fold in range(self.folds):
+                for number, config in self.configs.items():
+                    shift = STRIDE * repeat
+                    yield Run(
+                        number,
+                        "folds",
+                        repeat,
+                        fold,
+                        config.data.seed + shift,
+                        config.seed + shift + fold,
+                        self.folds,
+                        self.epochs,
+                        self.data,
+                    )
+
+    def test_runs(self, winner: int) -> Iterator[Run]:
+        """Yield the full trainings of the winner and of the defaults."""
+        for repeat in range(1, self.test_seeds + 1):
+            for number in (winner, self.defaults):
+                config = self.configs[number]
+                seed = config.seed + STRIDE * repeat
+                yield Run(
+                    number,
+                    "test",
+                    repeat,
+                    0,
+                    config.data.seed,
+                    seed,
+                    0,
+                    self.test_epochs,
+                    self.data,
+                )
+
+
+def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
+    """Choose the contenders and load their configs.
+
+    Raises:
+        UserError: nothing to compare, or a number that makes no sense.
+    """
+    for key, least in LEAST.items():
+        if cfg[key] is not None and cfg[key] < least:
+            raise UserError(f"{key}={cfg[key]}: must be at least {least}")
+    ranked = rank(stored.study, stored.complete())
+    defaults = next((t for t in ranked if t.user_attrs.get("defaults")), None)
+    name = stored.study.study_name
+    if defaults is None:
+        raise UserError(
+            f"study={name}: its trial with the defaults is not complete, so there is nothing to "
+            "compare with; go on with the search"
+        )
+    best = _different([t for t in ranked if t.params != defaults.params])[: cfg.top]
+    if not best:
+        raise UserError(f"study={name}: only the defaults are complete; go on with the search")
+    changed = _changed_data(cfg)
+    configs = {}
+    for trial in [*best, defaults]:
+        config = stored.trial_config(trial.number)
+        for key, value in changed.items():
+            OmegaConf.update(config, f"data.{key}", value)
+        config.callbacks.progress = False
+        override = config.quick_validation.batch_size_override
+        if override is not None:
+            config.data.batch_size = override
+        configs[trial.number] = config
+    first = configs[best[0].number]
+    return Plan(
+        configs=configs,
+        defaults=defaults.number,
+        repeats=cfg.repeats,
+        folds=cfg.folds or first.quick_validation.folds,
+        epochs=cfg.epochs or first.quick_validation.epochs,
+        test_seeds=cfg.test_seeds,
+        test_epochs=cfg.max_epochs or first.trainer.max_epochs,
+        data=data_fingerprint(first.data),
+        other_data=bool(changed),
+    )
+
+
+def _different(trials: list[Any]) -> list[Any]:
+    """Drop trials whose parameters a better one has as well."""
+    found: list[Any] = []
+    for trial in trials:
+        if all(trial.params != other.params for other in found):
+            found.append(trial)
+    return found
+
+
+def _changed_data(cfg: DictConfig) -> dict[str, Any]:
+    """Return what the command line says of the images; none: the study's own."""
+    hydra = HydraConfig.get()
+    typed = {word.split("=")[0].lstrip("+") for word in hydra.overrides.task}
+    values: Any = OmegaConf.to_container(cfg.data, resolve=False)
+    if hydra.runtime.choices.get("data"):
+        return {
+            key: value
+            for key, value in values.items()
+            if key not in OF_THE_MODEL or f"data.{key}" in typed
+        }
+    return {key: value for key, value in values.items() if f"data.{key}" in typed}
