@@ -137,7 +137,7 @@ WRONG = [
     (["run=SCANS", "data=SCANS"], "there is no config.yaml in it"),
     (["run=RUN", "data=nothing"], "nothing: there is no such file or folder"),
     (["run=RUN", "data=SCANS", "default_class=pink"], "default_class=pink: no class of the model"),
-    (["run=RUN", "data=SCANS", "target_as=word"], "target_as=word: choose name, id"),
+    (["run=RUN", "data=SCANS", "target_as=word"], "target_as=word: choose auto, name, id"),
     (["run=RUN", "data=SCANS", "probabilities=x"], "probabilities=x: choose file, columns, none"),
     (["run=RUN", "data=SCANS", "batch_size=0"], "batch_size=0"),
     (["run=RUN", "data=SCANS", "accelerator=tpu"], "accelerator=tpu: choose auto"),
@@ -155,3 +155,24 @@ def test_mistakes_are_told_in_a_line(
     said = door("src.predict", *words, code=1)
     assert told in said
     assert "Traceback" not in said
+
+
+def test_targets_are_written_as_the_training_table_had_them(
+    door: Door, run_folder: Path, scans: Path, tmp_path: Path
+) -> None:
+    """A competition's targets may be any words; the classes' names come from its meta file."""
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    named = {"classes": list(COLOURS), "codes": ["3", "7", "17"]}
+    (folder / "classes.json").write_text(json.dumps(named))
+    written = {}
+    for wish in ("auto", "name", "id"):
+        door(
+            *("src.predict", f"run={folder}", f"data={scans}", f"output={wish}.csv"),
+            *(f"target_as={wish}", "default_class=7"),
+        )
+        rows = table(tmp_path / f"{wish}.csv")
+        written[wish] = {colour_of(row["ID"]): row["target"] for row in rows}
+    assert written["auto"] == {"red": "3", "green": "7", "blue": "17"}
+    assert written["name"] == {"red": "red", "green": "green", "blue": "blue"}
+    assert written["id"] == {"red": "0", "green": "1", "blue": "2"}

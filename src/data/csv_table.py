@@ -30,7 +30,7 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
         raise UserError(f"data.image_dir={cfg.image_dir}: there is no folder {folder}")
     by_target = _classes(cfg, root, [row[cfg.target_column] for row in rows], table)
     positions = {target: index for index, target in enumerate(by_target)}
-    listing = Listing(folder, [], [], tuple(by_target.values()))
+    listing = Listing(folder, [], [], tuple(by_target.values()), codes=tuple(by_target))
     labels: dict[str, str] = {}
     for row in rows:
         name, target = row[cfg.id_column], row[cfg.target_column]

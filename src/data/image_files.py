@@ -41,6 +41,7 @@ class FoundImages:
         names: `#page=2` behind a file that has pages.
         targets: int64 [N].
         classes: their names.
+        codes: what the source calls each class where that is not its name.
         splits: train, val or test of each, where given.
         contents: what tells an image from any other.
         groups: int64 [N]; the images of a group stay in one fold.
@@ -51,6 +52,7 @@ class FoundImages:
     names: list[str]
     targets: Indices
     classes: tuple[str, ...]
+    codes: tuple[str, ...]
     splits: list[str]
     contents: list[str]
     groups: Indices
@@ -97,6 +99,7 @@ def load_image_files(cfg: DataConfig) -> Splits:
         found.targets,
         found.classes,
         files=found.names,
+        codes=found.codes,
         group_of=np.empty(0, np.int64) if alone else found.groups,
     )
     return cut(everything, cfg, found.splits, found.notes)
@@ -129,6 +132,7 @@ def find_images(cfg: DataConfig) -> FoundImages:
         names=names,
         targets=np.array([listing.targets[i] for i in origin], np.int64),
         classes=listing.classes,
+        codes=listing.codes,
         splits=[listing.splits[i] for i in origin] if listing.splits else [],
         contents=contents,
         groups=group_same(

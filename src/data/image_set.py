@@ -23,6 +23,7 @@ class ImageSet:
         files: what each row of `pixels` is called, `scan.pdf#page=2` for instance.
         group_of: int64 [M], for each row the group of images that must stay in one fold; empty
             where every image stands for itself.
+        codes: what the source calls each class, 0 or A17 for instance, where that is not its name.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -31,6 +32,7 @@ class ImageSet:
     rows: Indices = field(default_factory=lambda: np.empty(0, np.int64))
     files: Sequence[str] = ()
     group_of: Indices = field(default_factory=lambda: np.empty(0, np.int64))
+    codes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.rows):

@@ -15,6 +15,7 @@ class Listing:
         names: of the files, with slashes; `#page=2` behind one means that page alone.
         targets: class of each file, as an index of `classes`.
         classes: their names.
+        codes: what the source calls each class where that is not its name; empty elsewhere.
         splits: train, val or test for each file where the source says so; empty elsewhere.
         groups: files of a group stay together; empty where the source has none.
         notes: what a user should know, a line each.
@@ -24,6 +25,7 @@ class Listing:
     names: list[str]
     targets: list[int]
     classes: tuple[str, ...]
+    codes: tuple[str, ...] = ()
     splits: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -41,8 +41,9 @@ class PredictConfig:
     output: str = "${run}/predictions.csv"
     id_column: str = "ID"
     target_column: str = "target"
-    # name: of the class; id: its number, counted from 0 in the order of classes.json.
-    target_as: str = "name"
+    # auto: as in the training data, the target of its table or the name of a folder; name: of the
+    # class; id: its number, counted from 0 in the order of classes.json.
+    target_as: str = "auto"
     # file: a second table beside `output`; columns: behind the class; none.
     probabilities: str = "file"
     # What an image that cannot be read is called; null leaves it out.

@@ -104,7 +104,7 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
                 dynamo=True,
             )
         found = program.model_proto
-        facts = {"classes": json.dumps(predictor.classes), "fit": wanted.fit}
+        facts = {"classes": json.dumps(predictor.classes, ensure_ascii=False), "fit": wanted.fit}
         onnx.helper.set_model_props(found, {**facts, "image_size": str(wanted.size)})
         onnx.save(found, part)
         os.replace(part, path)

@@ -52,7 +52,7 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
     if cfg.batch_size < 1:
         raise UserError(f"batch_size={cfg.batch_size}: must be at least 1")
     predictor = open_predictor(Path(cfg.run), cfg.accelerator, cfg.tta)
-    default = _class_index(cfg.default_class, predictor.classes)
+    default = _class_index(cfg.default_class, predictor)
     items = stream_items(cfg, predictor)
     console.print(predictor.describe(), highlight=False, soft_wrap=True)
     output = Path(cfg.output)
@@ -60,6 +60,7 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
         open_tables(
             output,
             predictor.classes,
+            predictor.codes,
             id_column=cfg.id_column,
             target_column=cfg.target_column,
             target_as=cfg.target_as,
@@ -132,12 +133,16 @@ def _predict_batch(
             tables.add(name, default, None)
 
 
-def _class_index(name: str | None, classes: Sequence[str]) -> int | None:
-    if name is None or name in classes:
-        return None if name is None else classes.index(name)
-    if name.isdecimal() and int(name) < len(classes):
-        return int(name)
-    raise UserError(f"default_class={name}: no class of the model; it has {', '.join(classes)}")
+def _class_index(wanted: str | None, predictor: Predictor) -> int | None:
+    """Find a class by its name or by what the training data call it."""
+    if wanted is None:
+        return None
+    for known in (predictor.classes, predictor.codes):
+        if wanted in known:
+            return known.index(wanted)
+    raise UserError(
+        f"default_class={wanted}: no class of the model; it has {', '.join(predictor.classes)}"
+    )
 
 
 def _say_end(cfg: PredictConfig, counts: Counts, output: Path, console: Console) -> None:

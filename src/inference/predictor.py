@@ -30,6 +30,11 @@ class Predictor:
         return self.members[0].classes
 
     @property
+    def codes(self) -> tuple[str, ...]:
+        """Return what the data call the classes where that is not their name, or nothing."""
+        return self.members[0].codes
+
+    @property
     def formats(self) -> list[ImageFormat]:
         """Return how images have to be decoded: once for each image size among the members."""
         return list(dict.fromkeys(member.format for member in self.members))

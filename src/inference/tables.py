@@ -13,7 +13,7 @@ from src.errors import UserError
 if TYPE_CHECKING:
     from _csv import Writer
 
-TARGETS = ("name", "id")
+TARGETS = ("auto", "name", "id")
 PROBABILITIES = ("file", "columns", "none")
 
 
@@ -23,8 +23,7 @@ class PredictionTables:
     Args:
         classes: the table `id_column,target_column`.
         probabilities: the second table, or None.
-        names: of the classes.
-        as_id: write the number of the class, not its name.
+        targets: what is written for each class.
         columns: write the probabilities behind the class as well.
     """
 
@@ -32,15 +31,13 @@ class PredictionTables:
         self,
         classes: "Writer",
         probabilities: "Writer | None",
-        names: Sequence[str],
+        targets: Sequence[str],
         *,
-        as_id: bool,
         columns: bool,
     ) -> None:
         self._classes = classes
         self._probabilities = probabilities
-        self._names = names
-        self._as_id = as_id
+        self._targets = targets
         self._columns = columns
 
     def add(self, image: str, best: int, shares: Sequence[float] | None) -> None:
@@ -51,9 +48,10 @@ class PredictionTables:
             best: its class.
             shares: a probability for each class; None where the image could not be read.
         """
-        shown = [""] * len(self._names) if shares is None else [f"{share:.6f}" for share in shares]
-        target = best if self._as_id else self._names[best]
-        self._classes.writerow([image, target, *(shown if self._columns else [])])
+        shown = [""] * len(self._targets)
+        if shares is not None:
+            shown = [f"{share:.6f}" for share in shares]
+        self._classes.writerow([image, self._targets[best], *(shown if self._columns else [])])
         if self._probabilities is not None:
             self._probabilities.writerow([image, *shown])
 
@@ -62,6 +60,7 @@ class PredictionTables:
 def open_tables(
     output: Path,
     names: Sequence[str],
+    codes: Sequence[str],
     *,
     id_column: str,
     target_column: str,
@@ -73,7 +72,7 @@ def open_tables(
     Raises:
         UserError: `target_as` or `probabilities` is none of its choices.
     """
-    check_choice("target_as", target_as, TARGETS)
+    targets = written_targets(names, codes, target_as)
     check_choice("probabilities", probabilities, PROBABILITIES)
     columns = list(names) if probabilities == "columns" else []
     with contextlib.ExitStack() as files:
@@ -83,9 +82,24 @@ def open_tables(
         if probabilities == "file":
             second = files.enter_context(_whole_or_nothing(probabilities_path(output)))
             second.writerow([id_column, *names])
-        yield PredictionTables(
-            classes, second, names, as_id=target_as == "id", columns=bool(columns)
-        )
+        yield PredictionTables(classes, second, targets, columns=bool(columns))
+
+
+def written_targets(names: Sequence[str], codes: Sequence[str], target_as: str) -> list[str]:
+    """Return what is written for each class.
+
+    Args:
+        names: of the classes.
+        codes: what the data call them where that is not their name, or nothing.
+        target_as: one of `TARGETS`.
+
+    Raises:
+        UserError: it is none of them.
+    """
+    check_choice("target_as", target_as, TARGETS)
+    if target_as == "id":
+        return [str(index) for index in range(len(names))]
+    return list(codes if codes and target_as == "auto" else names)
 
 
 def probabilities_path(output: Path) -> Path:

@@ -38,15 +38,23 @@ class TrainedModel(nn.Module):
     Args:
         cfg: the run's whole config.
         classes: names, in the order of the scores.
+        codes: what the data call the classes where that is not their name, or nothing.
         weights: of the timm model, by name.
 
     Raises:
         UserError: the config or the weights are not of this version of the program.
     """
 
-    def __init__(self, cfg: DictConfig, classes: tuple[str, ...], weights: dict[str, Tensor]):
+    def __init__(
+        self,
+        cfg: DictConfig,
+        classes: tuple[str, ...],
+        codes: tuple[str, ...],
+        weights: dict[str, Tensor],
+    ) -> None:
         super().__init__()
         self.classes = classes
+        self.codes = codes
         self.format = ImageFormat(cfg.data.img_size, cfg.data.get("fit", "pad"))
         self.name: str = cfg.model.name
         self._autocast = AUTOCAST.get(cfg.trainer.precision)
@@ -81,10 +89,10 @@ def load_run(folder: Path) -> TrainedModel:
         UserError: the folder holds no finished run, or one of another version of the program.
     """
     cfg: Any = OmegaConf.load(_part(folder, "config.yaml"))
-    classes = tuple(json.loads(_part(folder, "classes.json").read_text(encoding="utf-8")))
+    named = json.loads(_part(folder, "classes.json").read_text(encoding="utf-8"))
     weights = _read_weights(_part(folder, "best.ckpt"))
     try:
-        return TrainedModel(cfg, classes, weights)
+        return TrainedModel(cfg, tuple(named["classes"]), tuple(named["codes"]), weights)
     except (OmegaConfBaseException, RuntimeError) as error:
         reason = next(iter(str(error).strip().splitlines()), "")
         raise UserError(

@@ -54,8 +54,23 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
     )
 
 
-def write_run(folder: Path, *, val: Metrics, test: Metrics, classes: Sequence[str]) -> None:
-    """Write `metrics.json`, `classes.json`, and the test confusion matrix as CSV and as a page."""
+def write_run(
+    folder: Path,
+    *,
+    val: Metrics,
+    test: Metrics,
+    classes: Sequence[str],
+    codes: Sequence[str] = (),
+) -> None:
+    """Write `metrics.json`, `classes.json`, and the test confusion matrix as CSV and as a page.
+
+    Args:
+        folder: of the run.
+        val: scores on the validation split.
+        test: scores on the test split.
+        classes: names, in the order of the model's scores.
+        codes: what the data call the classes where that is not their name.
+    """
     metrics = {
         name: {
             "macro_f1": found.f1,
@@ -66,9 +81,10 @@ def write_run(folder: Path, *, val: Metrics, test: Metrics, classes: Sequence[st
         for name, found in (("validation", val), ("test", test))
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    # In the order of the model's scores, for who predicts with it.
-    names = json.dumps(list(classes), indent=2, ensure_ascii=False)
-    (folder / "classes.json").write_text(names + "\n", encoding="utf-8")
+    # For who predicts with it.
+    named = {"classes": list(classes), "codes": list(codes)}
+    text = json.dumps(named, indent=2, ensure_ascii=False)
+    (folder / "classes.json").write_text(text + "\n", encoding="utf-8")
     with (folder / "confusion_matrix.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["true \\ predicted", *classes])

@@ -82,7 +82,8 @@ def train(cfg: DictConfig, folder: Path) -> float:
         val = evaluate(result, splits.val, cfg)
         test = evaluate(result, splits.test, cfg)
         log_to.add_scores({"score": val.f1, "test/f1": test.f1, "test/accuracy": test.accuracy})
-    write_run(folder, val=val, test=test, classes=splits.train.classes)
+    named = splits.train
+    write_run(folder, val=val, test=test, classes=named.classes, codes=named.codes)
     console.print(
         f"macro-F1: validation {val.f1:.4f}, test {test.f1:.4f}\nwritten to {folder}",
         highlight=False,

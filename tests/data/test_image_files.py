@@ -195,6 +195,7 @@ def test_csv_of_a_competition(tmp_path: Path, data: Callable[..., Any]) -> None:
     competition(tmp_path / "images")
     splits = load_splits(data(source="csv"))
     assert splits.train.classes == ("letter", "invoice", "note")
+    assert splits.train.codes == ("0", "2", "10")
     assert sum(map(len, names(splits))) == 30
     for name, label in zip(splits.train.names, splits.train.labels, strict=True):
         assert int(name[:3]) % 3 == label
