@@ -5,7 +5,7 @@ import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,8 @@ def load_image_files(cfg: DataConfig) -> Splits:
         codes=found.codes,
         group_of=np.empty(0, np.int64) if alone else found.groups,
     )
-    return cut(everything, cfg, found.splits, found.notes)
+    splits = cut(everything, cfg, found.splits, found.notes)
+    return replace(splits, fingerprint=found.fingerprint())
 
 
 def find_images(cfg: DataConfig) -> FoundImages:

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def load_splits(cfg: DataConfig) -> Splits:
         UserError: names the key of `data` that makes no sense, or what is wrong with the images.
     """
     _check(cfg)
-    return _load_documents(cfg) if cfg.source == "documents" else load_image_files(cfg)
+    splits = _load_documents(cfg) if cfg.source == "documents" else load_image_files(cfg)
+    return replace(splits, fingerprint=_fingerprint(cfg, splits.fingerprint))
 
 
 def data_fingerprint(cfg: DataConfig) -> str:
@@ -41,10 +43,11 @@ def data_fingerprint(cfg: DataConfig) -> str:
         UserError: as in `load_splits`.
     """
     _check(cfg)
-    if cfg.source == "documents":
-        facts = _drawing_facts(cfg)
-    else:
-        facts = [find_images(cfg).fingerprint(), cfg.seed]
+    return _fingerprint(cfg, "" if cfg.source == "documents" else find_images(cfg).fingerprint())
+
+
+def _fingerprint(cfg: DataConfig, files: str) -> str:
+    facts = _drawing_facts(cfg) if cfg.source == "documents" else [files, cfg.seed]
     return _short_hash([*facts, cfg.val_fraction, cfg.test_fraction])
 
 

@@ -24,6 +24,8 @@ class Splits:
     test: ImageSet
     # What a user should know about the data, a line each.
     notes: tuple[str, ...] = ()
+    # What the images and splits are, see `data_fingerprint`.
+    fingerprint: str = ""
 
 
 def cut(
@@ -54,6 +56,10 @@ def cut(
     if not len(rows.get("val", ())):
         rows["train"], rows["val"] = _halves(everything, rows["train"], "val", cfg, share_of_rest)
     train, val, test = (everything.subset(np.sort(rows[split])) for split in SPLITS)
+    unseen = np.setdiff1d(everything.targets, train.labels)
+    if len(unseen):
+        names = ", ".join(everything.classes[target] for target in unseen)
+        notes = [*notes, f"there are no images of {names} to train on"]
     return Splits(train, val, test, tuple(notes))
 
 

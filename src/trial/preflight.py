@@ -1,7 +1,8 @@
 """What is checked before any training starts, for a single run and for a whole search."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -14,6 +15,9 @@ from src.hardware.profile import check_device
 from src.trial.objectives import check_objectives
 
 log = logging.getLogger(__name__)
+
+# What conf/hparams_search/base.yaml calls the fingerprint of the data.
+CONTENT = "content of the images and splits"
 
 CHOICES = {
     "trainer.precision": ["32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"],
@@ -81,6 +85,23 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
     stratified_folds(train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+
+
+def check_same_data(splits: Splits, settings: Mapping[str, Any]) -> None:
+    """Refuse images that changed while the search runs: its scores would not be comparable.
+
+    Args:
+        splits: as they are now.
+        settings: what the study remembers.
+
+    Raises:
+        UserError: they are not those that the search began with.
+    """
+    if settings.get(CONTENT, splits.fingerprint) != splits.fingerprint:
+        raise UserError(
+            "the images or labels of data.root were changed during the search; restore them, or "
+            "start another study with optuna.study_name=NAME"
+        )
 
 
 def tell_notes(splits: Splits) -> None:

@@ -19,7 +19,7 @@ from src.sweep.running_trial import current_trial
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
-from src.trial.preflight import check_run, tell_notes
+from src.trial.preflight import check_run, check_same_data, tell_notes
 from src.trial.quick_validation import cross_validate
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,9 @@ def run(cfg: DictConfig) -> float | list[float]:
             cfg.data.batch_size = override
     folder = Path(HydraConfig.get().runtime.output_dir)
     with open_run_log(cfg, folder, trial.study.study_name, trial.number) as log_to:
-        return cross_validate(cfg, load_splits(cfg.data).train, trial, log_to, folder)
+        splits = load_splits(cfg.data)
+        check_same_data(splits, trial.study.user_attrs.get("settings", {}))
+        return cross_validate(cfg, splits.train, trial, log_to, folder)
 
 
 def train(cfg: DictConfig, folder: Path) -> float:

@@ -86,9 +86,11 @@ def test_processes_draw_what_one_page_alone_is() -> None:
     np.testing.assert_array_equal(pages[3 + 57], draw_page("slide", 57, 24, seed=4))
 
 
-def test_fingerprint_knows_images_and_splits_not_the_batches() -> None:
+def test_fingerprint_knows_images_and_splits_not_the_batches(cache_dir: Path) -> None:
     plain = DataConfig()
     assert data_fingerprint(plain) == data_fingerprint(DataConfig(batch_size=7, img_size=99))
+    small = data(cache_dir)
+    assert load_splits(small).fingerprint == data_fingerprint(small)
     for other in (DataConfig(seed=1), DataConfig(n_images=999), DataConfig(test_fraction=0.3)):
         assert data_fingerprint(plain) != data_fingerprint(other)
 

@@ -17,7 +17,8 @@ from src.data.decode import Pixels, decode, open_image
 from src.data.load import data_fingerprint, load_splits
 from src.data.splits import Splits
 from src.errors import UserError
-from tests.conftest import Run
+from src.trial.preflight import CONTENT, check_same_data
+from tests.conftest import CONF, Run
 
 CLASSES = ("letter", "invoice", "note")
 
@@ -97,6 +98,21 @@ def test_missing_splits_come_out_of_train(tmp_path: Path, data: Callable[..., An
     assert all(name.startswith("train/") for name in train | val)
 
 
+def test_the_study_knows_the_content_by_that_name() -> None:
+    assert (
+        f"{CONTENT}: ${{data_fingerprint:}}" in Path(CONF, "hparams_search/base.yaml").read_text()
+    )
+
+
+def test_a_class_that_only_test_has_is_noted(tmp_path: Path, data: Callable[..., Any]) -> None:
+    root = write(tmp_path / "images", 8, ("train", "test"))
+    (root / "test" / "receipt").mkdir()
+    page(999).save(root / "test" / "receipt" / "a.png")
+    splits = load_splits(data())
+    assert splits.train.classes == ("invoice", "letter", "note", "receipt")
+    assert splits.notes == ("there are no images of receipt to train on",)
+
+
 def test_unlabelled_test_images_are_not_used(tmp_path: Path, data: Callable[..., Any]) -> None:
     write(tmp_path / "images", 10, ("train",))
     (tmp_path / "images" / "test").mkdir()
@@ -147,6 +163,8 @@ def test_a_second_load_reads_and_decodes_nothing(
 def test_the_fingerprint_is_the_content(tmp_path: Path, data: Callable[..., Any]) -> None:
     root = write(tmp_path / "images")
     plain = data_fingerprint(data())
+    assert load_splits(data()).fingerprint == plain
+    check_same_data(load_splits(data()), {CONTENT: plain})
     assert data_fingerprint(data(img_size=99, batch_size=3, fit="stretch")) == plain
     os.utime(root / "note" / "03.jpg", (1, 1))
     assert data_fingerprint(data()) == plain
@@ -160,6 +178,8 @@ def test_the_fingerprint_is_the_content(tmp_path: Path, data: Callable[..., Any]
     assert relabelled != plain
     page(77).save(root / "letter" / "33.jpg")
     assert data_fingerprint(data()) not in (plain, relabelled)
+    with pytest.raises(UserError, match="changed during the search"):
+        check_same_data(load_splits(data()), {CONTENT: plain})
 
 
 def test_pages_of_a_pdf_stay_together(tmp_path: Path, data: Callable[..., Any]) -> None:
