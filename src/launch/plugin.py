@@ -50,6 +50,12 @@ class WorkersLauncher(Launcher):
         """Return how many jobs run at a time."""
         return self._n_workers
 
+    def device_lines(self) -> list[str]:
+        """Return how busy and how full each device is, a line each; none on a CPU."""
+        from src.launch.device_use import device_lines
+
+        return device_lines(self._devices)
+
     def cancel(self, number: int) -> None:
         """Kill the worker of a job, whose `launch` raises; its log shows where it was."""
         self._pool.cancel(number)

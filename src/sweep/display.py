@@ -1,7 +1,7 @@
 """What the screen shows during a search: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import optuna
@@ -46,11 +46,19 @@ class Display(Protocol):
 
 
 def make_display(
-    study: optuna.Study, n_trials: int, deadline: float | None, console: Console
+    study: optuna.Study,
+    n_trials: int,
+    deadline: float | None,
+    console: Console,
+    device_lines: Callable[[], Sequence[str]] | None = None,
 ) -> Display:
-    """Choose the live table for a terminal, plain lines for anything else."""
-    kind = LiveDisplay if console.is_terminal else PlainDisplay
-    return kind(study, n_trials, deadline, console)
+    """Choose the live table for a terminal, plain lines for anything else.
+
+    `device_lines` says how busy the devices are, where the launcher can tell.
+    """
+    if console.is_terminal:
+        return LiveDisplay(study, n_trials, deadline, console, device_lines)
+    return PlainDisplay(study, n_trials, deadline, console)
 
 
 class PlainDisplay:
@@ -109,8 +117,14 @@ class LiveDisplay:
     """A panel that is drawn anew twice a second: progress, the best so far, what runs."""
 
     def __init__(
-        self, study: optuna.Study, n_trials: int, deadline: float | None, console: Console
+        self,
+        study: optuna.Study,
+        n_trials: int,
+        deadline: float | None,
+        console: Console,
+        device_lines: Callable[[], Sequence[str]] | None = None,
     ) -> None:
+        self._device_lines = device_lines
         self._study = study
         self._n_trials = n_trials
         self._clock = Clock(n_trials, deadline)
@@ -162,6 +176,8 @@ class LiveDisplay:
             f"{self._clock.left(done)} left",
         )
         parts: list[RenderableType] = [head]
+        if self._device_lines is not None:
+            parts += [Text(line, style="dim") for line in self._device_lines()]
         best = best_trial(self._study)
         if best is not None:
             words = Text(f"best {score(best)}", style="bold")

@@ -184,7 +184,11 @@ class AsyncSweeper(OptunaSweeperImpl):
         if done:
             self._say(f"study {name} goes on: {done} of {self.n_trials} trials are finished")
         budget = self._budget()
-        display = make_display(study, self.n_trials, budget.deadline, self._console)
+        display = make_display(
+            *(study, self.n_trials, budget.deadline, self._console),
+            # Of the launchers only ours can tell how busy its devices are.
+            device_lines=getattr(self.launcher, "device_lines", None),
+        )
         extender = self.custom_search_space_extender
         extend = functools.partial(extender, self._config) if extender else None
         loop = AsyncLoop(
