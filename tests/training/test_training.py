@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch_lightning.loggers import Logger
 from sklearn.metrics import f1_score
 
 from src.data.image_set import ImageSet
@@ -19,6 +20,7 @@ from src.training.config import ModelConfig, OptimizerConfig, SchedulerConfig
 from src.training.evaluate import evaluate
 from src.training.fit import FitResult, fit
 from src.training.gradient_clipping import GradientClipping
+from src.training.loggers import open_run_log
 from src.training.mixup import mixup
 from src.training.module import Classifier
 from src.training.optimizer import build_optimizer
@@ -131,7 +133,8 @@ def test_gradients_are_clipped_and_the_norm_before_is_logged(
                 norms.append(float(torch.stack(grads).norm()))
 
     config = cfg("callbacks.gradient_clip_norm=0.01", "trainer.log_every_n_steps=1")
-    quick_fit(config, blobs, [Watch()], tmp_path)
+    with open_run_log(config, tmp_path) as run_log:
+        quick_fit(config, blobs, [Watch()], logger=run_log.part())
     assert norms
     assert max(norms) <= 0.0101
     logged = (tmp_path / "curves" / "metrics.csv").read_text().splitlines()
@@ -146,12 +149,22 @@ def test_clipping_needs_a_positive_norm() -> None:
 
 
 def quick_fit(
-    config: Any, blobs: ImageSet, callbacks: Any = (), folder: Path | None = None, epochs: int = 2
+    config: Any,
+    blobs: ImageSet,
+    callbacks: Any = (),
+    folder: Path | None = None,
+    epochs: int = 2,
+    logger: Logger | None = None,
 ) -> FitResult:
     train, val = blobs.subset(np.arange(60)), blobs.subset(np.arange(60, 90))
     config.data.batch_size, config.data.img_size = 12, 32
     return fit(
-        config, train, val, max_epochs=epochs, seed=3, output_dir=folder, callbacks=callbacks
+        *(config, train, val),
+        max_epochs=epochs,
+        seed=3,
+        output_dir=folder,
+        logger=logger,
+        callbacks=callbacks,
     )
 
 
