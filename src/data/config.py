@@ -1,14 +1,6 @@
-"""The keys of the `data` and `augment` groups.
-
-Importing this file registers the resolver `${data_fingerprint:}`, what the images and splits of
-the config are, as a short hash.
-"""
+"""The keys of the `data` and `augment` groups."""
 
 from dataclasses import dataclass, field
-
-from omegaconf import DictConfig, OmegaConf
-
-from src.errors import UserError
 
 
 @dataclass
@@ -85,17 +77,3 @@ class AugmentConfig:
     # ImageNet's, which timm's models expect.
     mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
     std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
-
-
-def _fingerprint(*, _root_: DictConfig) -> str:
-    # Imported here: the images are read for it, and scikit-learn comes along.
-    from src.data.load import data_fingerprint
-
-    try:
-        return data_fingerprint(_root_.data)
-    except UserError:
-        # Told with its reason by the checks before the start.
-        return "unreadable"
-
-
-OmegaConf.register_resolver("data_fingerprint", _fingerprint, replace=True)

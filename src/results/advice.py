@@ -1,19 +1,14 @@
 """What looks wrong with a search, in words, and the key that mends it (guide section 9)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from src.results.summary import Summary
 from src.results.words import show
 from src.sweep.focus import FocusRule, pressed_end, widened
-
-if TYPE_CHECKING:
-    from src.results.summary import Summary
 
 MANY_PRUNED = 0.6
 FEW_FINISHED = 10

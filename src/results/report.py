@@ -36,6 +36,8 @@ class Decision:
     # What trains with it.
     command: str | None
     confirmations: Sequence[Confirmation]
+    # What to change, in words.
+    advice: Sequence[str]
 
 
 @dataclass(frozen=True)

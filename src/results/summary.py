@@ -1,15 +1,13 @@
 """What a study has found, worked out once for tables, files and the report."""
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from src.results.advice import advice
 from src.results.choose import choose
 from src.results.paired import PairedDifference, corrected_resampled_t
 
@@ -42,8 +40,6 @@ class Summary:
     objectives: list[str]
     # Numbers of the trials that no other beats in all objectives; empty with one objective.
     front: list[int]
-    # What to do differently next time, in words.
-    advice: list[str] = field(default_factory=list)
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -68,16 +64,8 @@ class Summary:
         return 1 - self.epochs / self.epochs_without_pruning
 
 
-def summarize(
-    study: optuna.Study, entries: Mapping[str, str] | None = None, confirmed: bool = False
-) -> Summary:
-    """Read a study, finished or not.
-
-    Args:
-        study: the study.
-        entries: parameter -> the config node that holds its range, for the advice.
-        confirmed: fresh runs have said how sure the gain is.
-    """
+def summarize(study: optuna.Study) -> Summary:
+    """Read a study, finished or not."""
     trials = [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get("interrupted")]
     by_state = {
         state: [t for t in trials if t.state is state]
@@ -90,7 +78,7 @@ def summarize(
     ends = [t.datetime_complete for t in trials if t.datetime_complete]
     defaults = next((t for t in ranked if t.user_attrs.get("defaults")), None)
     several = len(study.directions) > 1
-    found = Summary(
+    return Summary(
         name=study.study_name,
         ranked=ranked,
         pruned=pruned,
@@ -105,8 +93,6 @@ def summarize(
         objectives=_objectives(study),
         front=[t.number for t in study.best_trials] if several and ranked else [],
     )
-    found.advice.extend(advice(found, entries or {}, confirmed))
-    return found
 
 
 def gain(study: optuna.Study, best: FrozenTrial, defaults: FrozenTrial) -> PairedDifference | None:

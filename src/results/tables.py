@@ -27,8 +27,8 @@ def print_summary(files: ResultFiles, console: Console) -> None:
     else:
         console.print(_top(found.ranked[:TOP]))
         console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
-    for advice in found.advice:
-        console.print(f"! {advice}", style="yellow", highlight=False, soft_wrap=True)
+    for text in files.advice:
+        console.print(f"! {text}", style="yellow", highlight=False, soft_wrap=True)
     console.print(f"Report: {files.report}", highlight=False, soft_wrap=True)
     if files.command is not None:
         console.print("Train with the best parameters:", style="bold")

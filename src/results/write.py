@@ -11,6 +11,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.results.advice import advice
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation, load_confirmations
 from src.results.mistakes import find_mistakes
@@ -33,6 +34,8 @@ class ResultFiles:
     best_params: Path | None
     train_config: Path | None
     confirmations: Sequence[Confirmation]
+    # What to do differently next time, in words.
+    advice: Sequence[str]
 
     @property
     def command(self) -> str | None:
@@ -51,7 +54,8 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     folder.mkdir(parents=True, exist_ok=True)
     confirmations = load_confirmations(folder)
     confirmed = any(not one.other_data for one in confirmations)
-    summary = summarize(study, stored.search_space_entries(), confirmed)
+    summary = summarize(study)
+    said = advice(summary, stored.search_space_entries(), confirmed)
     chosen = trial_to_train(summary, confirmations)
     best_params = train_config = None
     if chosen is not None:
@@ -61,15 +65,15 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
         try:
             train_config = write_train_config(stored, chosen)
         except UserError as error:
-            summary.advice.append(f"No train config was written. {error}")
+            said.append(f"No train config was written. {error}")
     trials = folder / "trials.csv"
     _replace(trials, trials_table(study).to_csv(index=False))
     report = folder / "optuna_study_report.html"
     command = train_command(train_config) if train_config else None
-    decision = Decision(chosen, verdict(summary, confirmations), command, confirmations)
+    decision = Decision(chosen, verdict(summary, confirmations), command, confirmations, said)
     mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
     _replace(report, render_report(study, summary, decision, mistakes))
-    return ResultFiles(summary, trials, report, best_params, train_config, confirmations)
+    return ResultFiles(summary, trials, report, best_params, train_config, confirmations, said)
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from src.data import fingerprint as fingerprint  # registers the resolver of `settings`
 from src.data.config import AugmentConfig, DataConfig
 from src.hardware.config import GpuConfig
 from src.training.config import (

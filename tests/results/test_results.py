@@ -25,6 +25,7 @@ from rich.console import Console
 
 from src.data.load import load_splits
 from src.errors import UserError
+from src.results.advice import advice
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.tables import print_summary
@@ -256,7 +257,8 @@ def test_nothing_that_is_shown_can_run_and_nothing_is_fetched(
 
 
 def advice_of(study: optuna.Study) -> str:
-    return " ".join(summarize(study, {"optimizer.lr": "search_space.learning_rate"}).advice)
+    entries = {"optimizer.lr": "search_space.learning_rate"}
+    return " ".join(advice(summarize(study), entries, confirmed=False))
 
 
 def test_advice_says_which_key_to_change() -> None:
