@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.trial import FrozenTrial
 
 from src.errors import UserError
 from src.hardware import memory
@@ -15,13 +15,10 @@ from src.hardware.footprint import Footprint
 from src.hardware.speed import step_time
 from src.planning.counting import count_all
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
+from src.planning.pruning import Saving, expected_saving
 from src.planning.workload import Images, Searched, count_images, searched_sizes
 from src.training.fit import EVALUATION_BATCHES
 from src.trial.forecast import footprint_of
-
-# Share of the time that pruning saves at a patience, by the guide (section 3: 50-70 %, 30-50 %,
-# 10-30 %), the middle of each; not measured here.
-PRUNING_SAVES = {3: 0.6, 5: 0.4, 10: 0.2}
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,7 @@ class SearchPlan:
     # Trials that can share a card, by memory.
     trials_a_card: int
     correction: Correction
-    # Share of the time that pruning is expected to save.
-    saved_share: float
+    pruning: Saving
     seconds_a_trial: float
     seconds: float
     n_trials: int
@@ -109,18 +105,19 @@ def make_plan(
         progress(f"counting {cfg.model.name} with gradient checkpointing")
     checkpointed = count_all(refused, images.classes, checkpointing=True)
     progress("reading earlier trials")
-    corrected = _correction(cfg, images)
+    earlier = list(stored_trials(cfg.optuna.storage))
+    corrected = _correction(cfg, images, earlier)
     cells = tuple(
         _cell(cfg, images, side, batch, footprints[side], checkpointed.get(side), corrected.factor)
         for side in searched.img_sizes
         for batch in searched.batch_sizes
     )
     most = cfg.gpu.max_batch_size
-    saved = expected_saving(cfg)
+    saved = expected_saving(cfg, earlier)
     a_trial = fmean(cell.seconds for cell in cells)
     full = cfg.pruning.n_startup_trials if cfg.pruning.enabled else cfg.optuna.n_trials
     full = min(full, cfg.optuna.n_trials)
-    work = a_trial * (full + (cfg.optuna.n_trials - full) * (1 - saved))
+    work = a_trial * (full + (cfg.optuna.n_trials - full) * (1 - saved.share))
     return SearchPlan(
         cells=cells,
         largest={side: memory.largest_batch(f, limit, most) for side, f in footprints.items()},
@@ -135,24 +132,13 @@ def make_plan(
         parameters=footprints[searched.img_sizes[0]].small.parameters,
         trials_a_card=_trials_a_card(cfg, cells),
         correction=corrected,
-        saved_share=saved,
+        pruning=saved,
         seconds_a_trial=a_trial,
         seconds=work / min(cfg.optuna.n_jobs, cfg.optuna.n_trials),
         n_trials=cfg.optuna.n_trials,
         n_jobs=cfg.optuna.n_jobs,
         timeout=cfg.optuna.timeout,
     )
-
-
-def expected_saving(cfg: DictConfig) -> float:
-    """Return the share of the time that pruning saves after the first trials, by the guide."""
-    if not cfg.pruning.enabled:
-        return 0.0
-    patience = cfg.pruning.patience
-    saved = float(np.interp(patience, list(PRUNING_SAVES), list(PRUNING_SAVES.values())))
-    # A trial is given `patience` epochs, and one more to compare, whatever happens.
-    epochs = int(cfg.quick_validation.epochs * cfg.quick_validation.folds)
-    return float(min(saved, max(0.0, 1 - (patience + 1) / epochs)))
 
 
 def trial_seconds(
@@ -209,7 +195,7 @@ def _cell(
     )
 
 
-def _correction(cfg: DictConfig, images: Images) -> Correction:
+def _correction(cfg: DictConfig, images: Images, trials: Sequence[FrozenTrial]) -> Correction:
     def estimate(load: dict[str, Any], epochs: int) -> float | None:
         other = _at(cfg, img_size=load["img_size"], batch_size=load["batch_size"])
         with open_dict(other):
@@ -222,7 +208,6 @@ def _correction(cfg: DictConfig, images: Images) -> Correction:
             return None
         return trial_seconds(other, footprint, load["images"], epochs)
 
-    trials = stored_trials(cfg.optuna.storage)
     return correction(trials, cfg.model.name, is_device_of(cfg.gpu), estimate)
 
 

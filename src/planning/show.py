@@ -89,10 +89,15 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
     text.append(duration(plan.seconds_a_trial), style="bold")
     text.append(" on average, the search ")
     text.append(duration(plan.seconds), style="bold")
-    if plan.saved_share:
+    if plan.pruning.share:
+        source = (
+            f"as {plan.pruning.trials} earlier trials had"
+            if plan.pruning.trials
+            else "by the guide"
+        )
         text.append(
-            f" (pruning saves {plan.saved_share:.0%} after the first "
-            f"{cfg.pruning.n_startup_trials} trials, by the guide)"
+            f" (pruning saves {plan.pruning.share:.0%} after the first "
+            f"{cfg.pruning.n_startup_trials} trials, {source})"
         )
     if plan.timeout is not None:
         text.append(", within " if plan.in_time else ", more than ")

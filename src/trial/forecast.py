@@ -86,7 +86,7 @@ def foreseen_micro_batch(cfg: DictConfig, num_classes: int) -> int | None:
 
 
 def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:
-    """Return what the time of a trial depends on; `src.plan` learns from it."""
+    """Return what the time of a trial depends on, and of a search; `src.plan` learns from it."""
     return {
         "model": cfg.model.name,
         "img_size": cfg.data.img_size,
@@ -94,6 +94,8 @@ def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:
         "precision": cfg.trainer.precision,
         "images": len(train),
         "folds": cfg.quick_validation.folds,
+        "epochs": cfg.quick_validation.epochs * cfg.quick_validation.folds,
+        "patience": cfg.pruning.patience if cfg.pruning.enabled else None,
     }
 
 
