@@ -16,6 +16,7 @@ from rich.console import Console
 from src.errors import told_in_one_line
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 from src.trial import config as config  # registers the schema of conf/train.yaml
+from src.trial.earlier_search import in_full
 
 CONF = str(Path(__file__).parents[1] / "conf")
 # This door runs nothing that a config names.
@@ -30,6 +31,7 @@ def main(words: Sequence[str]) -> None:
     Args:
         words: of the command line; `--json` prints the plan for programs.
     """
+    words = in_full(words)
     as_json = "--json" in words
     # A range is no value that one config could have; it is for the search space alone.
     ranges = [word for word in words if _is_range(word)]

@@ -4,11 +4,14 @@ python -m src.train
 python -m src.train -m hparams_search=fast gpu=rtx4090
 """
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 from src.trial import config as config  # registers the schema of conf/train.yaml
+from src.trial.earlier_search import in_full
 
 # All that a config may name for execution; a file from somebody else can call nothing more.
 CALLABLE = (
@@ -31,4 +34,5 @@ def main(cfg: DictConfig) -> float | list[float]:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = in_full(sys.argv[1:])
     main()

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -15,7 +17,9 @@ from optuna.distributions import (
 from src.data.documents.generate import class_sizes
 from src.data.image_files import find_images
 from src.errors import UserError
-from src.sweep.search_space import build_search_space
+from src.sweep.focus_rule import FocusRule
+from src.sweep.follow import follow
+from src.sweep.search_space import SearchSpace, build_search_space
 
 IMG_SIZE, BATCH_SIZE = "data.img_size", "data.batch_size"
 # Of a range of batch sizes so many are shown.
@@ -69,7 +73,9 @@ def searched_sizes(cfg: DictConfig, arguments: Sequence[str]) -> Searched:
         SweepError: an entry of the search space is wrong.
         UserError: several models are searched.
     """
-    found = build_search_space(cfg.search_space, [], arguments).distributions
+    base = _around_earlier(cfg)
+    found = build_search_space(cfg.search_space, [], arguments, base=base).distributions
+    found = {**(base.roots if base else {}), **found}
     for key in ("model", "model.name"):
         if key in found:
             raise UserError(
@@ -82,6 +88,16 @@ def searched_sizes(cfg: DictConfig, arguments: Sequence[str]) -> Searched:
         batch_sizes=_values(batch, override or cfg.data.batch_size),
         batch_is_searched=batch is not None,
     )
+
+
+def _around_earlier(cfg: DictConfig) -> SearchSpace | None:
+    """Return the ranges of `hparams_search=focus`."""
+    keys = HydraConfig.get().sweeper.get("focus") if HydraConfig.initialized() else None
+    if keys is None:
+        return None
+    rule: Any = OmegaConf.to_container(keys, resolve=True)
+    study = cfg.optuna
+    return follow(study.from_study, study.storage, study.study_name, FocusRule.read(rule), {}).space
 
 
 def _values(distribution: BaseDistribution | None, fixed: int) -> tuple[int, ...]:

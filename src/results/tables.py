@@ -12,7 +12,7 @@ from src.results.summary import Summary
 from src.results.verdict import verdict
 from src.results.words import duration, show
 from src.results.write import ResultFiles
-from src.sweep.search_space import settings_of
+from src.sweep.parameters import settings_of
 
 TOP = 10
 

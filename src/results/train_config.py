@@ -19,11 +19,14 @@ from optuna.trial import FrozenTrial
 
 from src.results.stored_study import StoredStudy
 from src.results.words import describe_score, show
-from src.sweep.search_space import key_of
+from src.sweep.parameters import key_of
 from src.trial.config import ExperimentConfig
 
 # Parts of a search that mean nothing to a single training run.
-SEARCH_KEYS = ("optuna", "pruning", "quick_validation", "search_space", "hparams_search", "hydra")
+SEARCH_KEYS = (
+    *("optuna", "pruning", "quick_validation", "search_space", "focus", "hparams_search"),
+    "hydra",
+)
 # The profile of the machine that trains, which may be another one than has searched.
 MACHINE_GROUP = "gpu"
 HYDRA = """\

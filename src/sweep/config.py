@@ -48,6 +48,9 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     # A study of the same storage, or a YAML file of parameters: a new study tries its best first.
     from_study: str | None = None
     from_study_trials: int = 5
+    # {share, at_least, margin, widen, limits, same}: search around the best of `from_study`
+    # alone; src/sweep/focus.py states the rule.
+    focus: Any = None
 
 
 ConfigStore.instance().store(

@@ -5,13 +5,16 @@ complete trials (at least `at_least`) span an interval on the parameter's own sc
 logarithmic. It is widened by `margin` of the old range on both sides and cut at the old range.
 Where the best trials press against an end of the old range, that end moves out by `widen` of
 the old range instead, though not below 0 where the old range stayed above it. Of choices those
-remain that one of the best trials has.
+remain that one of the best trials has. Nothing goes beyond `limits`.
+
+What belongs to one model alone is narrowed by the best trials of that model.
 """
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import (
@@ -20,9 +23,13 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from src.sweep.errors import SweepError
+from src.sweep.focus_rule import FocusRule
+from src.sweep.parameters import key_of
+from src.sweep.search_space import Branch, SearchSpace
+from src.sweep.space_record import recorded_space
 from src.sweep.warm_start import best_trials
 
 Numeric = FloatDistribution | IntDistribution
@@ -32,45 +39,57 @@ EDGE = 0.05
 
 
 @dataclass(frozen=True)
-class FocusRule:
-    """How far ranges are narrowed; shares are of the old range."""
+class Focus:
+    """What an earlier study leads to."""
 
-    share: float = 0.25
-    at_least: int = 5
-    margin: float = 0.1
-    widen: float = 0.25
-
-    def __post_init__(self) -> None:
-        for name in ("share", "margin", "widen"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise SweepError(f"hydra.sweeper.focus.{name}: {value} is not from 0 to 1")
-
-    def count(self, complete: int) -> int:
-        """Return how many of the complete trials count as the best."""
-        return max(self.at_least, math.ceil(self.share * complete))
+    earlier: str
+    # Complete trials of the earlier study, and how many of them count as the best.
+    complete: int
+    best: int
+    # Where the earlier study has searched, and where to look now.
+    before: SearchSpace
+    space: SearchSpace
 
 
-def focused_distributions(earlier: optuna.Study, rule: FocusRule) -> dict[str, BaseDistribution]:
+def focus_on(earlier: optuna.Study, rule: FocusRule) -> Focus:
     """Return the search space of a study that looks closer at where an earlier one was best.
 
     Raises:
-        SweepError: the earlier study has no complete trial.
+        SweepError: the earlier study has no complete trial, or nothing is left within the limits.
     """
-    complete = len(earlier.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+    name = earlier.study_name
+    complete = len(earlier.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     if not complete:
-        raise SweepError(
-            f"optuna.from_study={earlier.study_name}: the study has no complete trial yet"
-        )
+        raise SweepError(f"optuna.from_study={name}: the study has no complete trial yet")
+    before = recorded_space(earlier)
     best = best_trials(earlier, rule.count(complete))
-    found: dict[str, BaseDistribution] = {}
-    for key, old in _distributions(best).items():
-        values = [trial.params[key] for trial in best if key in trial.params]
-        if isinstance(old, CategoricalDistribution):
-            found[key] = CategoricalDistribution([c for c in old.choices if c in values])
-        elif isinstance(old, (FloatDistribution, IntDistribution)):
-            found[key] = _narrow(old, values, pressed_end(old, values), rule)
-    return found
+    return Focus(name, complete, len(best), before, narrowed(before, best, rule))
+
+
+def narrowed(space: SearchSpace, best: Sequence[FrozenTrial], rule: FocusRule) -> SearchSpace:
+    """Return a search space with every range narrowed to where the best trials are.
+
+    Args:
+        space: where they were searched.
+        best: complete trials, the best first.
+        rule: how far.
+    """
+
+    def narrow(name: str, old: BaseDistribution) -> BaseDistribution:
+        values = [trial.params[name] for trial in best if name in trial.params]
+        return _limited(name, _narrowed(old, values, rule), rule)
+
+    roots: dict[str, CategoricalDistribution] = {}
+    for key, old in space.roots.items():
+        new = narrow(key, old)
+        assert isinstance(new, CategoricalDistribution)
+        roots[key] = new
+    branches = {
+        values: Branch({name: narrow(name, old) for name, old in branch.distributions.items()})
+        for values, branch in space.branches.items()
+        if all(value in root.choices for value, root in zip(values, roots.values(), strict=True))
+    }
+    return dataclasses.replace(space, roots=roots, branches=branches)
 
 
 def pressed_end(old: BaseDistribution, values: Sequence[float]) -> Literal["low", "high"] | None:
@@ -96,24 +115,55 @@ def widened(old: Numeric, end: str, by: float) -> float:
     return max(value, 0.0) if end == "low" and old.low >= 0 else value
 
 
-def _distributions(best: Sequence[FrozenTrial]) -> Mapping[str, BaseDistribution]:
-    return {key: dist for trial in reversed(best) for key, dist in trial.distributions.items()}
-
-
-def _narrow(
-    old: Numeric, values: Sequence[float], pressed: str | None, rule: FocusRule
-) -> BaseDistribution:
-    places = [_place(old, value) for value in values]
+def _narrowed(old: BaseDistribution, values: Sequence[Any], rule: FocusRule) -> BaseDistribution:
+    if not values:
+        return old
+    if isinstance(old, CategoricalDistribution):
+        return CategoricalDistribution([c for c in old.choices if c in values] or old.choices)
+    assert isinstance(old, (FloatDistribution, IntDistribution))
+    places = [min(1.0, max(0.0, _place(old, value))) for value in values]
     low = _value(old, max(0.0, min(places) - rule.margin))
     high = _value(old, min(1.0, max(places) + rule.margin))
+    pressed = pressed_end(old, values)
     if pressed == "low":
         low = widened(old, "low", rule.widen)
     elif pressed == "high":
         high = widened(old, "high", rule.widen)
+    return _between(old, low, high)
+
+
+def _between(old: Numeric, low: float, high: float) -> Numeric:
+    """Return a range of the same kind, with its ends on the steps of the old one."""
+    if old.step is not None and not old.log:
+        low = old.low + math.floor((low - old.low) / old.step + 1e-9) * old.step
+        high = old.low + math.ceil((high - old.low) / old.step - 1e-9) * old.step
     if isinstance(old, IntDistribution):
-        first, last = math.floor(low), max(math.ceil(high), math.floor(low) + 1)
-        return IntDistribution(max(first, 1) if old.log else first, last, log=old.log)
-    return FloatDistribution(low, high, log=old.log)
+        first, last = math.floor(low), math.ceil(high)
+        return IntDistribution(max(first, 1) if old.log else first, last, old.log, old.step)
+    if old.step is None:
+        low, high = _rounded(low), max(_rounded(high), _rounded(low))
+    return FloatDistribution(low, high, old.log, old.step)
+
+
+def _rounded(end: float) -> float:
+    """Return the end of a range with the digits that a reader needs."""
+    return float(f"{end:.3g}")
+
+
+def _limited(name: str, new: BaseDistribution, rule: FocusRule) -> BaseDistribution:
+    limit = rule.limits.get(key_of(name))
+    if limit is None:
+        return new
+    if isinstance(new, CategoricalDistribution):
+        left = [c for c in new.choices if not isinstance(c, (int, float)) or c <= limit]
+        if left:
+            return CategoricalDistribution(left)
+    elif isinstance(new, (FloatDistribution, IntDistribution)) and new.low < limit:
+        return _between(new, new.low, min(new.high, limit))
+    raise SweepError(
+        f"{key_of(name)}: the best trials of the earlier study all have more than the {limit} "
+        f"that focus.limits allows here; give a value, as in {key_of(name)}={limit}"
+    )
 
 
 def _place(old: Numeric, value: float) -> float:

@@ -15,7 +15,7 @@ from optuna.distributions import (
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
-from src.sweep.search_space import key_of
+from src.sweep.parameters import key_of
 
 POINT = "grid_then_random:point"
 

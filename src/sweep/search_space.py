@@ -1,9 +1,10 @@
 """The search space: typed entries and Hydra's own sweep grammar, brought together as a tree.
 
-Three sources, the later ones stronger: typed entries (`search_space`), `hydra.sweeper.params`,
-the command line. A plain value on the command line takes its key out of the search, a sweep
-(`optimizer.lr=tag(log, interval(1e-5, 1e-3))`) puts it in. Parameters are named after the
-config key that they set, in all three, so that a study can be compared with any other.
+Four sources, the later ones stronger: what an earlier study leads to (`src/sweep/focus.py`),
+typed entries (`search_space`), `hydra.sweeper.params`, the command line. A plain value on the
+command line takes its key out of the search, a sweep
+(`optimizer.lr=tag(log, interval(1e-5, 1e-3))`) puts it in. Parameters are named after the config
+key that they set, in all of them, so that a study can be compared with any other.
 
 A searched config group (`model=choice(convnext_tiny, swin_base)`) and a searched key that an
 entry's `when` names are roots: they are drawn first, and the job's config under their values
@@ -14,28 +15,27 @@ instance, so that a sampler never mixes what it learns about one model into anot
 """
 
 import itertools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 from omegaconf import DictConfig
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from src.sweep.conditions import choices, value_of
 from src.sweep.entries import conditions_of, typed_distributions
 from src.sweep.errors import SweepError
+from src.sweep.parameters import (
+    defaults_within,
+    describe,
+    examples,
+    key_of,
+    settings_of,
+    to_override,
+)
 
-# Texts that Hydra's grammar reads as something else.
-RESERVED = ("null", "true", "false", "nan", "inf")
 # Each combination of root values composes a config, which takes a tenth of a second.
 MOST_BRANCHES = 256
 
@@ -76,6 +76,23 @@ class SearchSpace:
         for branch in self.branches.values():
             found.update(branch.distributions)
         return found
+
+    def under(self, decided: Mapping[str, Any]) -> Distributions:
+        """Return config key -> range under values of the roots, which may be texts as typed.
+
+        Raises:
+            SweepError: a root has no such value, or none.
+        """
+        by_text = {_as_text(values): branch for values, branch in self.branches.items()}
+        wanted = [decided.get(key, dist.choices[0]) for key, dist in self.roots.items()]
+        branch = by_text.get(_as_text(wanted))
+        if branch is None:
+            told = ", ".join(
+                f"{key}={value}" for key, value in zip(self.roots, wanted, strict=True)
+            )
+            there = "; ".join(f"{key} in {describe(dist)}" for key, dist in self.roots.items())
+            raise SweepError(f"{told}: nothing is known about that; there is {there}")
+        return {key_of(name): dist for name, dist in branch.distributions.items()}
 
     def suggest(self, trial: optuna.Trial) -> None:
         """Let the study's sampler draw a trial's parameters: those that apply, and no others."""
@@ -142,8 +159,9 @@ def build_search_space(
     arguments: Sequence[str],
     config: DictConfig | None = None,
     compose: Compose | None = None,
+    base: SearchSpace | None = None,
 ) -> SearchSpace:
-    """Merge the three sources.
+    """Merge the sources.
 
     Args:
         typed: entries as in `conf/search_space/`.
@@ -151,19 +169,24 @@ def build_search_space(
         arguments: the overrides of the command line.
         config: the config of the search; None: nothing is conditional.
         compose: composes the config of a job.
+        base: what is searched where no other source says something.
 
     Raises:
         SweepError: an entry is wrong; the message names it.
     """
     swept, fixed, passed_on = _read_grammar([*params, *arguments])
-    flat = {**typed_distributions(typed, config), **swept}
-    flat = {key: dist for key, dist in flat.items() if key not in fixed}
-    space = SearchSpace({}, {(): Branch(flat)}, fixed, passed_on, frozenset(swept))
-    if config is None or compose is None:
+    base = base or SearchSpace()
+    roots = {**base.roots, **typed_distributions(typed, config), **swept}
+    roots = {key: dist for key, dist in roots.items() if key not in fixed}
+    as_typed = frozenset(swept) | (base.as_typed - fixed.keys())
+    space = SearchSpace({}, {}, fixed, passed_on, as_typed)
+    if config is not None and compose is not None:
+        space.roots = _find_roots(roots, typed, config, base)
+    if space.roots and compose is not None:
+        space.branches = _name(_grow(space, swept, compose, base), list(space.roots))
         return space
-    space.roots = _find_roots(flat, typed, config)
-    if space.roots:
-        space.branches = _name(_grow(space, swept, compose), list(space.roots))
+    flat = {**base.under(fixed), **typed_distributions(typed, config), **swept}
+    space.branches = {(): Branch({key: d for key, d in flat.items() if key not in fixed})}
     return space
 
 
@@ -188,12 +211,12 @@ def _read_grammar(texts: Sequence[str]) -> tuple[Distributions, dict[str, Any], 
 
 
 def _find_roots(
-    flat: Distributions, typed: DictConfig | None, config: DictConfig
+    flat: Distributions, typed: DictConfig | None, config: DictConfig, base: SearchSpace
 ) -> dict[str, CategoricalDistribution]:
     named = {key: where for where, when in conditions_of(typed).items() for key in when}
     roots = {}
     for key, distribution in flat.items():
-        if key not in named and key not in choices(config):
+        if key not in named and key not in choices(config) and key not in base.roots:
             continue
         if not isinstance(distribution, CategoricalDistribution):
             where = f"{named[key]}.when" if key in named else key
@@ -203,7 +226,7 @@ def _find_roots(
 
 
 def _grow(
-    space: SearchSpace, swept: Distributions, compose: Compose
+    space: SearchSpace, swept: Distributions, compose: Compose, base: SearchSpace
 ) -> dict[tuple[Any, ...], Branch]:
     """Read the entries again under each combination of the roots' values."""
     combinations = list(itertools.product(*(dist.choices for dist in space.roots.values())))
@@ -214,8 +237,13 @@ def _grow(
         )
     branches = {}
     for values in combinations:
-        config = compose(space.job_overrides(dict(zip(space.roots, values, strict=True))))
-        found = {**typed_distributions(config.hydra.sweeper.search_space, config), **swept}
+        decided = dict(zip(space.roots, values, strict=True))
+        config = compose(space.job_overrides(decided))
+        found = {
+            **base.under({**space.fixed, **decided}),
+            **typed_distributions(config.hydra.sweeper.search_space, config),
+            **swept,
+        }
         rest = {
             key: dist
             for key, dist in found.items()
@@ -255,67 +283,5 @@ def _changes(place: int, key: str, branches: dict[tuple[Any, ...], Branch]) -> b
     )
 
 
-def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a trial's parameters set: config key -> value."""
-    return {key_of(name): value for name, value in params.items()}
-
-
-def key_of(name: str) -> str:
-    """Return the config key that a parameter sets: `optimizer.lr` for `optimizer.lr[swin_base]`."""
-    return name.partition("[")[0]
-
-
-def describe(distribution: BaseDistribution) -> str:
-    """Write a range for the user."""
-    if isinstance(distribution, CategoricalDistribution):
-        return "{" + ", ".join(str(choice) for choice in distribution.choices) + "}"
-    if isinstance(distribution, (FloatDistribution, IntDistribution)):
-        scale = " (log)" if distribution.log else ""
-        return f"{distribution.low:g}..{distribution.high:g}{scale}"
-    return str(distribution)
-
-
-def to_override(key: str, value: Any) -> str:
-    """Write a sampled value the way Hydra reads it back."""
-    if value is None:
-        return f"{key}=null"
-    if isinstance(value, bool):
-        return f"{key}={str(value).lower()}"
-    if isinstance(value, str) and (
-        not re.fullmatch(r"[A-Za-z_][\w.-]*", value) or value.lower() in RESERVED
-    ):
-        return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
-    return f"{key}={value}"
-
-
-def examples(distributions: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
-    """Return parameter sets that together name every choice and both ends of every range."""
-    ends: dict[str, list[Any]] = {}
-    for name, dist in distributions.items():
-        if isinstance(dist, CategoricalDistribution):
-            ends[name] = list(dist.choices)
-        elif isinstance(dist, (FloatDistribution, IntDistribution)):
-            ends[name] = [dist.low, dist.high]
-    longest = max((len(values) for values in ends.values()), default=1)
-    return [
-        {name: values[min(i, len(values) - 1)] for name, values in ends.items()}
-        for i in range(longest)
-    ]
-
-
-def defaults_within(
-    distributions: Mapping[str, BaseDistribution], config: DictConfig
-) -> dict[str, Any]:
-    """Return the config's own values of the searched keys, moved to the nearest end of a range.
-
-    Keys whose value is not among the choices are left to the sampler.
-    """
-    found: dict[str, Any] = {}
-    for name, dist in distributions.items():
-        value = value_of(config, key_of(name))
-        if isinstance(dist, CategoricalDistribution):
-            if value in dist.choices:
-                found[name] = value
-        elif isinstance(dist, (FloatDistribution, IntDistribution)) and value is not None:
-            found[name] = min(max(value, dist.low), dist.high)
-    return found
+def _as_text(values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(to_override("", value).strip("='\"") for value in values)

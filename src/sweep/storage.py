@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from src.sweep.credentials import add_password
 from src.sweep.errors import SweepError
 from src.sweep.journal import MendingJournal
+from src.sweep.nearest import did_you_mean
 from src.sweep.several_objectives import prunable
 from src.sweep.study_lock import file_lock
 
@@ -139,5 +140,6 @@ def load_study(url: str, name: str, **kwargs: Any) -> optuna.Study:
     try:
         return prunable(optuna.load_study(study_name=name, storage=storage, **kwargs))
     except KeyError:
-        names = ", ".join(sorted(optuna.get_all_study_names(storage))) or "none yet"
-        raise SweepError(f"study '{name}' is not in the storage; there are: {names}") from None
+        names = sorted(optuna.get_all_study_names(storage))
+        hint = did_you_mean(name, names) if names else "; it has none yet"
+        raise SweepError(f"study '{name}' is not in the storage{hint}") from None

@@ -16,16 +16,20 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from src.sweep.budget import Budget
-from src.sweep.conditions import check_condition
-from src.sweep.credentials import StoragePassword
+from src.sweep.conditions import check_condition, choices
+from src.sweep.credentials import StoragePassword, without_passwords
 from src.sweep.display import make_display
 from src.sweep.entries import conditions_of
 from src.sweep.errors import SweepError
+from src.sweep.focus import Focus
+from src.sweep.focus_rule import FocusRule
+from src.sweep.follow import follow, show_focus
 from src.sweep.jobs import LaunchedJobs
 from src.sweep.loop import AsyncLoop
 from src.sweep.running_trial import make_pruner
 from src.sweep.search_log import log_to, shell_command
 from src.sweep.search_space import SearchSpace, build_search_space
+from src.sweep.space_record import record_space
 from src.sweep.stop_signals import stop_on_signals
 from src.sweep.storage import open_storage, study_location
 from src.sweep.study import check_folder, finished, open_study
@@ -66,6 +70,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         metric_names: list[str] | None,
         from_study: str | None,
         from_study_trials: int,
+        focus: DictConfig | None,
         **stock: Any,
     ) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -88,6 +93,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._metric_names = metric_names
         self._from_study = from_study
         self._from_study_trials = from_study_trials
+        self._focus = focus
         self._console = Console()
 
     def setup(
@@ -109,7 +115,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Search, write the results and return the study; train once if not `enabled`."""
         self._check_numbers()
         arguments = [self._password.strip(argument) for argument in arguments]
-        space = self._build_space(arguments)
+        focus = self._follow() if self._focus is not None and self._enabled else None
+        space = self._build_space(arguments, focus)
         jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
         if self._on_start is not None:
             call(self._on_start, self._config, jobs)
@@ -121,9 +128,11 @@ class AsyncSweeper(OptunaSweeperImpl):
                 "key a range, as in 'optimizer.lr=tag(log, interval(1e-5, 1e-2))'"
             )
         self._fit_sampler(space)
-        return self._search(space)
+        if focus is not None:
+            show_focus(focus, space, self._console)
+        return self._search(space, arguments)
 
-    def _search(self, space: SearchSpace) -> optuna.Study:
+    def _search(self, space: SearchSpace, arguments: list[str]) -> optuna.Study:
         folder = Path(str(self.sweep_dir))
         folder.mkdir(parents=True, exist_ok=True)
         with log_to(folder / "search.log"):
@@ -131,6 +140,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                 study = self._open_study()
                 check_folder(study, folder)
                 space.check_study(study)
+                self._remember(study, space, arguments)
                 if not study.get_trials(deepcopy=False):
                     self._queue_first_trials(study, space)
             try:
@@ -141,25 +151,35 @@ class AsyncSweeper(OptunaSweeperImpl):
                     call(self._on_end, study, folder, self._config)
         return study
 
+    def _settings_now(self) -> dict[str, Any]:
+        if self._settings is None:
+            return {}
+        found: Any = OmegaConf.to_container(self._settings, resolve=True)
+        return dict(found)
+
     def _lock(self) -> AbstractContextManager[None]:
         url, name = study_location(self._config.hydra)
         return study_lock(url, open_storage(url), name)
 
     def _open_study(self) -> optuna.Study:
         url, name = study_location(self._config.hydra)
-        settings: Any = (
-            OmegaConf.to_container(self._settings, resolve=True) if self._settings else {}
-        )
         directions: Any = self._get_directions()
         study = open_study(
-            url, name, directions, self.sampler, self._pruner, settings, self._accept_changes
+            *(url, name, directions, self.sampler, self._pruner),
+            *(self._settings_now(), self._accept_changes),
         )
         if self._metric_names:
             study.set_metric_names(list(self._metric_names))
-        study.set_user_attr("command", shell_command())
-        study.set_user_attr("folder", str(self.sweep_dir))
         log.info("study %s, %s trials asked for", study.study_name, self.n_trials)
         return study
+
+    def _remember(self, study: optuna.Study, space: SearchSpace, arguments: list[str]) -> None:
+        """Keep with the study what results and later searches ask it for."""
+        study.set_user_attr("command", shell_command())
+        study.set_user_attr("folder", str(self.sweep_dir))
+        study.set_user_attr("overrides", [without_passwords(word) for word in arguments])
+        study.set_user_attr("choices", dict(choices(self._config)))
+        record_space(study, space)
 
     def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
         if self._start_with_defaults:
@@ -252,12 +272,20 @@ class AsyncSweeper(OptunaSweeperImpl):
             if value is not None and value < low:
                 raise SweepError(f"optuna.{name}: {value} is below {low}")
 
-    def _build_space(self, arguments: list[str]) -> SearchSpace:
+    def _follow(self) -> Focus:
+        rule: Any = OmegaConf.to_container(self._focus, resolve=True) if self._focus else {}
+        url, name = study_location(self._config.hydra)
+        return follow(self._from_study, url, name, FocusRule.read(rule), self._settings_now())
+
+    def _build_space(self, arguments: list[str], focus: Focus | None) -> SearchSpace:
         options = self._loader.get_group_options
         for where, when in conditions_of(self._typed_space).items():
             check_condition(where, when, self._config, options)
         params = self._parse_sweeper_params_config()
-        return build_search_space(self._typed_space, params, arguments, self._config, self._compose)
+        return build_search_space(
+            *(self._typed_space, params, arguments, self._config, self._compose),
+            base=None if focus is None else focus.space,
+        )
 
     def _compose(self, overrides: list[str]) -> DictConfig:
         """Compose the config of a job; what cannot be composed is the search space's mistake."""

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from src.sweep.errors import SweepError
-from src.sweep.search_space import key_of, settings_of
+from src.sweep.parameters import key_of, settings_of
 from src.sweep.storage import load_study
 
 Params = dict[str, Any]
@@ -54,7 +54,7 @@ def warm_start(
     Raises:
         SweepError: no such study or file, it has no complete trial, or no parameter in common.
     """
-    found = _from_file(Path(source)) if _is_file(source) else _from_study(source, n_best, url)
+    found = _from_file(Path(source)) if is_file(source) else _from_study(source, n_best, url)
     queued: list[Params] = []
     for params, origin in found:
         fitting = fit_into(distributions, params)
@@ -101,12 +101,25 @@ def fit_into(distributions: Mapping[str, BaseDistribution], params: Mapping[str,
     return fitting
 
 
-def _is_file(source: str) -> bool:
+def earlier_study(name: str, url: str) -> optuna.Study:
+    """Open the study that `optuna.from_study` names.
+
+    Raises:
+        SweepError: there is none.
+    """
+    try:
+        return load_study(url, name)
+    except SweepError as error:
+        raise SweepError(f"optuna.from_study={name}: {error}") from None
+
+
+def is_file(source: str) -> bool:
+    """Tell whether `optuna.from_study` names a file of parameters, not a study."""
     return source.endswith((".yaml", ".yml"))
 
 
 def _from_study(name: str, n_best: int, url: str) -> list[tuple[Params, str]]:
-    earlier = load_study(url, name)
+    earlier = earlier_study(name, url)
     best = best_trials(earlier, n_best)
     if not best:
         raise SweepError(f"optuna.from_study={name}: the study has no complete trial yet")

@@ -9,6 +9,7 @@ from omegaconf import MISSING, OmegaConf
 from src.data import fingerprint as fingerprint  # registers the resolver of `settings`
 from src.data.config import AugmentConfig, DataConfig
 from src.hardware.config import GpuConfig
+from src.sweep.focus_rule import FocusRule
 from src.training.config import (
     CallbacksConfig,
     LoggerConfig,
@@ -108,6 +109,7 @@ class ExperimentConfig:
     pruning: PruningConfig = field(default_factory=PruningConfig)
     quick_validation: QuickValidationConfig = field(default_factory=QuickValidationConfig)
     search_space: dict[str, Any] = field(default_factory=dict)
+    focus: FocusRule = field(default_factory=FocusRule)
 
 
 # ${either:A,B} is A unless that is null.

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -96,16 +95,8 @@ def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:
         "images": len(train),
         "folds": cfg.quick_validation.folds,
         "epochs": cfg.quick_validation.epochs * cfg.quick_validation.folds,
-        "pruning": pruning(cfg),
+        "patience": cfg.pruning.patience if cfg.pruning.enabled else None,
     }
-
-
-def pruning(cfg: DictConfig) -> dict[str, Any] | None:
-    """Return how a search prunes: `pruner` as in conf/hydra/sweeper/pruner, and `patience`."""
-    if not cfg.pruning.enabled or not HydraConfig.initialized():
-        return None
-    pruner = HydraConfig.get().runtime.choices.get("hydra/sweeper/pruner")
-    return {"pruner": pruner, "patience": cfg.pruning.patience}
 
 
 def _shapes_alone(model: DictConfig) -> dict[str, Any]:

@@ -66,12 +66,7 @@ DISTRIBUTIONS = {
 
 
 def make_study(
-    complete: int,
-    pruned: int = 0,
-    failed: int = 0,
-    running: int = 0,
-    noise: float = 0.01,
-    pruner: str | None = None,
+    complete: int, pruned: int = 0, failed: int = 0, running: int = 0, noise: float = 0.01
 ) -> optuna.Study:
     """Return a study in which higher learning rates are better, on two folds."""
     study = optuna.create_study(study_name="<b>name</b>", direction="maximize")
@@ -87,8 +82,6 @@ def make_study(
         attrs: dict[str, Any] = {"worker": f"cpu {i % 2}", "environment": {"torch": "9.9"}}
         if i == 0:
             attrs["defaults"] = True
-        if pruner:
-            attrs["workload"] = {"pruning": {"pruner": pruner, "patience": 3}}
         if state is TrialState.COMPLETE:
             attrs["folds"] = folds
         if state is TrialState.FAIL:
@@ -280,15 +273,6 @@ def test_advice_says_which_key_to_change() -> None:
     assert "optuna.n_trials" not in pressed
     assert "quick_validation.folds" in advice_of(make_study(complete=12, noise=0.4))
     assert "quick_validation.folds" not in advice_of(make_study(complete=12, noise=1e-4))
-
-
-def test_a_patience_that_saves_nothing_is_told() -> None:
-    assert "Pruning saved" not in advice_of(make_study(complete=20, noise=1e-4))
-    told = advice_of(make_study(complete=20, noise=1e-4, pruner="patient"))
-    assert "Pruning saved 0% of the epochs" in told
-    assert "is given 4 without a gain" in told
-    assert "hydra/sweeper/pruner=median" in told
-    assert "Pruning saved" not in advice_of(make_study(complete=20, noise=1e-4, pruner="median"))
 
 
 def test_a_range_that_holds_the_best_is_left_alone() -> None:

@@ -14,14 +14,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from src.sweep.conditions import check_condition
 from src.sweep.entries import typed_distributions
 from src.sweep.errors import SweepError
-from src.sweep.search_space import (
-    Branch,
-    SearchSpace,
-    build_search_space,
-    defaults_within,
-    examples,
-    to_override,
-)
+from src.sweep.parameters import defaults_within, examples, to_override
+from src.sweep.search_space import Branch, SearchSpace, build_search_space
 
 
 def typed(**entry: Any) -> Any:

@@ -77,7 +77,10 @@ def test_mistakes_are_told(study: optuna.Study, url: str, tmp_path: Path) -> Non
     (tmp_path / "broken.yaml").write_text("lr: [1,\n")
     optuna.create_study(study_name="empty", storage=open_storage(url))
     for source, told in (
-        ("none", "study 'none' is not in the storage; there are: empty, new"),
+        (
+            "none",
+            "optuna.from_study=none: study 'none' is not in the storage; known are empty, new",
+        ),
         ("empty", "no complete trial yet"),
         (f"{tmp_path}/no.yaml", "no such file"),
         (f"{tmp_path}/other.yaml", "none of its parameters is searched here; these are: lr, batch"),
