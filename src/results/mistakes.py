@@ -17,7 +17,7 @@ from src.trial.out_of_fold import OutOfFold
 
 log = logging.getLogger(__name__)
 
-MOST_PAIRS = 5
+MOST_PAIRS = 6
 THUMBNAIL_PX = 112
 JPEG_QUALITY = 80
 

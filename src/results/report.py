@@ -3,6 +3,7 @@
 import datetime
 import functools
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +22,13 @@ from src.results.plots import confusion, parameters, progress
 from src.results.plots.style import hover
 from src.results.summary import Summary
 from src.results.verdict import Verdict
-from src.results.words import describe_score, duration, show, without_password
+from src.results.words import describe_score, duration, score, show, without_password
 
 TOP = 10
+# In advice: a command in quotes, `key=value`, or a key of several parts.
+CODE = re.compile(
+    r"'(?P<quoted>[^']+=[^']+)'|[a-z]\w*(?:\.\w+)+=(?:[^\s,;]*[^\s,;.])|[a-z]\w*(?:\.[a-z]\w*)+"
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ def render_report(
         (key, Plot(f"slice-{i}", figure))
         for i, (key, figure) in enumerate(parameters.slices(found), 1)
     ]
+    facts = _facts(study)
     template = _environment().get_template("report.html.j2")
     return template.render(
         found=found,
@@ -94,13 +100,15 @@ def render_report(
         interval=_interval(found, decision),
         hovers=_safe(json.dumps(_hovers(study))),
         failures=_failures(found.failed),
-        facts=_facts(study),
+        facts=facts,
         pruning=_pruning(found),
         now=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
         describe_score=describe_score,
         duration=duration,
         show=show,
+        score=score,
         short=parameters.short,
+        subject=_subject(facts),
         # The library is one constant of our own dependency, not input.
         plotly=Markup(get_plotlyjs()),
     )
@@ -171,9 +179,10 @@ def _pruning(found: Summary) -> str:
         return ""
     timed = [t for t in found.ranked if t.duration and t.intermediate_values]
     epochs = sum(len(t.intermediate_values) for t in timed)
+    count = len(found.pruned)
     words = (
-        f"{len(found.pruned)} trials were ended early, which saved {saved} of "
-        f"{found.epochs_without_pruning} epochs ({found.saved_share:.0%})"
+        f"{'1 trial was' if count == 1 else f'{count} trials were'} ended early, which saved "
+        f"{saved} of {found.epochs_without_pruning} epochs ({found.saved_share:.0%})"
     )
     if not epochs:
         return f"{words}."
@@ -186,7 +195,7 @@ def _facts(study: optuna.Study) -> dict[str, str]:
     facts = {"command": without_password(str(study.user_attrs.get("command", "unknown")))}
     for key, value in study.user_attrs.get("settings", {}).items():
         if value is not None:
-            facts[key] = str(value)
+            facts[key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     seen: dict[str, dict[str, None]] = {}
     for trial in study.get_trials(deepcopy=False):
         environment: dict[str, Any] = trial.user_attrs.get("environment") or {}
@@ -195,11 +204,33 @@ def _facts(study: optuna.Study) -> dict[str, str]:
     return {**facts, **{key: "; ".join(values) for key, values in seen.items()}}
 
 
+def _subject(facts: dict[str, str]) -> str:
+    """Say in a few words what was trained on what, where the study's settings tell."""
+    parts = [facts.get("model", ""), facts.get("data", "")]
+    epochs, folds = (facts.get(f"quick_validation.{key}") for key in ("epochs", "folds"))
+    if epochs and folds:
+        parts.append(f"{folds} folds of {epochs} epochs")
+    return " · ".join(part for part in parts if part)
+
+
+def with_code(text: str) -> Markup:
+    """Return a text safe for the page, its keys, values and commands set as code."""
+    found = Markup("")
+    rest = 0
+    for match in CODE.finditer(text):
+        found += text[rest : match.start()]
+        found += Markup("<code>{}</code>").format(match["quoted"] or match[0])
+        rest = match.end()
+    return found + text[rest:]
+
+
 @functools.cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("src.results"),
         autoescape=select_autoescape(default=True),
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["with_code"] = with_code
+    return environment

@@ -1,6 +1,8 @@
 """What a study has found, worked out once for tables, files and the report."""
 
+import datetime
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -32,8 +34,9 @@ class Summary:
     # Epochs that were trained, and that would have been without pruning.
     epochs: int
     epochs_without_pruning: int
-    # From the first start to the last end, in seconds.
+    # In which at least one trial ran, and of all trials together.
     seconds: float
+    trial_seconds: float
     # Best trial against the defaults on the same folds; None where that cannot be said.
     gain: PairedDifference | None
     # Names of the objectives, the one that trials are ranked by first.
@@ -74,8 +77,11 @@ def summarize(study: optuna.Study) -> Summary:
     ranked = rank(study, by_state[TrialState.COMPLETE])
     pruned, failed = by_state[TrialState.PRUNED], by_state[TrialState.FAIL]
     full = max((len(t.intermediate_values) for t in ranked), default=0)
-    starts = [t.datetime_start for t in trials if t.datetime_start]
-    ends = [t.datetime_complete for t in trials if t.datetime_complete]
+    spans = sorted(
+        (t.datetime_start, t.datetime_complete or datetime.datetime.now())
+        for t in study.get_trials(deepcopy=False)
+        if t.datetime_start
+    )
     defaults = next((t for t in ranked if t.user_attrs.get("defaults")), None)
     several = len(study.directions) > 1
     return Summary(
@@ -88,11 +94,22 @@ def summarize(study: optuna.Study) -> Summary:
         importances=importances(study, ranked),
         epochs=sum(len(t.intermediate_values) for t in [*ranked, *pruned]),
         epochs_without_pruning=full * len([*ranked, *pruned]),
-        seconds=(max(ends) - min(starts)).total_seconds() if starts and ends else 0.0,
+        seconds=_covered(spans).total_seconds(),
+        trial_seconds=sum((end - start).total_seconds() for start, end in spans),
         gain=gain(study, ranked[0], defaults) if ranked and defaults else None,
         objectives=_objectives(study),
         front=[t.number for t in study.best_trials] if several and ranked else [],
     )
+
+
+def _covered(spans: Sequence[tuple[datetime.datetime, datetime.datetime]]) -> datetime.timedelta:
+    """Return how long at least one of some spans lasted, given in the order of their starts."""
+    covered, until = datetime.timedelta(), datetime.datetime.min
+    for start, end in spans:
+        if end > until:
+            covered += end - max(start, until)
+            until = end
+    return covered
 
 
 def gain(study: optuna.Study, best: FrozenTrial, defaults: FrozenTrial) -> PairedDifference | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -10,23 +9,30 @@ from rich.text import Text
 from src.results.confirmation.judge import Confirmation
 from src.results.summary import Summary
 from src.results.verdict import verdict
-from src.results.words import duration, show
+from src.results.words import duration, score, show
 from src.results.write import ResultFiles
 from src.sweep.parameters import settings_of
 
 TOP = 10
+# Characters of the bar of a parameter that is all that matters.
+BAR = 30
 
 
 def print_summary(files: ResultFiles, console: Console) -> None:
-    """Print the best trial, the top ten, what to change, and the one command to go on with."""
+    """Print the top ten, the verdict, what mattered, what to change, and how to go on."""
     found = files.summary
     console.print()
     console.print(_counts(found), highlight=False, soft_wrap=True)
     if found.best is None:
         console.print("No trial ran to the end, so there is nothing to train with yet.")
     else:
-        console.print(_top(found.ranked[:TOP]))
+        console.print(_top(found))
+        console.print()
         console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
+        if found.importances:
+            console.print()
+            console.print(_importances(found))
+    console.print()
     for text in files.advice:
         console.print(f"! {text}", style="yellow", highlight=False, soft_wrap=True)
     console.print(f"Report: {files.report}", highlight=False, soft_wrap=True)
@@ -38,9 +44,12 @@ def print_summary(files: ResultFiles, console: Console) -> None:
 def _counts(found: Summary) -> Text:
     text = Text(f"{found.name}: {found.finished} trials in {duration(found.seconds)}", style="bold")
     running = f", {len(found.running)} running" if found.running else ""
+    pruned = f"{len(found.pruned)} pruned"
+    if found.pruned:
+        pruned += f" ({found.pruned_share:.0%}, which saved {found.saved_share:.0%} of the epochs)"
     text.append(
-        f"  {len(found.ranked)} complete, {len(found.pruned)} pruned "
-        f"({found.saved_share:.0%} of the epochs saved), {len(found.failed)} failed{running}",
+        f"  {len(found.ranked)} complete, {pruned}, {len(found.failed)} failed{running}; "
+        f"{duration(found.trial_seconds)} of trials",
         style="not bold",
     )
     return text
@@ -56,21 +65,33 @@ def _best(found: Summary, confirmations: Sequence[Confirmation]) -> Text:
             f"{found.gain.pairs} folds.",
             style="not bold",
         )
-    if found.importances:
-        ranked = ", ".join(f"{key} {share:.0%}" for key, share in found.importances.items())
-        text.append(f"\nWhat mattered: {ranked}", style="not bold")
     return text
 
 
-def _top(trials: Sequence[FrozenTrial]) -> Table:
+def _importances(found: Summary) -> Table:
+    """Show how much each parameter mattered, as a share and as a bar."""
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("what mattered", no_wrap=True)
+    table.add_column("share", justify="right")
+    table.add_column("")
+    for key, share in found.importances.items():
+        bar = Text("━" * max(1, round(BAR * share)), style="blue")
+        table.add_row(Text(key), f"{share:.0%}", bar)
+    return table
+
+
+def _top(found: Summary) -> Table:
+    trials = found.ranked[:TOP]
     keys = list(dict.fromkeys(key for trial in trials for key in settings_of(trial.params)))
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("", "trial", "score"):
-        table.add_column(column, no_wrap=True, min_width=6 if column == "score" else None)
+    for column in ("", "trial"):
+        table.add_column(column, no_wrap=True)
+    for column in found.objectives:
+        table.add_column(column, no_wrap=True, justify="right", min_width=6)
     for key in keys:
         table.add_column(key.rsplit(".", 1)[-1], justify="right", no_wrap=True)
     for place, trial in enumerate(trials, 1):
         cells = [show(settings_of(trial.params).get(key, "")) for key in keys]
-        score = ", ".join(f"{value:.4f}" for value in trial.values)
-        table.add_row(*map(Text, (str(place), str(trial.number), score, *cells)))
+        scores = map(score, trial.values)
+        table.add_row(*map(Text, (str(place), str(trial.number), *scores, *cells)))
     return table

@@ -17,6 +17,11 @@ def describe_score(trial: FrozenTrial) -> str:
     return f"score {score} (folds {', '.join(f'{fold:.3f}' for fold in folds)})"
 
 
+def score(value: float) -> str:
+    """Write a score, or another objective such as seconds, in as many digits as it deserves."""
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
+
+
 def show(value: Any) -> str:
     """Write a parameter's value in a few digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -26,6 +26,7 @@ from rich.console import Console
 from src.data.load import load_splits
 from src.errors import UserError
 from src.results.advice import advice
+from src.results.report import with_code
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.tables import print_summary
@@ -292,6 +293,26 @@ def test_the_verdict_weighs_the_gain_against_the_folds(noise: float, headline: s
     assert found.gain is not None
     assert found.gain.low < found.gain.mean < found.gain.high
     assert verdict(found).headline.startswith(headline)
+
+
+def test_the_time_of_a_search_is_without_its_pauses() -> None:
+    study = make_study(complete=3)
+    later = study.trials[0]
+    later.datetime_start = datetime.datetime(2026, 1, 3)
+    later.datetime_complete = later.datetime_start + datetime.timedelta(seconds=5)
+    study.add_trial(later)
+    found = summarize(study)
+    # Trials of 2 s, started a second apart on two workers, and one of 5 s two days later.
+    assert found.seconds == 4 + 5
+    assert found.trial_seconds == 3 * 2 + 5
+
+
+def test_keys_and_commands_in_a_text_are_set_as_code() -> None:
+    text = "Set search_space.lr.high=0.03, <b>or</b> 'python -m src.x study=s' more. See 0.5."
+    assert with_code(text) == (
+        "Set <code>search_space.lr.high=0.03</code>, &lt;b&gt;or&lt;/b&gt; "
+        "<code>python -m src.x study=s</code> more. See 0.5."
+    )
 
 
 def test_the_defaults_may_be_the_best(tmp_path: Path, search_config: Any) -> None:

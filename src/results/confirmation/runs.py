@@ -11,10 +11,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from src.data.folds import stratified_folds
 from src.data.load import load_splits
+from src.data.progress import show_progress
 from src.results.confirmation.plan import Run
 
 FILE = "confirm_runs.jsonl"
@@ -45,17 +45,8 @@ class Runs:
     ) -> None:
         """Make the runs that are missing, one after the other, and show how far they are."""
         missing = [run for run in runs if run.key not in self._scores]
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(what, total=len(runs), completed=len(runs) - len(missing))
-            for run in missing:
-                self._keep(run, _train(run, configs[run.trial]))
-                progress.advance(task)
+        for run in show_progress(missing, what, len(missing), console):
+            self._keep(run, _train(run, configs[run.trial]))
 
     def _keep(self, run: Run, score: float) -> None:
         self._scores[run.key] = score

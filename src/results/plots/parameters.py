@@ -1,24 +1,26 @@
 """How the score depends on the parameters: importances, slices, contour, parallel coordinates."""
 
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
-from sklearn.neighbors import KNeighborsRegressor
+from scipy.spatial.distance import cdist
 
+from src.results.plots.axis import Axis
 from src.results.plots.style import COMPLETE, MUTED, SCALE, finish, points
 from src.results.summary import Summary
-from src.results.words import show
 
 # A surface through fewer points would be invented.
 ENOUGH_FOR_CONTOUR = 8
 GRID = 40
-NEIGHBOURS = 5
+# The surface is as smooth as the distance to the so-manieth nearest trial.
+NEIGHBOURS = 4
+# Beyond this many, points are drawn small and faint.
+MANY_POINTS = 200
 # Lines beyond this many hide each other; the best are kept.
 MOST_LINES = 500
 SHADES = (
@@ -62,7 +64,8 @@ def _slice(found: Summary, key: str) -> go.Figure:
             [axis.shown(t) for t in trials],
             [round(t.values[0], 5) for t in trials],
             marker={
-                "size": 7,
+                "size": 7 if len(trials) < MANY_POINTS else 5,
+                "opacity": 1 if len(trials) < MANY_POINTS else 0.6,
                 "color": [t.number for t in trials],
                 "colorscale": SCALE,
                 "line": {"width": 0.5, "color": MUTED},
@@ -77,7 +80,8 @@ def _slice(found: Summary, key: str) -> go.Figure:
 def contour(found: Summary) -> go.Figure | None:
     """The score over the two parameters that matter most; None where there are not two.
 
-    Between the trials the surface is the mean of the five nearest, weighted by distance.
+    The surface is a mean of all trials, weighted by a Gaussian of their distance whose width is
+    the distance to the fourth nearest (Nadaraya & Watson 1964).
     """
     if len(found.importances) < 2:
         return None
@@ -90,8 +94,7 @@ def contour(found: Summary) -> go.Figure | None:
     scores = np.array([trial.values[0] for trial in trials])
     line = np.linspace(0, 1, GRID)
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
-    model = KNeighborsRegressor(min(NEIGHBOURS, len(trials)), weights="distance")
-    surface = model.fit(places, scores).predict(grid).reshape(GRID, GRID)
+    surface = _smoothed(cdist(grid, places), scores).reshape(GRID, GRID)
     figure = go.Figure(
         go.Contour(
             x=line.round(4).tolist(),
@@ -109,7 +112,12 @@ def contour(found: Summary) -> go.Figure | None:
             trials,
             places[:, 0].round(4).tolist(),
             places[:, 1].round(4).tolist(),
-            marker={"size": 6, "color": "#ffffff", "line": {"width": 1, "color": "#1c2024"}},
+            marker={
+                "size": 6 if len(trials) < MANY_POINTS else 3,
+                "color": "#ffffff",
+                "opacity": 1 if len(trials) < MANY_POINTS else 0.6,
+                "line": {"width": 1 if len(trials) < MANY_POINTS else 0, "color": "#1c2024"},
+            },
         )
     )
     finish(figure, short(keys[0]), short(keys[1]), 420)
@@ -117,6 +125,16 @@ def contour(found: Summary) -> go.Figure | None:
         places_of_ticks, texts = axis.ticks()
         update(tickvals=places_of_ticks, ticktext=texts, range=[-0.02, 1.02], showgrid=False)
     return figure.update_layout(showlegend=False)
+
+
+def _smoothed(
+    distances: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return a score at each place, from distances [places, trials] and scores [trials]."""
+    width = np.sort(distances, axis=1)[:, min(NEIGHBOURS, distances.shape[1]) - 1]
+    weights = np.exp(-0.5 * (distances / np.maximum(width, 1e-3)[:, None]) ** 2)
+    found: npt.NDArray[np.float64] = weights @ scores / weights.sum(1)
+    return found
 
 
 def parallel_coordinates(found: Summary) -> go.Figure | None:
@@ -156,14 +174,15 @@ def parallel_coordinates(found: Summary) -> go.Figure | None:
         tickvals=list(range(len(axes))),
         ticktext=[escape(short(key)) for key in keys],
         side="top",
+        tickangle=0,
         range=[-0.1, len(axes) - 0.4],
     )
     figure.update_yaxes(visible=False, range=[-0.04, 1.04])
     # Axes side by side need room; on a phone the plot scrolls in its own box.
     return figure.update_layout(
-        margin={"l": 12, "r": 12, "t": 56, "b": 12},
+        margin={"l": 12, "r": 12, "t": 64, "b": 12},
         legend={"y": 1.1, "traceorder": "reversed"},
-        meta={"min_width": 105 * len(axes)},
+        meta={"min_width": sum(max(90, 20 + 8 * len(short(key))) for key in keys)},
     )
 
 
@@ -171,64 +190,6 @@ def _groups(ranked: Sequence[FrozenTrial]) -> list[Sequence[FrozenTrial]]:
     """Cut ranked trials into the best tenth, the rest of the best half, and the other half."""
     tenth, half = max(1, len(ranked) // 10), max(1, len(ranked) // 2)
     return [ranked[:tenth], ranked[tenth:half], ranked[half:]]
-
-
-class Axis:
-    """A parameter's scale: numbers linear or logarithmic, choices side by side."""
-
-    def __init__(self, key: str, trials: Sequence[FrozenTrial]) -> None:
-        self._key = key
-        self._distribution: BaseDistribution = trials[0].distributions[key]
-        self._log = bool(getattr(self._distribution, "log", False))
-        self._choices: list[Any] | None = None
-        if isinstance(self._distribution, CategoricalDistribution):
-            self._choices = _sorted(self._distribution.choices)
-        values = [trial.params[key] for trial in trials]
-        if self._choices is None:
-            self._low, self._high = min(values), max(values)
-
-    def shown(self, trial: FrozenTrial) -> Any:
-        """Return the value as a plotly axis of its own takes it."""
-        value = trial.params[self._key]
-        return escape(show(value)) if self._choices is not None else float(f"{value:.6g}")
-
-    def layout(self) -> dict[str, Any]:
-        """Return the settings of that axis."""
-        if self._choices is not None:
-            order = [escape(show(choice)) for choice in self._choices]
-            return {"type": "category", "categoryorder": "array", "categoryarray": order}
-        if not self._log:
-            return {}
-        return {"type": "log", "dtick": 1 if self._decades() >= 1 else "D2", "exponentformat": "e"}
-
-    def place(self, trial: FrozenTrial) -> float:
-        """Return where the trial lies, from 0 to 1."""
-        return self._place(trial.params[self._key])
-
-    def ticks(self) -> tuple[list[float], list[str]]:
-        """Return places from 0 to 1 and what to write there."""
-        if self._choices is not None:
-            return [self._place(c) for c in self._choices], [escape(show(c)) for c in self._choices]
-        places = [0.0, 0.25, 0.5, 0.75, 1.0]
-        return places, [show(float(f"{self._value(place):.2g}")) for place in places]
-
-    def _place(self, value: Any) -> float:
-        if self._choices is not None:
-            last = len(self._choices) - 1
-            return self._choices.index(value) / last if last else 0.5
-        if self._high == self._low:
-            return 0.5
-        if self._log:
-            return math.log(value / self._low) / math.log(self._high / self._low)
-        return float((value - self._low) / (self._high - self._low))
-
-    def _value(self, place: float) -> float:
-        if self._log:
-            return float(self._low * (self._high / self._low) ** place)
-        return float(self._low + place * (self._high - self._low))
-
-    def _decades(self) -> float:
-        return math.log10(self._high / self._low)
 
 
 def searched(trials: Sequence[FrozenTrial]) -> list[str]:
@@ -239,9 +200,3 @@ def searched(trials: Sequence[FrozenTrial]) -> list[str]:
 def short(key: str) -> str:
     """Return the last part of a key, as it is known on the page: `lr` of `optimizer.lr`."""
     return key.rsplit(".", 1)[-1]
-
-
-def _sorted(choices: Sequence[Any]) -> list[Any]:
-    """Put numbers in order; anything else stays as it was listed."""
-    numeric = all(isinstance(choice, (int, float)) for choice in choices)
-    return sorted(choices) if numeric else list(choices)

@@ -58,11 +58,23 @@ def history(study: Study, found: Summary) -> go.Figure:
         line={"color": COMPLETE, "width": 1.5, "shape": "hv"},
         hoverinfo="skip",
     )
+    if found.defaults is not None:
+        figure.add_scatter(
+            x=[0, max(t.number for t in [*complete, *pruned])],
+            y=[round(found.defaults.values[0], DIGITS)] * 2,
+            mode="lines",
+            name="the defaults",
+            line={"color": MUTED, "width": 1.2, "dash": "dot"},
+            hoverinfo="skip",
+        )
     return finish(figure, "trial", found.objectives[0])
 
 
 def learning_curves(found: Summary) -> go.Figure:
-    """Reported values over steps; one trace a state keeps thousands of trials fast."""
+    """Reported values over steps; one trace a state keeps thousands of trials fast.
+
+    The defaults and the best trial stand out.
+    """
     figure = go.Figure()
     kinds = (
         (found.pruned, PRUNED, "pruned"),
@@ -70,28 +82,13 @@ def learning_curves(found: Summary) -> go.Figure:
         (found.ranked, COMPLETE, "complete"),
     )
     for trials, colour, name in kinds:
-        x: list[Any] = []
-        y: list[Any] = []
-        numbers: list[Any] = []
-        for trial in trials:
-            steps = sorted(trial.intermediate_values)
-            x += [*(step + 1 for step in steps), None]
-            y += [*(round(trial.intermediate_values[step], DIGITS) for step in steps), None]
-            numbers += [trial.number] * (len(steps) + 1)
-        if not x:
+        if not any(trial.intermediate_values for trial in trials):
             continue
-        # Thin and faint where there are many.
-        figure.add_scatter(
-            x=x,
-            y=y,
-            customdata=numbers,
-            meta="trials",
-            name=name,
-            legendgroup=name,
-            mode="lines",
-            line={"color": colour, "width": 1.2},
-            opacity=max(0.15, min(0.8, 12 / len(trials))),
-        )
+        # Thin and faint where there are many; the legend shows the full colour.
+        look = {"mode": "lines", "legendgroup": name, "line": {"color": colour, "width": 1.2}}
+        faint = max(0.15, min(0.7, 12 / len(trials)))
+        figure.add_scatter(**_curves(trials), **look, opacity=faint, showlegend=False)
+        figure.add_scatter(x=[None], y=[None], **look, name=name)
     ended = [trial for trial in found.pruned if trial.intermediate_values]
     if ended:
         figure.add_trace(
@@ -99,12 +96,31 @@ def learning_curves(found: Summary) -> go.Figure:
                 ended,
                 [max(t.intermediate_values) + 1 for t in ended],
                 [round(last_value(t), DIGITS) for t in ended],
-                name="ended here",
+                showlegend=False,
                 legendgroup="pruned",
                 marker={"symbol": "x-thin", "size": 6, "line": {"width": 1.5, "color": PRUNED}},
             )
         )
+    for trial, name, line in (
+        (found.defaults, "the defaults", {"color": MUTED, "width": 2, "dash": "dot"}),
+        (found.best, "the best", {"color": COMPLETE, "width": 3}),
+    ):
+        if trial is not None and trial.intermediate_values:
+            figure.add_scatter(**_curves([trial]), mode="lines", name=name, line=line)
     return finish(figure, "epochs, over all folds", f"{found.objectives[0]} estimated so far", 380)
+
+
+def _curves(trials: list[FrozenTrial]) -> dict[str, Any]:
+    """Return curves in one trace, with gaps between."""
+    x: list[Any] = []
+    y: list[Any] = []
+    numbers: list[Any] = []
+    for trial in trials:
+        steps = sorted(trial.intermediate_values)
+        x += [*(step + 1 for step in steps), None]
+        y += [*(round(trial.intermediate_values[step], DIGITS) for step in steps), None]
+        numbers += [trial.number] * (len(steps) + 1)
+    return {"x": x, "y": y, "customdata": numbers, "meta": "trials"}
 
 
 def timeline(found: Summary) -> go.Figure:

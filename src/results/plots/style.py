@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from src.results.words import show
 
 # Near the Okabe-Ito palette, which the colour-blind tell apart; the blue is lighter, for black.
-COMPLETE, PRUNED, FAILED, RUNNING, MUTED = "#2589C4", "#D55E00", "#CC79A7", "#009E73", "#999999"
+COMPLETE, PRUNED, FAILED, RUNNING, MUTED = "#2589C4", "#D55E00", "#CC79A7", "#009E73", "#8C8C8C"
 # From bad to good: readable on white and on black.
 SCALE = [[0, "#c9d3dc"], [0.5, "#56B4E9"], [1, "#0072B2"]]
 
