@@ -28,5 +28,8 @@ class GpuConfig:
     img_sizes: list[int] = field(default_factory=lambda: [64])
     # The largest batch that is safe on the card.
     max_batch_size: int = 256
+    # Where the whole batch does not fit: compute blocks again in backward instead of keeping them,
+    # before fewer images go through the model at a time.
+    checkpointing: bool = False
     # 32-true, 16-mixed, bf16-mixed
     precision: str = "32-true"

@@ -120,6 +120,7 @@ def _untrained(cfg: DictConfig) -> ModelConfig:
     model: Any = OmegaConf.merge(OmegaConf.structured(ModelConfig), cfg.model)
     model.pretrained = False
     model.checkpoint_path = None
+    model.grad_checkpointing = False
     return model  # type: ignore[no-any-return]
 
 

@@ -28,6 +28,7 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
         *_too_few(found),
         *([] if confirmed else _noise(found)),
         *edges(found.ranked, entries),
+        *_out_of_memory(found),
     ]
     if found.failed:
         trials = "1 trial" if len(found.failed) == 1 else f"{len(found.failed)} trials"
@@ -55,6 +56,31 @@ def _too_few(found: Summary) -> list[str]:
         "small differences. Raise optuna.n_trials and run the same command again; it goes on "
         "from here."
     ]
+
+
+def _out_of_memory(found: Summary) -> list[str]:
+    ended = [*found.ranked, *found.pruned, *found.failed, *found.running]
+    met = [t for t in ended if t.user_attrs.get("out_of_memory")]
+    if not met:
+        return []
+    trials = "1 trial" if len(met) == 1 else f"{len(met)} trials"
+    lost = len({t.number for t in met} & {t.number for t in found.failed})
+    fate = f"{lost} failed" if lost else "none was lost"
+    said = [
+        f"{trials} ran out of memory and went on with fewer images at a time, at the same "
+        f"effective batch; {fate}."
+    ]
+    if any("foreseen" in t.user_attrs for t in met):
+        said.append(
+            "The forecast should have seen it coming: it is wrong for this model, or other "
+            "programs take memory of the card (lower gpu.usable_gb to what they leave)."
+        )
+    if any(t.user_attrs.get("batch_norm_on_micro_batches") for t in met):
+        said.append(
+            "The model has batch norm, which saw the smaller number: compare those trials with the "
+            "others with care."
+        )
+    return [" ".join(said)]
 
 
 def _noise(found: Summary) -> list[str]:

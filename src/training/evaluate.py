@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
-from src.training.fit import EVALUATION_BATCHES, FitResult
+from src.training.fit import FitResult, evaluation_batch
 
 
 @dataclass
@@ -39,7 +39,8 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
         kept = torch.load(result.checkpoint, map_location="cpu", weights_only=True)
         module.load_state_dict(kept["state_dict"])
     module.confusion.reset()
-    loader = BatchLoader(images, EVALUATION_BATCHES * cfg.data.batch_size, shuffle=False)
+    module.test_metrics.reset()
+    loader = BatchLoader(images, evaluation_batch(cfg), shuffle=False)
     scores = trainer.test(module, loader, verbose=False)[0]
     counts = module.confusion.compute().cpu()
     hits = counts.diagonal()

@@ -12,12 +12,15 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from torch import nn
 
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.training.gradient_clipping import GradientClipping
 from src.training.module import Classifier
 from src.training.progress import EpochLines
+
+log = logging.getLogger(__name__)
 
 # Validation keeps no gradients, so larger batches fit.
 EVALUATION_BATCHES = 2
@@ -79,7 +82,13 @@ def fit(
     module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
     trainer = _make_trainer(cfg, max_epochs, output_dir, logger, callbacks)
     started = time.monotonic()
-    trainer.fit(module, batches, BatchLoader(val, EVALUATION_BATCHES * size, shuffle=False))
+    if cfg.trainer.micro_batch_size is not None and has_batch_norm(module.model):
+        log.info(
+            "batch norm sees %d images at a time instead of %d, so this run is not quite the same "
+            "as with the whole batch",
+            *(min(cfg.trainer.micro_batch_size, size), size),
+        )
+    trainer.fit(module, batches, BatchLoader(val, evaluation_batch(cfg), shuffle=False))
     keeper = trainer.checkpoint_callback
     best = getattr(keeper, "best_model_path", "")
     return FitResult(
@@ -89,6 +98,17 @@ def fit(
         checkpoint=Path(best) if best else None,
         seconds=time.monotonic() - started,
     )
+
+
+def evaluation_batch(cfg: DictConfig) -> int:
+    """Return how many images at a time are scored."""
+    size, most = cfg.data.batch_size, cfg.trainer.micro_batch_size
+    return EVALUATION_BATCHES * int(size if most is None else min(most, size))
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Tell whether the images of a batch see one another in training."""
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
 
 
 def _make_trainer(
@@ -105,7 +125,13 @@ def _make_trainer(
     if keep:
         chosen.append(
             ModelCheckpoint(
-                output_dir, "best", monitor="val/f1", mode="max", save_weights_only=True
+                output_dir,
+                "best",
+                monitor="val/f1",
+                mode="max",
+                save_weights_only=True,
+                # A run that starts again replaces the file.
+                enable_version_counter=False,
             )
         )
     if output_dir is not None and cfg.callbacks.progress:

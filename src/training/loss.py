@@ -24,6 +24,18 @@ class TrainingLoss(nn.CrossEntropyLoss):
         # Not kept in checkpoints: the weights belong to the data, not to the model.
         self.register_buffer("weight", weight, persistent=False)
 
+    def share(self, piece: Tensor, targets: Tensor) -> Tensor | float:
+        """Return what the mean loss of a piece counts for in the mean over its batch.
+
+        Args:
+            piece: the targets of the piece, [b] or [b, C].
+            targets: those of the whole batch, [B] or [B, C].
+        """
+        if self.weight is None or targets.is_floating_point():
+            return len(piece) / len(targets)
+        # With labels, PyTorch's mean divides by the weights of their classes.
+        return self.weight[piece].sum() / self.weight[targets].sum()
+
 
 def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:
     """Weigh classes by the inverse of their frequency, as scikit-learn's `balanced` does.

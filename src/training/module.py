@@ -1,5 +1,7 @@
 """The LightningModule: a timm model with its losses, metrics, optimizer and schedule."""
 
+import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,6 +54,7 @@ class Classifier(pl.LightningModule):
         super().__init__()
         self.cfg = cfg
         self.classes = tuple(classes)
+        self._micro_batch: int | None = cfg.trainer.micro_batch_size
         self.model = create_backbone(cfg.model, len(classes), cfg.data.img_size)
         if cfg.trainer.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,20 +87,56 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch, augmented and mixed."""
-        images, labels = batch
-        images = self.augment(self.normalize(images))
-        alpha = self.cfg.augment.mixup_alpha
-        if alpha > 0:
-            images, targets = mixup(images, labels, len(self.classes), alpha)
+        images, targets = self._augmented(batch)
+        if self._micro_batch is None:
+            loss: Tensor = self.train_criterion(self.model(images), targets)
         else:
-            targets = labels
-        loss: Tensor = self.train_criterion(self.model(images), targets)
+            loss = self._in_pieces(images, targets, batch_idx, self._micro_batch)
         # Lightning writes what is logged at the last of every n steps, and drops the rest.
         step = self.global_step + 1
         if self.trainer.loggers and step % self.cfg.trainer.log_every_n_steps == 0:
             self.log("train/loss", loss.detach())
             self.log("train/lr", self._learning_rate())
         return loss
+
+    def _augmented(self, batch: Batch) -> Batch:
+        """Draw what is trained on: float [B, 3, H, W], and labels [B] or soft targets [B, C]."""
+        images, labels = batch
+        images = self.augment(self.normalize(images))
+        alpha = self.cfg.augment.mixup_alpha
+        return mixup(images, labels, len(self.classes), alpha) if alpha > 0 else (images, labels)
+
+    def _in_pieces(self, images: Tensor, targets: Tensor, batch_idx: int, most: int) -> Tensor:
+        """Run backward for all pieces, of `most` images, of a batch but the last.
+
+        Returns:
+            The loss of the whole batch, whose gradient is that of the last piece, for Lightning.
+        """
+        accumulate = self.trainer.accumulate_grad_batches
+        if batch_idx % accumulate == 0:
+            # Lightning does so between forward and backward, which is too late here.
+            for optimizer in self.trainer.optimizers:
+                optimizer.zero_grad()
+        strategy = self.trainer.strategy
+        count = math.ceil(len(images) / most)
+        pieces = list(zip(images.tensor_split(count), targets.tensor_split(count), strict=True))
+        before = torch.zeros((), device=images.device)
+        for number, (few, their_targets) in enumerate(pieces, start=1):
+            share = self.train_criterion.share(their_targets, targets)
+            loss: Tensor = self.train_criterion(self.model(few), their_targets) * share
+            if number == count:
+                break
+            with getattr(strategy, "block_backward_sync", contextlib.nullcontext)():
+                strategy.backward(loss / accumulate, None)
+            before = before + loss.detach()
+        return loss + before
+
+    def optimizer_zero_grad(
+        self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Leave the gradients of the pieces that went before."""
+        if self._micro_batch is None:
+            optimizer.zero_grad()
 
     def _learning_rate(self) -> float:
         optimizer: Any = self.optimizers()

@@ -2,11 +2,10 @@
 
 import json
 import logging
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from src.data.image_set import ImageSet
 from src.errors import UserError
@@ -45,12 +44,15 @@ def footprint_of(cfg: DictConfig, num_classes: int, *, checkpointing: bool = Fal
         on_cuda=bool(cfg.gpu.memory_gb),
     )
     model = _shapes_alone(cfg.model)
-    key = json.dumps([repr(kind), model, cfg.optimizer.name, checkpointing], default=str)
+    model["grad_checkpointing"] |= checkpointing
+    key = json.dumps([repr(kind), model, cfg.optimizer.name], default=str)
     if key not in _counted:
-        make = _model_maker(OmegaConf.merge(cfg.model, model), kind, checkpointing)
+        group: Any = OmegaConf.merge(cfg.model, model)
         try:
             _counted[key] = count_footprint(
-                make, lambda made: build_optimizer(made, cfg.optimizer, kind.precision), kind
+                lambda: create_backbone(group, num_classes, kind.img_size),
+                lambda made: build_optimizer(made, cfg.optimizer, kind.precision),
+                kind,
             )
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -60,10 +62,25 @@ def footprint_of(cfg: DictConfig, num_classes: int, *, checkpointing: bool = Fal
     return _counted[key]
 
 
-def foreseen_micro_batch(cfg: DictConfig, num_classes: int) -> int | None:
-    """Return how many images at a time fit into the card of `cfg.gpu`.
+@dataclass(frozen=True)
+class Foreseen:
+    """How a training step fits into the card of a profile."""
 
-    None where the whole batch fits, on a CPU profile, and where nothing can be foreseen.
+    # Images at a time; None: the whole batch.
+    micro_batch: int | None
+    # With gradient checkpointing.
+    checkpointing: bool
+    # Bytes that the step needs with the whole batch and without checkpointing, and those there are.
+    needed: int
+    available: float
+
+
+def foresee(cfg: DictConfig, num_classes: int) -> Foreseen | None:
+    """Count the training step of a config, and say how it fits into the card of `cfg.gpu`.
+
+    Where the whole batch does not, gradient checkpointing comes first if `gpu.checkpointing` says
+    so, then a smaller number of images at a time. None on a CPU profile, and where the step cannot
+    be counted.
     """
     if not cfg.gpu.memory_gb:
         return None
@@ -72,17 +89,32 @@ def foreseen_micro_batch(cfg: DictConfig, num_classes: int) -> int | None:
     except UserError as error:
         log.warning("%s", error)
         return None
-    batch_size = cfg.data.batch_size
-    fitting = memory.largest_batch(footprint, memory.available(cfg.gpu), batch_size)
-    if fitting >= batch_size:
+    size = int(cfg.data.batch_size)
+    available = memory.available(cfg.gpu)
+    needed = memory.needed(footprint, size)
+    if needed <= available:
+        return Foreseen(None, False, needed, available)
+    checkpointed = _with_checkpointing(cfg, num_classes)
+    if checkpointed is not None and memory.needed(checkpointed, size) <= available:
+        return Foreseen(None, True, needed, available)
+    # The whole batch is augmented before it is cut, and stays.
+    room = available - _augmented_batch(cfg)
+    fitting = memory.largest_batch(checkpointed or footprint, room, size)
+    return Foreseen(max(1, fitting), checkpointed is not None, needed, available)
+
+
+def _with_checkpointing(cfg: DictConfig, num_classes: int) -> Footprint | None:
+    if not cfg.gpu.checkpointing or cfg.model.grad_checkpointing:
         return None
-    log.info(
-        "a batch of %d at %d px needs %.1f GB of the %.1f GB that a trial has on gpu=%s: "
-        "%d images go through the model at a time",
-        *(batch_size, cfg.data.img_size, memory.needed(footprint, batch_size) / memory.GIB),
-        *(memory.available(cfg.gpu) / memory.GIB, cfg.gpu.name, max(1, fitting)),
-    )
-    return max(1, fitting)
+    try:
+        return footprint_of(cfg, num_classes, checkpointing=True)
+    except UserError:
+        return None
+
+
+def _augmented_batch(cfg: DictConfig) -> int:
+    """Return the bytes of a batch of float32 images."""
+    return int(cfg.data.batch_size * 3 * cfg.data.img_size**2 * 4)
 
 
 def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:
@@ -104,19 +136,3 @@ def _shapes_alone(model: DictConfig) -> dict[str, Any]:
     plain: Any = OmegaConf.to_container(model, resolve=True)
     plain.update({rate: 0.1 for rate in RATES if plain.get(rate)})
     return {**plain, "pretrained": False, "checkpoint_path": None}
-
-
-def _model_maker(model: Any, kind: StepKind, checkpointing: bool) -> Callable[[], nn.Module]:
-    def make() -> nn.Module:
-        made = create_backbone(model, kind.num_classes, kind.img_size)
-        if checkpointing:
-            switch: Any = getattr(made, "set_grad_checkpointing", None)
-            if switch is None:
-                raise NotImplementedError("timm has no gradient checkpointing for it")
-            try:
-                switch(True)
-            except AssertionError as error:
-                raise NotImplementedError(str(error)) from error
-        return made
-
-    return make

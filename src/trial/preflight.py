@@ -129,6 +129,9 @@ def check_values(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if value not in choices:
             raise UserError(f"{key}={value}: choose {', '.join(choices)}")
+    micro_batch = cfg.trainer.micro_batch_size
+    if micro_batch is not None and micro_batch < 1:
+        raise UserError(f"trainer.micro_batch_size={micro_batch}: must be at least 1, or null")
     _check_batch(cfg)
 
 

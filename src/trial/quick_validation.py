@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+import numpy.typing as npt
 import optuna
 import pytorch_lightning as pl
 from omegaconf import DictConfig
@@ -14,10 +15,11 @@ from omegaconf import DictConfig
 from src.data.folds import stratified_folds
 from src.data.image_set import ImageSet
 from src.sweep.running_trial import RunningTrial
-from src.training.fit import fit
+from src.training.fit import FitResult, fit
 from src.training.loggers import RunLog
 from src.trial.environment import environment
 from src.trial.finished_folds import SECONDS, note_curves, take_over
+from src.trial.fitting import Fitting
 from src.trial.forecast import workload
 from src.trial.keep_probabilities import KeepProbabilities
 from src.trial.objectives import OBJECTIVES, Labels, fold_score
@@ -52,6 +54,7 @@ def cross_validate(
     score = RunningScore()
     trial.note("environment", environment(cfg.trainer.accelerator))
     trial.note("workload", workload(cfg, data))
+    fitting = Fitting(cfg, len(data.classes), trial.note)
     started = time.monotonic()
     kept = take_over(trial, score, folder, quick.epochs)
     if kept is None:
@@ -64,21 +67,10 @@ def cross_validate(
         ):
             if fold < len(score.finals):
                 continue
-            keeper = KeepProbabilities()
-            measure = functools.partial(_measure, objectives[0], data.labels[val], keeper)
-            report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs, measure)
-            fit(
-                cfg,
-                data.subset(train),
-                data.subset(val),
-                max_epochs=quick.epochs,
-                seed=cfg.seed + fold,
-                output_dir=None,
-                logger=log_to.part(f"fold_{fold + 1}/"),
-                callbacks=[keeper, report],
-            )
+            images = data.subset(train), data.subset(val)
+            found = _train_fold(fitting, images, trial, log_to, score, fold)
             score.end_fold()
-            kept = kept.with_fold(data.subset(val), keeper.probabilities())
+            kept = kept.with_fold(images[1], found)
             kept.save(folder)
             note_curves(trial, score, time.monotonic() - started)
             log.info(
@@ -96,6 +88,38 @@ def cross_validate(
     result = values[0] if len(values) == 1 else values
     trial.end_as_complete(result)
     return result
+
+
+def _train_fold(
+    fitting: Fitting,
+    images: tuple[ImageSet, ImageSet],
+    trial: RunningTrial,
+    log_to: RunLog,
+    score: RunningScore,
+    fold: int,
+) -> npt.NDArray[np.float16]:
+    """Train on the first of `images`; return the probabilities [N, C] of the second."""
+    keeper, reported = KeepProbabilities(), 0
+
+    def attempt(cfg: DictConfig) -> FitResult:
+        nonlocal keeper, reported
+        reported = max(reported, score.restart_fold())
+        keeper = KeepProbabilities()
+        quick = cfg.quick_validation
+        measure = functools.partial(_measure, cfg.optuna.objectives[0], images[1].labels, keeper)
+        report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs, measure, reported)
+        return fit(
+            cfg,
+            *images,
+            max_epochs=quick.epochs,
+            seed=cfg.seed + fold,
+            output_dir=None,
+            logger=log_to.part(f"fold_{fold + 1}/"),
+            callbacks=[keeper, report],
+        )
+
+    fitting.fit(attempt)
+    return keeper.probabilities()
 
 
 def _measure(name: str, labels: Labels, keeper: KeepProbabilities, trainer: pl.Trainer) -> float:

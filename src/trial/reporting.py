@@ -18,6 +18,7 @@ class ReportToStudy(pl.Callback):
         fold: index of this fold, of `folds`.
         epochs: epochs of a fold.
         measure: returns the fold's score after an epoch.
+        reported: epochs of this fold that the study has from an attempt that was broken off.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class ReportToStudy(pl.Callback):
         folds: int,
         epochs: int,
         measure: Callable[[pl.Trainer], float],
+        reported: int = 0,
     ) -> None:
         self._measure = measure
         self._trial = trial
@@ -35,6 +37,7 @@ class ReportToStudy(pl.Callback):
         self._fold = fold
         self._folds = folds
         self._epochs = epochs
+        self._reported = reported
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report; raise when the trial should end.
@@ -54,7 +57,8 @@ class ReportToStudy(pl.Callback):
         estimate = self._score.add(self._measure(trainer))
         epoch = trainer.current_epoch
         progress = f"fold {self._fold + 1}/{self._folds}, epoch {epoch + 1}/{self._epochs}"
-        self._trial.report(estimate, self._fold * self._epochs + epoch, progress)
+        if epoch >= self._reported:
+            self._trial.report(estimate, self._fold * self._epochs + epoch, progress)
         is_last = self._fold == self._folds - 1 and epoch == self._epochs - 1
         if not is_last:
             self._trial.raise_if_over()

@@ -3,6 +3,7 @@
 Workers import this file before their first trial, and with it torch and timm.
 """
 
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from src.sweep.running_trial import current_trial
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
+from src.trial.fitting import Fitting
 from src.trial.preflight import check_run, check_same_data, tell_notes
 from src.trial.quick_validation import cross_validate
 
@@ -71,18 +73,23 @@ def train(cfg: DictConfig, folder: Path) -> float:
         f"{cfg.data.img_size} px, {cfg.trainer.max_epochs} epochs",
         highlight=False,
     )
+    fitting = Fitting(cfg, len(splits.train.classes))
     with open_run_log(cfg, folder) as log_to:
-        result = fit(
-            cfg,
-            splits.train,
-            splits.val,
-            max_epochs=cfg.trainer.max_epochs,
-            seed=cfg.seed,
-            output_dir=folder,
-            logger=log_to.part(),
+        result = fitting.fit(
+            lambda fitted: fit(
+                fitted,
+                splits.train,
+                splits.val,
+                max_epochs=cfg.trainer.max_epochs,
+                seed=cfg.seed,
+                output_dir=folder,
+                logger=log_to.part(),
+            )
         )
-        val = evaluate(result, splits.val, cfg)
-        test = evaluate(result, splits.test, cfg)
+        val, test = (
+            fitting.run(functools.partial(evaluate, result, part))
+            for part in (splits.val, splits.test)
+        )
         log_to.add_scores({"score": val.f1, "test/f1": test.f1, "test/accuracy": test.accuracy})
     named = splits.train
     write_run(folder, val=val, test=test, classes=named.classes, codes=named.codes)

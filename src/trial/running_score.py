@@ -54,6 +54,12 @@ class RunningScore:
         at_same_epoch = fmean(curve[epoch] for curve in self._finished)
         return fmean(self.finals) + (score - at_same_epoch) / (len(self._finished) + 1)
 
+    def restart_fold(self) -> int:
+        """Forget the current fold, which is trained anew; return how many epochs it had."""
+        epochs = len(self._current)
+        self._current = []
+        return epochs
+
     def end_fold(self) -> None:
         """Count the current fold among the finished ones."""
         self._finished.append(self._current)

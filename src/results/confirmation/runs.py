@@ -1,6 +1,7 @@
 """The trainings of a confirmation; each is kept, so that a stopped one goes on."""
 
 import contextlib
+import functools
 import json
 import logging
 import tempfile
@@ -62,15 +63,19 @@ def _train(run: Run, cfg: DictConfig) -> float:
     # Imported here, as they bring torch along.
     from src.training.evaluate import evaluate
     from src.training.fit import fit
+    from src.trial.fitting import Fitting
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     splits = load_splits(cfg.data)
+    fitting = Fitting(cfg, len(splits.train.classes))
     common: dict[str, Any] = {"max_epochs": run.epochs, "seed": run.seed}
     if run.kind == "folds":
         data = splits.train
         folds = stratified_folds(data.labels, run.folds, run.cut_seed, data.groups)
         train, val = folds[run.fold]
-        return fit(cfg, data.subset(train), data.subset(val), output_dir=None, **common).f1
+        parts = data.subset(train), data.subset(val)
+        return fitting.fit(lambda fitted: fit(fitted, *parts, output_dir=None, **common)).f1
     with tempfile.TemporaryDirectory() as folder:
-        result = fit(cfg, splits.train, splits.val, output_dir=Path(folder), **common)
-        return evaluate(result, splits.test, cfg).f1
+        parts, place = (splits.train, splits.val), Path(folder)
+        result = fitting.fit(lambda fitted: fit(fitted, *parts, output_dir=place, **common))
+        return fitting.run(functools.partial(evaluate, result, splits.test)).f1
