@@ -16,16 +16,22 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
-from pebble import ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from src.launch.device_error import is_device_error
 from src.launch.job import JobContext, run
+
+# How often a job that runs is looked after, in seconds.
+LOOK_SECONDS = 1.0
+# How often a worker looks whether the sweep still lives, in seconds.
+PARENT_SECONDS = 0.2
 
 
 class WorkerPool:
@@ -53,6 +59,7 @@ class WorkerPool:
 
         Raises:
             pebble.ProcessExpired: the worker died.
+            concurrent.futures.process.BrokenProcessPool: it died before it had taken the job.
             concurrent.futures.CancelledError: the job was cancelled, or the pool closed.
         """
         place = self._free.get()
@@ -75,7 +82,7 @@ class WorkerPool:
     def close(self) -> None:
         """End all processes now; whoever waits for a job gets a CancelledError."""
         for place in self._places:
-            place.stop()
+            place.close()
 
 
 class Place:
@@ -108,6 +115,9 @@ class Place:
             *(log_file, os.getpid(), self._pid),
         )
         self._job: Future[JobReturn] | None = None
+        self._is_closed = False
+        # Held while processes are started or ended: a closed place starts none.
+        self._change = threading.Lock()
         self._pool = self._make_pool()
 
     def _make_pool(self) -> ProcessPool:
@@ -120,9 +130,34 @@ class Place:
 
     def run(self, overrides: list[str], number: int) -> JobReturn:
         """Run a job in this place and wait for it."""
-        self._job = self._pool.schedule(_work, args=(overrides, number))
-        job: JobReturn = self._job.result()
+        try:
+            self._job = self._schedule(overrides, number)
+            return self._result(self._job)
+        except (ProcessExpired, BrokenProcessPool):
+            # What the process was killed in stays broken: half a message, a lock that it held.
+            self.renew()
+            raise
+
+    def _schedule(self, overrides: list[str], number: int) -> Future[JobReturn]:
+        if not self._pool.active:
+            # Its process died while it had nothing to do.
+            self.renew()
+        try:
+            job: Future[JobReturn] = self._pool.schedule(_work, args=(overrides, number))
+        except RuntimeError as error:
+            raise BrokenProcessPool("the worker died") from error
         return job
+
+    def _result(self, job: Future[JobReturn]) -> JobReturn:
+        while True:
+            try:
+                job.exception(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                # A pool that breaks while it takes a job may forget to tell.
+                if not self._pool.active and not job.done():
+                    raise BrokenProcessPool("the worker died") from None
+            else:
+                return job.result()
 
     def cancel(self) -> None:
         """Have the worker write down where it is, and kill it; pebble starts the next one."""
@@ -135,12 +170,24 @@ class Place:
             self._job.cancel()
 
     def renew(self) -> None:
-        """Replace the process: a device that failed stays unusable for the one that saw it."""
-        self.stop()
-        self._pool = self._make_pool()
+        """Replace the process: a device that failed stays unusable for the one that saw it.
 
-    def stop(self) -> None:
-        """End the process."""
+        Raises:
+            concurrent.futures.CancelledError: the place is closed.
+        """
+        with self._change:
+            if self._is_closed:
+                raise CancelledError
+            self._end_process()
+            self._pool = self._make_pool()
+
+    def close(self) -> None:
+        """End the process for good."""
+        with self._change:
+            self._is_closed = True
+            self._end_process()
+
+    def _end_process(self) -> None:
         if self._job is not None:
             self._job.cancel()
         self._pool.stop()  # type: ignore[no-untyped-call]
@@ -206,5 +253,8 @@ def _output_to(log_file: str) -> None:
 def _end_with(parent: int) -> None:
     """End this process when the one that sweeps is gone, however it went."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(parent).wait()
+        process = psutil.Process(parent)
+        # `wait` would also wait for whoever started it to take note of its end.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(PARENT_SECONDS)
     os._exit(1)

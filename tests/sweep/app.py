@@ -26,6 +26,8 @@ def main(cfg: DictConfig) -> float | tuple[float, float]:
     trial = current_trial()
     steps = cfg.get("steps", 1)
     for step in range(steps):
+        if cfg.get("gate") and step >= cfg.get("gate_at", 0):
+            wait_for(Path(cfg.gate))
         time.sleep(seconds / steps)
         if trial is not None and steps > 1:
             trial.report(-((x - 1) ** 2), step, f"step {step + 1}/{steps}")
@@ -35,6 +37,12 @@ def main(cfg: DictConfig) -> float | tuple[float, float]:
     if cfg.get("two"):
         return x**2, (x - 1) ** 2
     return -((x - 1) ** 2) - float(cfg.get("y", 0.0))
+
+
+def wait_for(gate: Path) -> None:
+    """Hold the trial until a test lets it go on."""
+    while not gate.exists():
+        time.sleep(0.05)
 
 
 def extend(cfg: DictConfig, trial: optuna.Trial) -> None:

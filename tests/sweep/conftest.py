@@ -43,7 +43,7 @@ def sweep(tmp_path: Path) -> Sweep:
             env=app_environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=250,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done

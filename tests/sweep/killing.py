@@ -1,5 +1,6 @@
 """Kills a real sweep again and again, and looks at what is left (also for the soak benchmark)."""
 
+import contextlib
 import os
 import random
 import signal
@@ -19,6 +20,8 @@ from src.sweep.study import finished, was_interrupted
 from tests.sweep.conftest import app_command, app_environment
 
 KINDS = ("main", "worker", "group")
+# Seconds that a sweep may take on a machine that is busy with other things.
+PATIENCE = 250.0
 
 
 @dataclass
@@ -37,12 +40,14 @@ class Victim:
         self._random = random.Random(self.seed)
         self._polled: optuna.Study | None = None
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self, *more: str) -> "subprocess.Popen[str]":
         """Start the command, in a process group of its own."""
         overrides = (
+            # Quoted, as a URL may hold what is grammar to Hydra.
+            f"hydra.sweeper.storage='{self.url}'",
             *("+x=interval(-5.0,5.0)", "+seconds=0.2", "+steps=4", "+once=1"),
-            *(f"hydra.sweeper.n_trials={self.n_trials}", f"hydra.sweeper.storage={self.url}"),
             *("hydra.sweeper.study_name=sweep", "hydra.sweeper.retries=100"),
+            *(f"hydra.sweeper.n_trials={self.n_trials}", *more),
         )
         return subprocess.Popen(
             app_command(*overrides),
@@ -73,24 +78,22 @@ class Victim:
             return self.kill_once(kind)
         self._kill(process, kind)
         self.kills[kind] += 1
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
         self.look()
 
     def finish(self) -> str:
         """Start a last time, let it run to its end, and return what it said."""
         process = self.start()
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
         self.look()
         return output
 
     def look(self) -> list[FrozenTrial]:
         """Check that nothing that was finished has changed, and remember what is by now."""
-        try:
-            trials = self.study().get_trials(deepcopy=False)
-        except KeyError:
+        trials = self.trials()
+        if not trials:
             assert not self.seen
-            return []
         assert [trial.number for trial in trials] == list(range(len(trials)))
         for number, then in self.seen.items():
             assert (trials[number].state, trials[number].values) == then, f"trial {number} changed"
@@ -116,6 +119,13 @@ class Victim:
             if was_interrupted(trial) and (trial.params or trial.system_attrs.get("fixed_params")):
                 assert continued[trial.number] == 1, f"trial {trial.number} was lost"
 
+    def trials(self) -> list[FrozenTrial]:
+        """Read the trials afresh; none while there is no study."""
+        try:
+            return self.study().get_trials(deepcopy=False)
+        except KeyError:
+            return []
+
     def study(self) -> optuna.Study:
         """Read the study afresh."""
         open_storage.cache_clear()
@@ -136,10 +146,11 @@ class Victim:
         return any(trial.user_attrs["owner"]["pid"] == process.pid for trial in running)
 
     def _wait(self, process: "subprocess.Popen[str]", until: Callable[[], bool]) -> None:
-        for _ in range(1200):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             if process.poll() is not None or until():
                 return
-            time.sleep(0.1)
+            time.sleep(0.05)
         raise AssertionError("the sweep does not get on")
 
     def _kill(self, process: "subprocess.Popen[str]", kind: str) -> None:
@@ -150,15 +161,23 @@ class Victim:
             process.kill()
             return
         # A worker: the sweep itself goes on, until it is killed as well.
-        workers = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if "spawn_main" in " ".join(child.cmdline())
-        ]
-        if workers:
-            self._random.choice(workers).kill()
+        found = workers(process.pid)
+        if found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._random.choice(found).kill()
             time.sleep(self._random.uniform(0.1, 0.5))
         process.kill()
+
+
+def workers(pid: int) -> list[psutil.Process]:
+    """Return the worker processes of a sweep, as far as they have started."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+    return found
 
 
 def kinds(seed: int, n_kills: int) -> list[str]:

@@ -21,7 +21,7 @@ from src.sweep.reserve import reserve, trials_to_come
 from src.sweep.storage import open_storage
 from src.sweep.study import finished, was_interrupted
 from src.sweep.study_lock import study_lock
-from tests.sweep.killing import Victim
+from tests.sweep.killing import PATIENCE, Victim
 
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 
@@ -143,7 +143,7 @@ def test_what_is_finished_meanwhile_stays_finished(study: optuna.Study) -> None:
     assert finished(study) == 1
 
 
-def compete(url: str, n_trials: int, ready: Any, crash: bool) -> None:
+def compete(url: str, n_trials: int, ready: Any, taken: Any, crash: bool) -> None:
     """Serve the study as the loop does, without jobs; perhaps die with a trial in hand."""
     storage = open_storage(url)
     study = optuna.load_study(study_name="s", storage=storage)
@@ -151,6 +151,9 @@ def compete(url: str, n_trials: int, ready: Any, crash: bool) -> None:
     watch, me = Watch(10.0), this_process()
     ready.wait()
     while finished(study) < n_trials:
+        if not crash and finished(study) > 5:
+            # The one that crashes has to get a trial at all.
+            taken.wait()
         with study_lock(url, storage, "s"):
             requeue_orphans(study, watch, me, set())
             trial = ask(study, me) if trials_to_come(study, budget) > 0 else None
@@ -158,6 +161,7 @@ def compete(url: str, n_trials: int, ready: Any, crash: bool) -> None:
             time.sleep(0.05)
             continue
         if crash and trial.number > 5:
+            taken.set()
             os.kill(os.getpid(), signal.SIGKILL)
         study.tell(trial, trial.params["x"])
 
@@ -171,15 +175,15 @@ def test_n_trials_is_reached_exactly_by_processes_that_compete(
         url = request.getfixturevalue("postgresql")
     optuna.create_study(study_name="s", storage=open_storage(url))
     context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(4)
+    ready, taken = context.Barrier(4), context.Event()
     others = [
-        context.Process(target=compete, args=(url, 30, ready, crash))
+        context.Process(target=compete, args=(url, 30, ready, taken, crash))
         for crash in (False, False, False, True)
     ]
     for process in others:
         process.start()
     for process in others:
-        process.join(timeout=100)
+        process.join(timeout=250)
     assert [process.exitcode for process in others] == [0, 0, 0, -9]
     open_storage.cache_clear()
     trials = optuna.load_study(study_name="s", storage=open_storage(url)).trials
@@ -192,20 +196,24 @@ def test_n_trials_is_reached_exactly_by_processes_that_compete(
     assert lost.params["x"] in values
 
 
+def runners(victim: Victim) -> Counter[int]:
+    """Count the trials that have begun by the process that started them."""
+    begun = [trial for trial in victim.trials() if "runner" in trial.user_attrs]
+    return Counter(trial.user_attrs["owner"]["pid"] for trial in begun)
+
+
 def test_two_commands_share_the_work_and_one_takes_over(tmp_path: Path) -> None:
     victim = Victim(tmp_path, f"sqlite:///{tmp_path / 'optuna.db'}", 0, n_trials=8)
-    first, second = victim.start(), victim.start()
-    for _ in range(600):
+    gate = tmp_path / "gate"
+    first, second = (victim.start(f"+gate={gate}") for _ in range(2))
+    while runners(victim) != {first.pid: 2, second.pid: 2}:
+        assert first.poll() is None
+        assert second.poll() is None
         time.sleep(0.1)
-        hosts = {
-            trial.user_attrs["owner"]["pid"]
-            for trial in victim.study().get_trials(deepcopy=False)
-            if "runner" in trial.user_attrs
-        }
-        if hosts == {first.pid, second.pid}:
-            break
     first.kill()
     first.communicate()
-    output, _ = second.communicate(timeout=120)
+    gate.touch()
+    output, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, output
     victim.check_complete()
+    assert sum(was_interrupted(trial) for trial in victim.trials()) == 2

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from src.sweep.study import finished
 from tests.sweep.conftest import Sweep, app_command, app_environment
+from tests.sweep.killing import PATIENCE
 
 Load = Callable[[], optuna.Study]
 SPACE = "+x=interval(-5.0,5.0)"
@@ -52,7 +53,7 @@ def test_other_launchers_take_single_jobs(tmp_path: Path, load: Load, launcher: 
         word for word in ours if word != "hydra/launcher=workers" and "n_workers" not in word
     ]
     done = subprocess.run(
-        command, cwd=tmp_path, env=app_environment(), capture_output=True, text=True, timeout=120
+        command, cwd=tmp_path, env=app_environment(), capture_output=True, text=True, timeout=250
     )
     assert done.returncode == 0, done.stderr
     assert ("one trial at a time" in done.stdout) == (launcher == "basic")
@@ -170,22 +171,23 @@ def test_other_settings_are_refused_with_the_difference(sweep: Sweep) -> None:
 
 
 def running(tmp_path: Path, load: Load, *overrides: str) -> "subprocess.Popen[str]":
-    """Start a sweep and return when two of its trials run."""
+    """Start a sweep whose trials stop at their third step, and return when two are there."""
+    held = ("+steps=20", "+gate=gate", "+gate_at=3")
     process = subprocess.Popen(
-        app_command(SPACE, "hydra.sweeper.n_trials=4", "+seconds=2", "+steps=20", *overrides),
+        app_command(SPACE, "hydra.sweeper.n_trials=4", *held, *overrides),
         cwd=tmp_path,
         env=app_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    for _ in range(600):
+    while process.poll() is None:
         time.sleep(0.1)
         if (tmp_path / "sweep" / "worker-1.log").exists():
-            reporting = [trial for trial in load().trials if len(trial.intermediate_values) > 2]
-            if len(reporting) == 2:
+            trials = load().get_trials(states=(TrialState.RUNNING,))
+            if [len(trial.intermediate_values) for trial in trials] == [3, 3]:
                 return process
-    raise AssertionError("the sweep did not start")
+    raise AssertionError(process.communicate()[0])
 
 
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
@@ -193,7 +195,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
 ) -> None:
     process = running(tmp_path, load)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert "The same command goes on" in output
     assert "Traceback" not in output
     assert not load().get_trials(states=(TrialState.RUNNING,))
@@ -209,9 +211,10 @@ def test_kill_nine_leaves_nothing_behind_and_orphans_run_again(
     workers = psutil.Process(process.pid).children(recursive=True)
     orphans = {tuple(trial.params.items()) for trial in load().trials}
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
-    _, alive = psutil.wait_procs(workers, timeout=10)
+    # Before anybody takes note of its end: its workers do not wait for that.
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
     assert not alive
+    process.communicate(timeout=PATIENCE)
     again = sweep(SPACE, "hydra.sweeper.n_trials=4", "+seconds=0.1")
     assert "were interrupted; they run again" in again.stdout
     complete = load().get_trials(states=(TrialState.COMPLETE,))
