@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial, TrialState
+
+from src.trial.forecast import pruning
 
 # Share of the time that pruning saves at a patience, by the guide (section 3: 50-70 %, 30-50 %,
 # 10-30 %), the middle of each.
@@ -28,27 +31,26 @@ def expected_saving(cfg: DictConfig, earlier: Iterable[FrozenTrial]) -> Saving:
 
     Args:
         cfg: the whole config.
-        earlier: trials of any studies; those of equal length and patience count.
+        earlier: trials of any studies; those of equal length, pruner and patience count.
     """
     if not cfg.pruning.enabled:
         return Saving(0.0)
     epochs = int(cfg.quick_validation.epochs * cfg.quick_validation.folds)
-    patience = int(cfg.pruning.patience)
+    same = {"epochs": epochs, "pruning": pruning(cfg)}
     trained = [
         int(trial.user_attrs["epochs"])
         for trial in earlier
-        if _was_pruned_alike(trial, epochs, patience)
-        and trial.number >= cfg.pruning.n_startup_trials
+        if _was_pruned_alike(trial, same) and trial.number >= cfg.pruning.n_startup_trials
     ]
     if len(trained) >= ENOUGH_TRIALS:
         return Saving(1 - sum(trained) / (epochs * len(trained)), len(trained))
+    patience = int(cfg.pruning.patience)
     share = float(np.interp(patience, list(BY_THE_GUIDE), list(BY_THE_GUIDE.values())))
     # A trial is given `patience` epochs, and one more to compare, whatever happens.
     return Saving(float(min(share, max(0.0, 1 - (patience + 1) / epochs))))
 
 
-def _was_pruned_alike(trial: FrozenTrial, epochs: int, patience: int) -> bool:
+def _was_pruned_alike(trial: FrozenTrial, same: dict[str, Any]) -> bool:
     load = trial.user_attrs.get("workload", {})
     ended = trial.state is TrialState.COMPLETE or trial.user_attrs.get("stopped") == "pruner"
-    alike = load.get("epochs") == epochs and load.get("patience") == patience
-    return ended and alike and "epochs" in trial.user_attrs
+    return ended and same.items() <= load.items() and "epochs" in trial.user_attrs

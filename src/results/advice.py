@@ -12,6 +12,8 @@ from src.sweep.focus import pressed_end, widened
 from src.sweep.focus_rule import FocusRule
 
 MANY_PRUNED = 0.6
+LITTLE_SAVED = 0.05
+ENOUGH_FOR_PRUNING = 15
 FEW_FINISHED = 10
 
 
@@ -25,6 +27,7 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
     """
     said = [
         *_too_many_pruned(found),
+        *_little_saved(found),
         *_too_few(found),
         *([] if confirmed else _noise(found)),
         *edges(found.ranked, entries),
@@ -44,6 +47,19 @@ def _too_many_pruned(found: Summary) -> list[str]:
     return [
         f"{len(found.pruned)} of {found.finished} trials were pruned{when}. Raise "
         "pruning.patience or pruning.n_startup_trials so that more of them are seen to the end."
+    ]
+
+
+def _little_saved(found: Summary) -> list[str]:
+    ways = [trial.user_attrs.get("workload", {}).get("pruning") for trial in found.ranked]
+    patient = [way for way in ways if way and way["pruner"] == "patient"]
+    if found.finished < ENOUGH_FOR_PRUNING or found.saved_share >= LITTLE_SAVED or not patient:
+        return []
+    epochs = max(len(trial.intermediate_values) for trial in found.ranked)
+    return [
+        f"Pruning saved {found.saved_share:.0%} of the epochs: a trial has {epochs}, and is given "
+        f"{patient[0]['patience'] + 1} without a gain before it may be pruned. "
+        "hydra/sweeper/pruner=median ends bad trials sooner, as does a lower pruning.patience."
     ]
 
 

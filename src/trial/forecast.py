@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.image_set import ImageSet
@@ -127,8 +128,16 @@ def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:
         "images": len(train),
         "folds": cfg.quick_validation.folds,
         "epochs": cfg.quick_validation.epochs * cfg.quick_validation.folds,
-        "patience": cfg.pruning.patience if cfg.pruning.enabled else None,
+        "pruning": pruning(cfg),
     }
+
+
+def pruning(cfg: DictConfig) -> dict[str, Any] | None:
+    """Return how a search prunes: `pruner` as in conf/hydra/sweeper/pruner, and `patience`."""
+    if not cfg.pruning.enabled or not HydraConfig.initialized():
+        return None
+    pruner = HydraConfig.get().runtime.choices.get("hydra/sweeper/pruner")
+    return {"pruner": pruner, "patience": cfg.pruning.patience}
 
 
 def _shapes_alone(model: DictConfig) -> dict[str, Any]:

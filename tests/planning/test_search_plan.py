@@ -27,7 +27,7 @@ def trial_that_trained(epochs: int, number: int, of: int = 9) -> FrozenTrial:
         state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
         value=None if pruned else 0.5,
         user_attrs={
-            **{"workload": {"epochs": of, "patience": 3}, "epochs": epochs},
+            **{"workload": {"epochs": of, "pruning": None}, "epochs": epochs},
             "stopped": "pruner" if pruned else None,
         },
     )

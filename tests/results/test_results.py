@@ -276,6 +276,18 @@ def test_advice_says_which_key_to_change() -> None:
     assert "quick_validation.folds" not in advice_of(make_study(complete=12, noise=1e-4))
 
 
+def test_a_patience_that_saves_nothing_is_told() -> None:
+    study = make_study(complete=20, noise=1e-4)
+    assert "Pruning saved" not in advice_of(study)
+    for trial in study.trials:
+        way = {"pruner": "patient", "patience": 3}
+        study._storage.set_trial_user_attr(trial._trial_id, "workload", {"pruning": way})
+    told = advice_of(study)
+    assert "Pruning saved 0% of the epochs" in told
+    assert "is given 4 without a gain" in told
+    assert "hydra/sweeper/pruner=median" in told
+
+
 def test_a_range_that_holds_the_best_is_left_alone() -> None:
     study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=1))
     for _ in range(60):
