@@ -67,7 +67,12 @@ DISTRIBUTIONS = {
 
 
 def make_study(
-    complete: int, pruned: int = 0, failed: int = 0, running: int = 0, noise: float = 0.01
+    complete: int,
+    pruned: int = 0,
+    failed: int = 0,
+    running: int = 0,
+    noise: float = 0.01,
+    pruner: str | None = None,
 ) -> optuna.Study:
     """Return a study in which higher learning rates are better, on two folds."""
     study = optuna.create_study(study_name="<b>name</b>", direction="maximize")
@@ -83,6 +88,8 @@ def make_study(
         attrs: dict[str, Any] = {"worker": f"cpu {i % 2}", "environment": {"torch": "9.9"}}
         if i == 0:
             attrs["defaults"] = True
+        if pruner:
+            attrs["workload"] = {"pruning": {"pruner": pruner, "patience": 3}}
         if state is TrialState.COMPLETE:
             attrs["folds"] = folds
         if state is TrialState.FAIL:
@@ -277,15 +284,12 @@ def test_advice_says_which_key_to_change() -> None:
 
 
 def test_a_patience_that_saves_nothing_is_told() -> None:
-    study = make_study(complete=20, noise=1e-4)
-    assert "Pruning saved" not in advice_of(study)
-    for trial in study.trials:
-        way = {"pruner": "patient", "patience": 3}
-        study._storage.set_trial_user_attr(trial._trial_id, "workload", {"pruning": way})
-    told = advice_of(study)
+    assert "Pruning saved" not in advice_of(make_study(complete=20, noise=1e-4))
+    told = advice_of(make_study(complete=20, noise=1e-4, pruner="patient"))
     assert "Pruning saved 0% of the epochs" in told
     assert "is given 4 without a gain" in told
     assert "hydra/sweeper/pruner=median" in told
+    assert "Pruning saved" not in advice_of(make_study(complete=20, noise=1e-4, pruner="median"))
 
 
 def test_a_range_that_holds_the_best_is_left_alone() -> None:
