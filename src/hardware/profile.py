@@ -57,6 +57,23 @@ def check_device(gpu: DictConfig, accelerator: str) -> None:
         )
 
 
+def differing_card(gpu: DictConfig, accelerator: str) -> str | None:
+    """Return a warning where the card's memory is not that of the profile, else None."""
+    if accelerator in ("cpu", "mps") or not gpu.memory_gb or not cards():
+        return None
+    card = cards()[0]
+    if MEMORY_TOLERANCE <= card.memory_gb / gpu.memory_gb <= 1 / MEMORY_TOLERANCE:
+        return None
+    less = card.memory_gb < gpu.memory_gb
+    what = "batches may run out of memory" if less else "larger batches would fit"
+    # Without `usable_gb` all of it counts.
+    keys = f"gpu.memory_gb={card.memory_gb:.0f} gpu.usable_gb=0"
+    return (
+        f"gpu={gpu.name} is a card of {gpu.memory_gb:g} GB, but this machine's {card.name} has "
+        f"{card.memory_gb:.1f} GB: {what}; give {keys}, or the profile of the card"
+    )
+
+
 def slots(accelerator: str, trials_per_device: int) -> int:
     """Return how many trials run at a time."""
     if accelerator in ("cuda", "gpu"):

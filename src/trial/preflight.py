@@ -11,7 +11,7 @@ from src.data.folds import stratified_folds
 from src.data.load import load_splits
 from src.data.splits import Splits
 from src.errors import UserError
-from src.hardware.profile import check_device
+from src.hardware.profile import check_device, differing_card
 from src.trial.objectives import check_objectives
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def check_run(cfg: DictConfig) -> None:
     Raises:
         UserError: names the key, the value and what to do.
     """
-    check_device(cfg.gpu, cfg.trainer.accelerator)
+    _check_card(cfg)
     check_values(cfg)
     # Imported here, as it brings torch along.
     from src.training.backbone import check_backbone
@@ -68,7 +68,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     Raises:
         UserError: names the key, the value and what to do.
     """
-    check_device(cfg.gpu, cfg.trainer.accelerator)
+    _check_card(cfg)
     check_objectives(cfg)
     check_values(cfg)
     for job in jobs:
@@ -85,6 +85,13 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
     stratified_folds(train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+
+
+def _check_card(cfg: DictConfig) -> None:
+    check_device(cfg.gpu, cfg.trainer.accelerator)
+    warning = differing_card(cfg.gpu, cfg.trainer.accelerator)
+    if warning is not None:
+        _tell(warning)
 
 
 def check_same_data(splits: Splits, settings: Mapping[str, Any]) -> None:
@@ -107,8 +114,12 @@ def check_same_data(splits: Splits, settings: Mapping[str, Any]) -> None:
 def tell_notes(splits: Splits) -> None:
     """Say what a user should know about the data, on the screen and in the log."""
     for note in splits.notes:
-        log.warning("data: %s", note)
-        Console(stderr=True).print(f"data: {note}", markup=False, highlight=False, soft_wrap=True)
+        _tell(f"data: {note}")
+
+
+def _tell(text: str) -> None:
+    log.warning("%s", text)
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def check_values(cfg: DictConfig) -> None:

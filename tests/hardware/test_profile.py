@@ -1,5 +1,6 @@
 """Profiles of cards, and the one that fits the machine."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from omegaconf import OmegaConf
 from src.errors import UserError
 from src.hardware import profile
 from src.hardware.detect import Card
+from src.trial.preflight import check_run
 from tests.conftest import Compose
 
 
@@ -64,6 +66,33 @@ def test_profiles_are_sound(name: str) -> None:
     assert max(found.batch_sizes) <= found.max_batch_size
     assert found.batch_size in found.batch_sizes
     assert found.img_size in found.img_sizes
+
+
+@pytest.mark.parametrize(
+    ("name", "memory", "told"),
+    [
+        ("rtx4090", 9.8, "24 GB.* 9.8 GB: batches may run out of memory"),
+        ("rtx3070", 23.6, "8 GB.* 23.6 GB: larger batches would fit"),
+        ("rtx4090", 23.6, None),
+        ("cpu", 23.6, None),
+    ],
+)
+def test_a_card_of_another_size_is_told_with_both_memories(
+    machine: list[Card], cfg: Compose, name: str, memory: float, told: str | None
+) -> None:
+    machine.append(Card("some card", memory))
+    gpu = cfg(f"gpu={name}").gpu
+    warning = profile.differing_card(gpu, "cuda")
+    assert warning is None if told is None else warning and re.search(told, warning)
+    assert profile.differing_card(gpu, "cpu") is None
+
+
+def test_the_warning_is_on_the_screen_before_training(
+    machine: list[Card], cfg: Compose, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.append(Card("NVIDIA GeForce RTX 3080", 9.8))
+    check_run(cfg("gpu=rtx4090"))
+    assert "24 GB, but this machine's NVIDIA GeForce RTX 3080" in capsys.readouterr().err
 
 
 def test_trials_at_a_time(machine: list[Card]) -> None:

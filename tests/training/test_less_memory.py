@@ -1,0 +1,118 @@
+"""Profiles of cards, mixed precision and gradient checkpointing: the same training, less memory."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.functional import cross_entropy
+
+from src.data.image_set import ImageSet
+from src.errors import UserError
+from src.hardware.profile import PROFILES
+from src.training.backbone import check_backbone, create_backbone
+from src.training.config import ModelConfig
+from src.training.fit import fit
+from src.trial.preflight import check_run
+from tests.conftest import Compose
+
+FAMILIES = ("test_vit", "test_convnext", "test_efficientnet")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
+def test_every_profile_starts(name: str, cfg: Compose, blobs: ImageSet) -> None:
+    config = cfg(f"gpu={name}", "trainer.accelerator=cpu", "data.img_size=32", "logger=none")
+    check_run(config)
+    assert config.trainer.precision == config.gpu.precision
+    assert config.data.batch_size == config.gpu.batch_size
+    found = fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
+    assert 0 <= found.f1 <= 1
+
+
+def step(cfg: ModelConfig, precision: torch.dtype | None = None) -> tuple[int, Tensor, Any]:
+    """Return the bytes that forward keeps for backward, the loss and the gradients of a step."""
+    torch.manual_seed(0)
+    model = create_backbone(cfg, 3, 64).train()
+    images, labels = torch.randn(8, 3, 64, 64), torch.arange(8) % 3
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    enabled = precision is not None
+    with (
+        saved_tensors_hooks(pack, lambda tensor: tensor),
+        torch.autocast("cpu", dtype=precision or torch.bfloat16, enabled=enabled),
+    ):
+        loss = cross_entropy(model(images), labels)
+    # What is computed again in backward is not kept.
+    before = sum(kept.values())
+    loss.backward()  # type: ignore[no-untyped-call]
+    return before, loss, {name: p.grad for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_checkpointing_changes_no_gradient_and_keeps_less(name: str) -> None:
+    kept, loss, gradients = step(ModelConfig(name))
+    fewer, same_loss, same = step(ModelConfig(name, grad_checkpointing=True))
+    assert fewer < 0.8 * kept
+    torch.testing.assert_close(same_loss, loss)
+    for parameter, gradient in gradients.items():
+        torch.testing.assert_close(same[parameter], gradient)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_mixed_precision_is_nearly_the_same_and_keeps_less(name: str) -> None:
+    kept, loss, _ = step(ModelConfig(name))
+    fewer, other, _ = step(ModelConfig(name), torch.bfloat16)
+    assert fewer < 0.8 * kept
+    torch.testing.assert_close(other.float(), loss, rtol=0.03, atol=0.03)
+
+
+def test_checkpointing_acts_in_a_run(cfg: Compose, blobs: ImageSet) -> None:
+    words = ("model.name=test_vit", "data.img_size=32", "logger=none", "data.batch_size=16")
+    scores = []
+    for more in ("false", "true"):
+        config = cfg(*words, f"model.grad_checkpointing={more}")
+        found = fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
+        model: Any = found.module.model
+        assert model.grad_checkpointing is (more == "true")
+        scores.append(found.trainer.callback_metrics["val/loss"])
+    torch.testing.assert_close(*scores)
+
+
+def test_models_without_checkpointing_are_named() -> None:
+    cfg = ModelConfig("inception_v4", grad_checkpointing=True)
+    with pytest.raises(UserError, match=r"model.grad_checkpointing=true: timm has none for incep"):
+        check_backbone(cfg, 299)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    "words", [("model.grad_checkpointing=true",), ("trainer.precision=16-mixed",)]
+)
+def test_less_memory_of_a_real_card(cfg: Compose, blobs: ImageSet, words: tuple[str, ...]) -> None:
+    own = ("gpu=auto", "trainer.precision=32-true", "model.name=vit_tiny_patch16_224")
+    keys = {word.split("=")[0] for word in words}
+    peaks = []
+    for more in ((), words):
+        kept = [word for word in own if not more or word.split("=")[0] not in keys]
+        config = cfg(
+            *kept,
+            *more,
+            "data.img_size=32",
+            "data.batch_size=64",
+            "logger=none",
+            "model.kwargs={patch_size: 4}",
+        )
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
+        peaks.append(torch.cuda.max_memory_allocated())
+    assert peaks[1] < 0.9 * peaks[0]
