@@ -30,7 +30,7 @@ from src.sweep.running_trial import make_pruner
 from src.sweep.search_log import log_to, shell_command
 from src.sweep.search_space import SearchSpace, build_search_space
 from src.sweep.space_record import record_space
-from src.sweep.stop_signals import stop_on_signals
+from src.sweep.stop_signals import StopSignals, stop_signals
 from src.sweep.storage import open_storage, study_location
 from src.sweep.study import check_folder, finished, open_study
 from src.sweep.study_lock import study_lock
@@ -143,12 +143,13 @@ class AsyncSweeper(OptunaSweeperImpl):
                 self._remember(study, space, arguments)
                 if not study.get_trials(deepcopy=False):
                     self._queue_first_trials(study, space)
-            try:
-                self._run_loop(study, space)
-            finally:
-                self._jobs.close()
-                if self._on_end is not None:
-                    call(self._on_end, study, folder, self._config)
+            with stop_signals() as signals:
+                try:
+                    self._run_loop(study, space, signals)
+                finally:
+                    self._jobs.close()
+                    if self._on_end is not None:
+                        call(self._on_end, study, folder, self._config)
         return study
 
     def _settings_now(self) -> dict[str, Any]:
@@ -191,7 +192,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             )
             self._say(f"the best {count} of {self._from_study} run first")
 
-    def _run_loop(self, study: optuna.Study, space: SearchSpace) -> None:
+    def _run_loop(self, study: optuna.Study, space: SearchSpace, signals: StopSignals) -> None:
         done = finished(study, self._count_failed)
         name = study.study_name
         if done >= self.n_trials:
@@ -218,14 +219,14 @@ class AsyncSweeper(OptunaSweeperImpl):
             reuse=self._reuse_duplicates,
         )
         display.start()
+        signals.call_at_first(loop.stop)
         try:
-            with stop_on_signals(loop.stop) as received:
-                loop.run()
+            loop.run()
         finally:
             display.stop()
             self._jobs.close()
             released = loop.release()
-        if received:
+        if signals.received:
             self._say_stopped(study, released)
         elif budget.time_is_over and finished(study, self._count_failed) < self.n_trials:
             self._say(f"time is over after {budget.timeout:g} s (optuna.timeout)")

@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -16,8 +17,7 @@ from src.sweep.running_trial import current_trial
 @hydra.main(config_path=None, config_name=None)
 def main(cfg: DictConfig) -> float | tuple[float, float]:
     x, seconds = float(cfg.get("x", 0.0)), float(cfg.get("seconds", 0.0))
-    if cfg.get("die") and x > cfg.get("die"):
-        os._exit(9)
+    happens(str(cfg.get("fault")))
     if cfg.get("fail") and x > cfg.get("fail"):
         raise RuntimeError("x is too large")
     if cfg.get("once"):
@@ -32,11 +32,25 @@ def main(cfg: DictConfig) -> float | tuple[float, float]:
         if trial is not None and steps > 1:
             trial.report(-((x - 1) ** 2), step, f"step {step + 1}/{steps}")
             trial.raise_if_over()
-    if cfg.get("nan"):
+    if cfg.get("fault") == "no_number":
         return math.nan
     if cfg.get("two"):
         return x**2, (x - 1) ** 2
     return -((x - 1) ** 2) - float(cfg.get("y", 0.0))
+
+
+def happens(fault: str) -> None:
+    """Let something go wrong."""
+    if fault == "exception":
+        raise RuntimeError("something is wrong\nand this is the second line of it")
+    if fault == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "disk":
+        # The kernel's own disk that is always full.
+        with open("/dev/full", "w") as file:
+            file.write("a checkpoint")
+    while fault == "hang":
+        time.sleep(0.1)
 
 
 def wait_for(gate: Path) -> None:

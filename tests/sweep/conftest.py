@@ -1,5 +1,6 @@
 """Runs the small Hydra app of this folder as a user would: from the command line."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -28,6 +29,22 @@ def app_command(*overrides: str, n_jobs: int = 2) -> list[str]:
     ]
 
 
+def run_sweep(
+    folder: Path, *overrides: str, n_jobs: int = 2, code: int = 0
+) -> "subprocess.CompletedProcess[str]":
+    """Run a sweep of the app in `folder` to its end, which has to be `code`."""
+    done = subprocess.run(
+        app_command(*overrides, n_jobs=n_jobs),
+        cwd=folder,
+        env=app_environment(),
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
 def app_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
@@ -35,32 +52,19 @@ def app_environment() -> dict[str, str]:
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     """Return a function that runs a sweep of the app in an empty folder."""
-
-    def run(*overrides: str, n_jobs: int = 2, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            app_command(*overrides, n_jobs=n_jobs),
-            cwd=tmp_path,
-            env=app_environment(),
-            capture_output=True,
-            text=True,
-            timeout=250,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    return run
+    return functools.partial(run_sweep, tmp_path)
 
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[[], optuna.Study]:
     """Return a function that loads the study that `sweep` has made."""
+    return functools.partial(load_study, f"sqlite:///{tmp_path / 'sweep' / 'optuna.db'}")
 
-    def study() -> optuna.Study:
-        open_storage.cache_clear()
-        url = f"sqlite:///{tmp_path / 'sweep' / 'optuna.db'}"
-        return optuna.load_study(study_name="sweep", storage=open_storage(url))
 
-    return study
+def load_study(url: str) -> optuna.Study:
+    """Read the app's study afresh."""
+    open_storage.cache_clear()
+    return optuna.load_study(study_name="sweep", storage=open_storage(url))
 
 
 @pytest.fixture(scope="session")

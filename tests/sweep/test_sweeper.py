@@ -1,21 +1,15 @@
 """The sweeper through its door: real processes, a real storage."""
 
-import os
-import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import optuna
-import psutil
 import pytest
 from optuna.trial import TrialState
 
-from src.sweep.study import finished
 from tests.sweep.conftest import Sweep, app_command, app_environment
-from tests.sweep.killing import PATIENCE
 
 Load = Callable[[], optuna.Study]
 SPACE = "+x=interval(-5.0,5.0)"
@@ -87,38 +81,12 @@ def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None
     assert {trial.user_attrs["stopped"] for trial in load().trials} == {"timeout"}
 
 
-def test_a_worker_that_dies_fails_its_own_trial_only(sweep: Sweep, load: Load) -> None:
-    done = sweep(
-        "+x=choice(-2.0,-1.0,0.0,1.0,2.0,3.0)",
-        "hydra.sweeper.n_trials=6",
-        "hydra/sweeper/sampler=grid",
-        "+die=2.5",
-        "hydra.sweeper.max_failure_rate=1",
-        "hydra.sweeper.retries=1",
-    )
-    study = load()
-    assert states(study) == {"COMPLETE": 5, "FAIL": 2}
-    first, again = study.get_trials(states=(TrialState.FAIL,))
-    assert first.params == again.params == {"+x": 3.0}
-    assert again.user_attrs["continues"] == first.number
-    assert "ProcessExpired" in again.user_attrs["error"]
-    assert f"trial {first.number} runs again" in done.stdout
-    assert f"trial {again.number} failed" in done.stdout
-    assert finished(study) == 6
-
-
 def test_failures_over_the_rate_stop_the_sweep_in_one_line(sweep: Sweep, load: Load) -> None:
     done = sweep(SPACE, "hydra.sweeper.n_trials=9", "+fail=-100", code=1)
     assert "max_failure_rate" in done.stderr
     assert "x is too large" in done.stderr
     assert "Traceback" not in done.stderr
     assert states(load())["FAIL"] <= 2
-
-
-def test_nan_is_a_failure_not_a_result(sweep: Sweep, load: Load) -> None:
-    sweep(SPACE, "hydra.sweeper.n_trials=2", "+nan=1", "hydra.sweeper.max_failure_rate=1")
-    assert states(load()) == {"FAIL": 2}
-    assert "NaN" in load().trials[0].user_attrs["error"]
 
 
 def test_custom_search_space_adds_parameters(sweep: Sweep, load: Load) -> None:
@@ -168,55 +136,3 @@ def test_other_settings_are_refused_with_the_difference(sweep: Sweep) -> None:
     assert "optuna.study_name=NAME" in done.stderr
     assert "optuna.accept_changes=true" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def running(tmp_path: Path, load: Load, *overrides: str) -> "subprocess.Popen[str]":
-    """Start a sweep whose trials stop at their third step, and return when two are there."""
-    held = ("+steps=20", "+gate=gate", "+gate_at=3")
-    process = subprocess.Popen(
-        app_command(SPACE, "hydra.sweeper.n_trials=4", *held, *overrides),
-        cwd=tmp_path,
-        env=app_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    while process.poll() is None:
-        time.sleep(0.1)
-        if (tmp_path / "sweep" / "worker-1.log").exists():
-            trials = load().get_trials(states=(TrialState.RUNNING,))
-            if [len(trial.intermediate_values) for trial in trials] == [3, 3]:
-                return process
-    raise AssertionError(process.communicate()[0])
-
-
-def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
-    tmp_path: Path, sweep: Sweep, load: Load
-) -> None:
-    process = running(tmp_path, load)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert "The same command goes on" in output
-    assert "Traceback" not in output
-    assert not load().get_trials(states=(TrialState.RUNNING,))
-    sweep(SPACE, "hydra.sweeper.n_trials=4", "+seconds=0.1")
-    finished = load().get_trials(states=(TrialState.COMPLETE,))
-    assert len(finished) == 4
-
-
-def test_kill_nine_leaves_nothing_behind_and_orphans_run_again(
-    tmp_path: Path, sweep: Sweep, load: Load
-) -> None:
-    process = running(tmp_path, load)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    orphans = {tuple(trial.params.items()) for trial in load().trials}
-    os.kill(process.pid, signal.SIGKILL)
-    # Before anybody takes note of its end: its workers do not wait for that.
-    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
-    assert not alive
-    process.communicate(timeout=PATIENCE)
-    again = sweep(SPACE, "hydra.sweeper.n_trials=4", "+seconds=0.1")
-    assert "were interrupted; they run again" in again.stdout
-    complete = load().get_trials(states=(TrialState.COMPLETE,))
-    assert len(complete) == 4
-    assert orphans <= {tuple(trial.params.items()) for trial in complete}

@@ -1,0 +1,182 @@
+"""What goes wrong in a trial ends that trial alone, and is told where it belongs."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from src.sweep.budget import Budget
+from src.sweep.errors import SweepError
+from src.sweep.failures import FAILURE_WINDOW, FailureWindow, values_of
+from src.sweep.study import finished
+from tests.sweep.conftest import Sweep, load_study, run_sweep
+
+FAULTS = ("none", "exception", "no_number", "disk", "killed")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a sweep that met every fault once; its screen is in `screen`."""
+    folder = tmp_path_factory.mktemp("faults")
+    done = run_sweep(
+        folder,
+        f"+fault=choice({','.join(FAULTS)})",
+        "hydra/sweeper/sampler=grid",
+        "hydra.sweeper.n_trials=5",
+        "hydra.sweeper.max_failure_rate=1",
+        "hydra.sweeper.retries=1",
+    )
+    (folder / "screen").write_text(done.stdout + done.stderr)
+    return folder
+
+
+@pytest.fixture
+def screen(folder: Path) -> list[str]:
+    return (folder / "screen").read_text().splitlines()
+
+
+@pytest.fixture
+def trials(folder: Path) -> dict[str, list[FrozenTrial]]:
+    """Return the trials by their fault."""
+    found: dict[str, list[FrozenTrial]] = {fault: [] for fault in FAULTS}
+    for trial in load_study(f"sqlite:///{folder / 'sweep' / 'optuna.db'}").trials:
+        found[trial.params["+fault"]].append(trial)
+    return found
+
+
+def lines_of(trial: FrozenTrial, screen: list[str]) -> list[str]:
+    return [line for line in screen if f"trial {trial.number} " in line]
+
+
+def test_each_fault_fails_its_own_trial(folder: Path, trials: dict[str, list[FrozenTrial]]) -> None:
+    states = {fault: Counter(trial.state.name for trial in trials[fault]) for fault in FAULTS}
+    once: Any = {"FAIL": 1}
+    assert states == {
+        "none": {"COMPLETE": 1},
+        **dict.fromkeys(("exception", "no_number", "disk"), once),
+        # Tried again, as it may have been the kernel's choice.
+        "killed": {"FAIL": 2},
+    }
+    assert finished(load_study(f"sqlite:///{folder / 'sweep' / 'optuna.db'}")) == 5
+
+
+def test_an_exception_is_one_line_on_the_screen_and_whole_in_the_trials_log(
+    folder: Path, trials: dict[str, list[FrozenTrial]], screen: list[str]
+) -> None:
+    (trial,) = trials["exception"]
+    (line,) = lines_of(trial, screen)
+    assert "failed RuntimeError: something is wrong |" in line
+    log = (folder / "sweep" / str(trial.number) / "app.log").read_text()
+    assert "Traceback" in log
+    assert "and this is the second line of it" in log
+    assert not any("Traceback" in line or "second line" in line for line in screen)
+
+
+def test_a_full_disk_fails_the_trial_that_met_it(
+    folder: Path, trials: dict[str, list[FrozenTrial]], screen: list[str]
+) -> None:
+    (trial,) = trials["disk"]
+    (line,) = lines_of(trial, screen)
+    assert "No space left on device" in line
+    assert "Traceback" in (folder / "sweep" / str(trial.number) / "app.log").read_text()
+
+
+def test_nan_is_a_failure_not_a_result(
+    trials: dict[str, list[FrozenTrial]], screen: list[str]
+) -> None:
+    (trial,) = trials["no_number"]
+    assert trial.values is None
+    assert "the job returned NaN" in lines_of(trial, screen)[0]
+
+
+def test_a_worker_that_is_killed_has_its_trial_tried_again(
+    folder: Path, trials: dict[str, list[FrozenTrial]], screen: list[str]
+) -> None:
+    first, again = trials["killed"]
+    assert first.params == again.params
+    assert again.user_attrs["continues"] == first.number
+    assert "ProcessExpired" in again.user_attrs["error"]
+    assert "runs again: ProcessExpired" in lines_of(first, screen)[0]
+    assert "failed ProcessExpired" in lines_of(again, screen)[0]
+    assert {path.name for path in (folder / "sweep").glob("[0-9]*")} == set("012345")
+
+
+def test_a_trial_that_hangs_is_ended(sweep: Sweep, load: Callable[[], optuna.Study]) -> None:
+    done = sweep(
+        "+x=choice(1.0)",
+        "+fault=hang",
+        "hydra.sweeper.n_trials=1",
+        "hydra.sweeper.max_failure_rate=1",
+        "hydra.sweeper.trial_timeout=2",
+        n_jobs=1,
+    )
+    (trial,) = load().trials
+    assert trial.state is TrialState.FAIL
+    assert "TrialTimeoutError: no end and no report after optuna.trial_timeout=2 s" in done.stdout
+
+
+def ended(state: TrialState) -> FrozenTrial:
+    return create_trial(
+        state=state,
+        value=1.0 if state is TrialState.COMPLETE else None,
+        params={"x": 1},
+        distributions={"x": CategoricalDistribution((1,))},
+    )
+
+
+def window(rate: float, n_trials: int = 100) -> FailureWindow:
+    found = FailureWindow(Budget(n_trials=n_trials, n_jobs=1, max_failure_rate=rate))
+    found.last_error = RuntimeError("the last error")
+    return found
+
+
+def test_failures_are_counted_over_the_last_trials_alone() -> None:
+    failures = window(0.5)
+    for _ in range(5):
+        # Half of any ten: a long search lives with it.
+        for state in (TrialState.FAIL, TrialState.COMPLETE) * (FAILURE_WINDOW // 2):
+            failures.add(ended(state))
+    failures.add(ended(TrialState.FAIL))
+    with pytest.raises(SweepError, match=r"6 of the last 10 trials failed.*the last error"):
+        failures.add(ended(TrialState.FAIL))
+
+
+def test_a_sweep_that_is_broken_from_the_start_ends_before_ten_trials() -> None:
+    failures = window(0.5)
+    for _ in range(5):
+        failures.add(ended(TrialState.FAIL))
+    with pytest.raises(SweepError, match=r"max_failure_rate=0\.5"):
+        failures.add(ended(TrialState.FAIL))
+    with pytest.raises(SweepError):
+        window(0.0).add(ended(TrialState.FAIL))
+    few = window(0.5, n_trials=3)
+    few.add(ended(TrialState.FAIL))
+    with pytest.raises(SweepError):
+        few.add(ended(TrialState.FAIL))
+
+
+def test_pruned_trials_are_no_failures() -> None:
+    failures = window(0.0)
+    for _ in range(20):
+        failures.add(ended(TrialState.PRUNED))
+
+
+@pytest.mark.parametrize(
+    ("returned", "n_objectives", "message"),
+    [
+        (None, 1, "returned None"),
+        ("bad", 1, "returned 'bad'"),
+        (float("nan"), 1, "NaN"),
+        ((1.0, float("nan")), 2, "NaN"),
+        ((1.0,), 2, "1 values for 2 objectives"),
+        (1.0, 2, "not 2 number"),
+    ],
+)
+def test_what_is_no_result(returned: Any, n_objectives: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        values_of(returned, n_objectives)

@@ -1,0 +1,94 @@
+"""Ctrl-C, SIGTERM and kill -9: how a search ends, and how the same command goes on."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from src.sweep.study_lock import file_lock
+from tests.sweep.conftest import Sweep, app_command, app_environment
+from tests.sweep.killing import PATIENCE, workers
+
+Load = Callable[[], optuna.Study]
+COMMAND = ("+x=interval(-5.0,5.0)", "hydra.sweeper.n_trials=4")
+
+
+def running(folder: Path, load: Load) -> "subprocess.Popen[str]":
+    """Start a sweep whose trials stop at their third step, and return when two are there."""
+    process = subprocess.Popen(
+        app_command(*COMMAND, "+steps=20", "+gate=gate", "+gate_at=3"),
+        cwd=folder,
+        env=app_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while process.poll() is None:
+        time.sleep(0.1)
+        if (folder / "sweep" / "worker-1.log").exists():
+            trials = load().get_trials(states=(TrialState.RUNNING,))
+            if [len(trial.intermediate_values) for trial in trials] == [3, 3]:
+                return process
+    raise AssertionError(process.communicate()[0])
+
+
+def check_goes_on(sweep: Sweep, load: Load, interrupted: set[float]) -> str:
+    """Run the same command to its end, which runs what was interrupted again."""
+    again = sweep(*COMMAND)
+    complete = load().get_trials(states=(TrialState.COMPLETE,))
+    assert len(complete) == 4
+    assert interrupted <= {trial.params["+x"] for trial in complete}
+    assert not load().get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+    return again.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_cleanly(
+    tmp_path: Path, sweep: Sweep, load: Load, number: signal.Signals
+) -> None:
+    process = running(tmp_path, load)
+    children = workers(process.pid)
+    interrupted = {trial.params["+x"] for trial in load().trials}
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert "stopped with 0 of 4 trials finished; trials [0, 1] run again next time" in output
+    assert "The same command goes on:\n  python -m tests.sweep.app -m hydra/sweeper" in output
+    assert "Traceback" not in output
+    assert not load().get_trials(states=(TrialState.RUNNING,))
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+    check_goes_on(sweep, load, interrupted)
+
+
+def test_the_second_signal_ends_at_once(tmp_path: Path, sweep: Sweep, load: Load) -> None:
+    process = running(tmp_path, load)
+    children = workers(process.pid)
+    interrupted = {trial.params["+x"] for trial in load().trials}
+    # Nothing can be written while we hold the lock, so the clean end waits.
+    with file_lock(tmp_path / "sweep" / "optuna.db"):
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+    assert process.returncode == 128 + signal.SIGINT
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+    process.communicate()
+    assert "were interrupted; they run again" in check_goes_on(sweep, load, interrupted)
+
+
+def test_kill_nine_leaves_nothing_behind(tmp_path: Path, sweep: Sweep, load: Load) -> None:
+    process = running(tmp_path, load)
+    children = workers(process.pid)
+    assert len(children) == 2
+    interrupted = {trial.params["+x"] for trial in load().trials}
+    os.kill(process.pid, signal.SIGKILL)
+    # Before anybody takes note of its end: its workers do not wait for that.
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+    process.communicate(timeout=PATIENCE)
+    assert "were interrupted; they run again" in check_goes_on(sweep, load, interrupted)
