@@ -30,6 +30,7 @@ from src.sweep.running_trial import make_pruner
 from src.sweep.search_log import log_to, shell_command
 from src.sweep.search_space import SearchSpace, build_search_space
 from src.sweep.space_record import record_space
+from src.sweep.stock_results import write_stock_results
 from src.sweep.stop_signals import StopSignals, stop_signals
 from src.sweep.storage import open_storage, study_location
 from src.sweep.study import check_folder, finished, open_study
@@ -148,6 +149,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                     self._run_loop(study, space, signals)
                 finally:
                     self._jobs.close()
+                    write_stock_results(study, folder)
                     if self._on_end is not None:
                         call(self._on_end, study, folder, self._config)
         return study
