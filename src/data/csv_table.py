@@ -11,8 +11,11 @@ from src.data.config import DataConfig
 from src.data.decode import SUFFIXES
 from src.data.files import image_files, path_inside
 from src.data.listing import Listing
-from src.data.table import read_table
+from src.data.table import Rows, read_table
 from src.errors import UserError
+
+# Rows or values in a message.
+MOST_NAMED = 10
 
 
 def list_csv(cfg: DataConfig, root: Path) -> Listing:
@@ -28,6 +31,7 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
     folder = root / cfg.image_dir
     if not folder.is_dir():
         raise UserError(f"data.image_dir={cfg.image_dir}: there is no folder {folder}")
+    _check_filled(cfg, table, rows)
     by_target = _classes(cfg, root, [row[cfg.target_column] for row in rows], table)
     positions = {target: index for index, target in enumerate(by_target)}
     listing = Listing(folder, [], [], tuple(by_target.values()), codes=tuple(by_target))
@@ -43,11 +47,23 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
         by_name = {row[cfg.id_column]: row[cfg.group_column] for row in rows}
         listing.groups = [by_name[name] for name in labels]
     if len(labels) < len(rows):
-        listing.notes.append(f"{table}: {len(rows) - len(labels)} rows are there twice")
+        listing.notes.append(f"{table}: {_rows(len(rows) - len(labels))} there twice")
     unused = [by_target[t] for t in by_target if t not in set(labels.values())]
     if unused:
         listing.notes.append(f"{table}: has no images of {', '.join(unused)}")
     return listing
+
+
+def _check_filled(cfg: DataConfig, table: Path, rows: Rows) -> None:
+    """Refuse rows without a name or without a class; the header is line 1."""
+    for column in (cfg.id_column, cfg.target_column):
+        blank = [str(line) for line, row in enumerate(rows, 2) if not row[column]]
+        if blank:
+            more = ", ..." if len(blank) > MOST_NAMED else ""
+            raise UserError(
+                f"{table}: {column} is empty in row {', '.join(blank[:MOST_NAMED])}{more}; fill "
+                "it in, or take the row out"
+            )
 
 
 def _classes(cfg: DataConfig, root: Path, targets: list[str], table: Path) -> dict[str, str]:
@@ -63,13 +79,17 @@ def _classes(cfg: DataConfig, root: Path, targets: list[str], table: Path) -> di
     unknown = sorted(set(counts) - set(names), key=_numeric)
     if unknown:
         raise UserError(
-            f"{table}: {sum(counts[target] for target in unknown)} rows have a "
-            f"{cfg.target_column} that is not in {meta}: {', '.join(unknown[:10])}"
+            f"{table}: {cfg.target_column} of {_rows(sum(counts[t] for t in unknown))} is not in "
+            f"{meta}: {', '.join(unknown[:MOST_NAMED])}"
         )
     twice = [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise UserError(f"{meta}: two classes are called {', '.join(twice)}")
     return {target: names[target] for target in sorted(names, key=_numeric)}
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _numeric(target: str) -> tuple[int, float, str]:

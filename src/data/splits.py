@@ -76,13 +76,13 @@ def _halves(
     groups = np.arange(len(rows)) if everything.groups is None else everything.groups[rows]
     pairs = np.unique(np.stack([labels, groups], 1), axis=0)
     mixed = len(pairs) > len(np.unique(groups))
-    _check_sizes(pairs[:, 0], everything.classes, split, share)
+    _check_sizes(pairs[:, 0], everything.classes, split, share, cfg)
     kept, taken = (_cut_mixed if mixed else _cut_pure)(labels, groups, share, cfg.seed)
     for name, side in (("train", kept), (split, taken)):
         missing = np.setdiff1d(labels, labels[side])
         if len(missing):
             raise UserError(
-                f"data.{split}_fraction={share:.3g}: images that belong together leave no image "
+                f"{_key(split, cfg)}: images that belong together leave no image "
                 f"of {everything.classes[missing[0]]} for {name}; change the share or the groups"
             )
     return rows[kept], rows[taken]
@@ -114,14 +114,21 @@ def _cut_mixed(
     return nearest
 
 
-def _check_sizes(labels: Indices, classes: Sequence[str], split: str, share: float) -> None:
+def _key(split: str, cfg: DataConfig) -> str:
+    """Name the key as it was set; the share that is cut off may be of the rest."""
+    return f"data.{split}_fraction={getattr(cfg, f'{split}_fraction')}"
+
+
+def _check_sizes(
+    labels: Indices, classes: Sequence[str], split: str, share: float, cfg: DataConfig
+) -> None:
     """Every split has to hold images of the rarest class; counted is one of each group."""
     present, counts = np.unique(labels, return_counts=True)
     rarest, size = present[counts.argmin()], counts.min()
     for name, wanted in ((split, share), ("train", 1 - share)):
         if size * wanted < 1:
             raise UserError(
-                f"data.{split}_fraction={share:.3g}: class {classes[rarest]} has {size} different "
+                f"{_key(split, cfg)}: class {classes[rarest]} has {size} different "
                 f"images, which leaves none for {name}; add images, take the class out, or "
                 "change the share"
             )

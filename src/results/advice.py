@@ -6,7 +6,7 @@ from statistics import median
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from src.results.summary import Summary
+from src.results.summary import ENOUGH_FOLDS, Summary
 from src.results.words import show
 from src.sweep.focus import pressed_end, widened
 from src.sweep.focus_rule import FocusRule
@@ -101,13 +101,29 @@ def _out_of_memory(found: Summary) -> list[str]:
 
 def _noise(found: Summary) -> list[str]:
     gain = found.gain
-    if gain is None or gain.is_clear:
+    if gain is None:
+        return _too_few_folds(found)
+    if gain.is_clear:
         return []
     return [
         f"Noise is larger than the difference: the best trial's gain over the defaults is "
-        f"{gain.mean:+.4f}, but between folds it varies from {gain.low:+.4f} to {gain.high:+.4f}. "
+        f"{gain.mean:+.4f}, with a 95 % interval from {gain.low:+.4f} to {gain.high:+.4f}. "
         "Raise quick_validation.folds or quick_validation.epochs in the next study, and let "
         f"'python -m src.confirm study={found.name}' say whether this gain holds."
+    ]
+
+
+def _too_few_folds(found: Summary) -> list[str]:
+    best, defaults = found.best, found.defaults
+    if best is None or defaults is None or best.number == defaults.number:
+        return []
+    count = len(best.user_attrs.get("folds") or [])
+    if not 0 < count < ENOUGH_FOLDS:
+        return []
+    return [
+        f"{'One fold says' if count == 1 else f'{count} folds say'} nothing about how sure the "
+        f"gain is. Set quick_validation.folds={ENOUGH_FOLDS} or more in the next study, or run "
+        f"'python -m src.confirm study={found.name}'."
     ]
 
 

@@ -13,6 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from src.results.choose import choose
 from src.results.paired import PairedDifference, corrected_resampled_t
 
+# Below this many folds nothing can be said of how sure a gain is.
+ENOUGH_FOLDS = 3
 # Below this many finished trials importances are noise.
 ENOUGH_FOR_IMPORTANCES = 8
 
@@ -113,9 +115,13 @@ def _covered(spans: Sequence[tuple[datetime.datetime, datetime.datetime]]) -> da
 
 
 def gain(study: optuna.Study, best: FrozenTrial, defaults: FrozenTrial) -> PairedDifference | None:
-    """Compare a trial with the defaults, fold by fold; positive is better."""
+    """Compare a trial with the defaults, fold by fold; positive is better.
+
+    None where they have no folds in common, or fewer than three: two differences leave an
+    interval that is wider than the scores can be.
+    """
     ours, theirs = (trial.user_attrs.get("folds") or [] for trial in (best, defaults))
-    if best.number == defaults.number or len(ours) != len(theirs) or len(ours) < 2:
+    if best.number == defaults.number or len(ours) != len(theirs) or len(ours) < ENOUGH_FOLDS:
         return None
     sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
     differences = [sign * (a - b) for a, b in zip(ours, theirs, strict=True)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial
 
 from src.results.confirmation.judge import Confirmation
-from src.results.summary import Summary
+from src.results.summary import ENOUGH_FOLDS, Summary
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,13 @@ def verdict(found: Summary, confirmations: Sequence[Confirmation] = ()) -> Verdi
     detail = f"{score}; the defaults have {defaults.values[0]:.4f} on the same folds."
     difference = best.values[0] - defaults.values[0]
     if gain is None:
-        return Verdict(f"{difference:+.4f} over the defaults", detail, tone="unsure")
+        return Verdict(
+            f"{difference:+.4f} over the defaults",
+            detail,
+            f"With fewer than {ENOUGH_FOLDS} folds nothing says how sure this is: 'python -m "
+            f"src.confirm study={found.name}' measures it with fresh seeds and folds.",
+            tone="unsure",
+        )
     method = (
         f"95 % interval of the gain: {gain.low:+.4f} to {gain.high:+.4f}. From the differences on "
         f"{gain.pairs} folds, each trained twice, by the corrected resampled t-test (Nadeau & "

@@ -343,6 +343,11 @@ def remove(root: Path, folders: tuple[str, ...]) -> None:
             r"data\.test_fraction=0\.25: class note has 2 different images",
         ),
         (
+            {"val_fraction": 0.15},
+            lambda root: [path.unlink() for path in sorted((root / "note").glob("*"))[4:]],
+            r"data\.val_fraction=0\.15: class note has \d different images",
+        ),
+        (
             {},
             lambda root: [path.write_text("x") for path in root.glob("*/*")],
             "30 of 30 images cannot be read",
@@ -380,7 +385,13 @@ def table(text: str) -> Spoil:
         ({"class_name_column": "name"}, None, r"meta\.csv: has no column 'name'"),
         ({}, table("ID,target\n"), "no rows"),
         ({}, table("ID,target\n000.jpg,0\n001.jpg,0\n"), "only one class, target=0"),
-        ({}, table("ID,target\n000.jpg,0\n001.jpg,7\n002.jpg,7\n"), r"2 rows .*meta\.csv: 7"),
+        (
+            {},
+            table("ID,target\n000.jpg,0\n001.jpg,7\n002.jpg,7\n"),
+            r"of 2 rows is not in .*meta\.csv: 7",
+        ),
+        ({}, table("ID,target\n000.jpg,0\n,2\n"), r"train\.csv: ID is empty in row 3"),
+        ({}, table("ID,target\n000.jpg,\n001.jpg,2\n"), "target is empty in row 2"),
         ({}, table("ID,target\n000.jpg,0\n000.jpg,2\n"), r"000\.jpg has two classes, 0 and 2"),
         ({}, table("ID,target\n../../x.jpg,0\n000.jpg,2\n"), r"'\.\./\.\./x\.jpg' leads out of"),
         ({}, table("ID,target\n/etc/passwd,0\n000.jpg,2\n"), "leads out of"),

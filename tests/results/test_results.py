@@ -74,7 +74,7 @@ def make_study(
     noise: float = 0.01,
     pruner: str | None = None,
 ) -> optuna.Study:
-    """Return a study in which higher learning rates are better, on two folds."""
+    """Return a study in which higher learning rates are better, on three folds."""
     study = optuna.create_study(study_name="<b>name</b>", direction="maximize")
     states = [TrialState.COMPLETE] * complete + [TrialState.PRUNED] * pruned
     states += [TrialState.FAIL] * failed + [TrialState.RUNNING] * running
@@ -84,7 +84,7 @@ def make_study(
     for i, state in enumerate(states):
         lr = float(10 ** rng.uniform(-5, -2)) if i else 1e-5
         score = 0.5 + 0.1 * math.log10(lr / 1e-5)
-        folds = [score + noise, score - noise * (i > 0)]
+        folds = [score + noise, score - noise * (i > 0), score]
         attrs: dict[str, Any] = {"worker": f"cpu {i % 2}", "environment": {"torch": "9.9"}}
         if i == 0:
             attrs["defaults"] = True
@@ -97,7 +97,7 @@ def make_study(
         steps = 1 if state is TrialState.PRUNED else 4
         trial = create_trial(
             state=state,
-            value=sum(folds) / 2 if state is TrialState.COMPLETE else None,
+            value=sum(folds) / 3 if state is TrialState.COMPLETE else None,
             params={
                 "optimizer.lr": lr,
                 "data.batch_size": int(rng.choice([16, 32, 64])),
@@ -244,7 +244,8 @@ def test_studies_with_little_in_them(
 
 def test_two_objectives(tmp_path: Path, search_config: Any) -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
-    for _ in range(10):
+    for tenths in range(10):
+        study.enqueue_trial({"optimizer.lr": tenths / 10})
         trial = study.ask()
         lr = trial.suggest_float("optimizer.lr", 0, 1)
         study.tell(trial, [lr, lr])
@@ -309,6 +310,21 @@ def test_the_verdict_weighs_the_gain_against_the_folds(noise: float, headline: s
     assert found.gain is not None
     assert found.gain.low < found.gain.mean < found.gain.high
     assert verdict(found).headline.startswith(headline)
+
+
+def test_two_folds_say_nothing_about_how_sure_a_gain_is() -> None:
+    study = make_study(complete=12, noise=0.4)
+    few = optuna.create_study(study_name="few", direction="maximize")
+    for trial in study.trials:
+        trial.user_attrs["folds"] = trial.user_attrs["folds"][:2]
+        few.add_trial(trial)
+    found = summarize(few)
+    assert found.gain is None
+    assert "over the defaults" in verdict(found).headline
+    assert "src.confirm study=few" in verdict(found).method
+    said = advice_of(few)
+    assert "2 folds say nothing about how sure the gain is" in said
+    assert "quick_validation.folds=3" in said
 
 
 def test_the_time_of_a_search_is_without_its_pauses() -> None:
