@@ -5,6 +5,7 @@ from typing import Any
 
 import timm
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 from src.errors import UserError
@@ -108,7 +109,10 @@ def _create(cfg: ModelConfig, num_classes: int, img_size: int, hub: bool = False
 
     `hub`: with the weights that timm fetches.
     """
-    kwargs: dict[str, Any] = {**cfg.kwargs, "img_size": img_size, "drop_rate": cfg.drop_rate}
+    own: Any = cfg.kwargs
+    if OmegaConf.is_config(own):  # lists inside, too, as timm wants them
+        own = OmegaConf.to_container(own)
+    kwargs: dict[str, Any] = {**own, "img_size": img_size, "drop_rate": cfg.drop_rate}
     if cfg.drop_path_rate:
         kwargs["drop_path_rate"] = cfg.drop_path_rate
     if cfg.pooling is not None:

@@ -1,0 +1,134 @@
+"""Every preset of `conf/hparams_search/` runs on a CPU, and every file of `conf/` composes."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from PIL import Image
+
+from src.inference import config as predict_config
+from src.results import config as study_doors_config
+from src.results.ensemble import config as ensemble_config
+from src.sweep.search_space import build_search_space
+from src.trial.preflight import check_values
+from tests.conftest import CONF, Door
+from tests.test_phases import explore
+from tests.test_train import study_of
+
+PRESETS = sorted(path.stem for path in Path(CONF, "hparams_search").glob("*.yaml"))
+PRESETS.remove("base")
+
+# Each registers the schema of its door.
+SCHEMAS = (predict_config, study_doors_config, ensemble_config)
+
+# What the presets of a family would take hours with on a CPU, a small sibling shows in seconds.
+SMALL = {
+    "convnext": ("model.name=test_convnext", "model.pretrained=false"),
+    "efficientnet": ("model.name=test_efficientnet", "model.pretrained=false"),
+    "swin": (
+        "model.pretrained=false",
+        "+model.kwargs={embed_dim: 16, depths: [1, 1, 1, 1], num_heads: [1, 1, 2, 2]}",
+    ),
+    "focus": ("optuna.from_study=explored",),
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 96 noisy images in two classes, one brighter than the other."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for name, number in product(("dark", "light"), range(48)):
+        (root / name).mkdir(exist_ok=True)
+        pixels = rng.integers(0, 100, (64, 64, 3)) + 120 * (name == "light")
+        Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: for so little work others would mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_runs_anywhere(
+    door: Door, tmp_path: Path, images: Path, cache_dir: Path, preset: str
+) -> None:
+    explore(tmp_path, "augment=light")
+    door(
+        *("src.train", "-m", f"hparams_search={preset}", "gpu=cpu", "optuna.n_trials=2"),
+        *("data=image_folder", f"data.root={images}", f"data.cache_dir={cache_dir}"),
+        *("quick_validation.epochs=1", "quick_validation.folds=2"),
+        *("hydra/launcher=basic", "optuna.study_name=tried", *SMALL.get(preset, ())),
+    )
+    trials = study_of(tmp_path, "tried").trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 2
+    folder = tmp_path / "multirun" / "tried"
+    assert len(list(folder.glob("train_optimized_*.yaml"))) == 1
+    assert (folder / "optuna_study_report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_reads_in_one_screen_and_says_for_whom_it_is(preset: str) -> None:
+    lines = Path(CONF, "hparams_search", f"{preset}.yaml").read_text().splitlines()
+    assert len(lines) <= 40
+    assert lines[0] == "# @package _global_"
+    assert lines[1].startswith("# For ")
+    assert all(len(line) <= 100 for line in lines)
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in Path(CONF, group).glob("*.yaml"))
+
+
+# Parts of a search space are lists of entries; the rest of `hydra/` belongs to presets.
+GROUPS = sorted(
+    path.name for path in Path(CONF).iterdir() if path.is_dir() and path.name != "hydra"
+)
+
+
+def test_every_choice_of_every_group_composes_and_is_valid() -> None:
+    """Everything is resolved against the typed schemas, a choice of each group at a time."""
+    chosen = {group: options(group) for group in GROUPS if group != "search_space"}
+    chosen["+search_space"] = options("search_space")
+    chosen["hparams_search"].remove("base")
+    for turn in range(max(map(len, chosen.values()))):
+        words = [f"{group}={names[turn % len(names)]}" for group, names in chosen.items()]
+        # Of a card that this machine lacks, and data that is not there, only the check is left.
+        if "data=documents" not in words:
+            words.append("data.root=/data")
+        with initialize_config_dir(CONF):
+            cfg = compose("train", words, return_hydra_config=True)
+            HydraConfig.instance().set_config(cfg)
+            for node in (*(cfg[key] for key in cfg if key != "hydra"), cfg.hydra.sweeper):
+                if OmegaConf.is_config(node):
+                    OmegaConf.to_container(node, resolve=True)
+            check_values(cfg)
+            build_search_space(cfg.search_space, [], [], cfg)
+
+
+@pytest.mark.parametrize("door", ["report", "confirm", "ensemble", "predict"])
+def test_the_configs_of_the_other_doors_compose(door: str) -> None:
+    with initialize_config_dir(CONF):
+        OmegaConf.to_container(compose(door), resolve=False, throw_on_missing=True)
+
+
+def test_every_file_of_conf_is_reached_by_these_tests() -> None:
+    doors = {"train", "report", "confirm", "ensemble", "predict"}
+    for path in Path(CONF).rglob("*.yaml"):
+        part = path.relative_to(CONF)
+        assert part.parts[0] in {*GROUPS, "hydra", *(f"{door}.yaml" for door in doors)}
+        if part.parts[0] == "hydra":
+            used = [p for p in Path(CONF).rglob("*.yaml") if part.stem in p.read_text()]
+            assert used, f"{part} is chosen by no config"
