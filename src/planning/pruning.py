@@ -1,18 +1,16 @@
-"""What pruning saves: as measured in earlier searches, otherwise as the guide expects."""
+"""What pruning saves: as measured in earlier searches, otherwise what its pruner can save."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial, TrialState
 
-from src.trial.forecast import pruning
-
-# Share of the time that pruning saves at a patience, by the guide (section 3: 50-70 %, 30-50 %,
-# 10-30 %), the middle of each.
-BY_THE_GUIDE = {3: 0.6, 5: 0.4, 10: 0.2}
+# Share of the trials that a pruner ends, where trials come in random order; those of conf/hydra/
+# sweeper/pruner. Replayed on recorded curves, `patient` ends hardly any
+# (tests/benchmarks/pruning.py); of others nothing is known.
+ENDS = {"median": 0.5, "percentile": 0.75}
 # Fewer trials say little.
 ENOUGH_TRIALS = 10
 
@@ -22,21 +20,24 @@ class Saving:
     """The share of their epochs that trials are spared once pruning may begin."""
 
     share: float
-    # Earlier trials that were pruned in the same way; 0: as the guide expects.
+    # Earlier trials that were pruned in the same way; 0: a guess.
     trials: int = 0
 
 
-def expected_saving(cfg: DictConfig, earlier: Iterable[FrozenTrial]) -> Saving:
+def expected_saving(
+    cfg: DictConfig, way: Mapping[str, Any] | None, earlier: Iterable[FrozenTrial]
+) -> Saving:
     """Return what pruning saves after a search's first trials.
 
     Args:
         cfg: the whole config.
-        earlier: trials of any studies; those of equal length, pruner and patience count.
+        way: `pruner` and `patience`, as trials note them; None: nothing is pruned.
+        earlier: trials of any studies; those of equal length and way count.
     """
-    if not cfg.pruning.enabled:
+    if way is None:
         return Saving(0.0)
     epochs = int(cfg.quick_validation.epochs * cfg.quick_validation.folds)
-    same = {"epochs": epochs, "pruning": pruning(cfg)}
+    same = {"epochs": epochs, "pruning": way}
     trained = [
         int(trial.user_attrs["epochs"])
         for trial in earlier
@@ -44,10 +45,9 @@ def expected_saving(cfg: DictConfig, earlier: Iterable[FrozenTrial]) -> Saving:
     ]
     if len(trained) >= ENOUGH_TRIALS:
         return Saving(1 - sum(trained) / (epochs * len(trained)), len(trained))
-    patience = int(cfg.pruning.patience)
-    share = float(np.interp(patience, list(BY_THE_GUIDE), list(BY_THE_GUIDE.values())))
-    # A trial is given `patience` epochs, and one more to compare, whatever happens.
-    return Saving(float(min(share, max(0.0, 1 - (patience + 1) / epochs))))
+    # Whoever is ended has trained `patience` epochs, and one more to be compared.
+    spared = max(0.0, 1 - (way["patience"] + 1) / epochs)
+    return Saving(ENDS.get(str(way["pruner"]), 0.0) * spared)
 
 
 def _was_pruned_alike(trial: FrozenTrial, same: dict[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from src.planning.earlier_trials import Correction, correction, is_device_of, st
 from src.planning.pruning import Saving, expected_saving
 from src.planning.workload import Images, Searched, count_images, searched_sizes
 from src.training.fit import EVALUATION_BATCHES
-from src.trial.forecast import footprint_of
+from src.trial.forecast import footprint_of, pruning
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def make_plan(
         for batch in searched.batch_sizes
     )
     most = cfg.gpu.max_batch_size
-    saved = expected_saving(cfg, earlier)
+    saved = expected_saving(cfg, pruning(cfg), earlier)
     a_trial = fmean(cell.seconds for cell in cells)
     full = cfg.pruning.n_startup_trials if cfg.pruning.enabled else cfg.optuna.n_trials
     full = min(full, cfg.optuna.n_trials)

@@ -90,15 +90,13 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
     text.append(" on average, the search ")
     text.append(duration(plan.seconds), style="bold")
     if plan.pruning.share:
-        source = (
-            f"as {plan.pruning.trials} earlier trials had"
-            if plan.pruning.trials
-            else "by the guide"
+        saved, trials = plan.pruning.share, plan.pruning.trials
+        told = (
+            f"saves {saved:.0%}, as in {trials} earlier trials"
+            if trials
+            else (f"may save {saved:.0%}")
         )
-        text.append(
-            f" (pruning saves {plan.pruning.share:.0%} after the first "
-            f"{cfg.pruning.n_startup_trials} trials, {source})"
-        )
+        text.append(f" (pruning {told}, after the first {cfg.pruning.n_startup_trials})")
     if plan.timeout is not None:
         text.append(", within " if plan.in_time else ", more than ")
         text.append(f"optuna.timeout ({duration(plan.timeout)})")

@@ -65,7 +65,8 @@ class PruningConfig:
     """When a hopeless trial is ended early (guide section 3)."""
 
     enabled: bool = True
-    # Epochs without improvement that a trial is given.
+    # Epochs that every trial is given before it may be pruned; hydra/sweeper/pruner=patient: epochs
+    # without improvement.
     patience: int = 3
     # Trials that are finished before any is pruned; also TPE's random start.
     n_startup_trials: int = 5

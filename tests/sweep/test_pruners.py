@@ -49,9 +49,14 @@ def epochs_of_a_bad_trial(made: optuna.pruners.BasePruner) -> int:
     return EPOCHS
 
 
-def test_the_default_is_the_guides_patience() -> None:
+def test_the_default_gives_every_trial_its_patience() -> None:
     made = pruner("pruning.patience=4")
-    assert isinstance(made, optuna.pruners.PatientPruner)
+    assert isinstance(made, optuna.pruners.MedianPruner)
+    assert epochs_of_a_bad_trial(made) == 4 + 1
+
+
+def test_a_patient_one_waits_for_epochs_without_a_gain() -> None:
+    made = pruner("pruning.patience=4", "hydra/sweeper/pruner=patient")
     # The best epoch, and five below it.
     assert epochs_of_a_bad_trial(made) == 1 + 5
 
