@@ -13,10 +13,13 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 from sqlalchemy.engine import URL
 
 VARIABLE = "STORAGE_PASSWORD"
+
+# What Hydra writes for each job anew, from the overrides.
+OF_HYDRA = ("hydra.overrides", "hydra.job", "hydra.runtime")
 
 # scheme://user:password@; a password with an @ has to be written as %40.
 _WITH_PASSWORD = re.compile(r"(?P<user>[a-z][a-z0-9+.]*://[^\s:/@'\"]*):(?P<secret>[^\s/@'\"]+)@")
@@ -52,12 +55,14 @@ class StoragePassword:
             return []
         environment[VARIABLE] = unquote(self._found["secret"])
         overrides = []
-        for key, text in list(_texts(self._config, "")):
+        for node, name, text in list(_texts(self._config)):
             if self._found[0] not in text:
                 continue
-            with open_dict(self._config):
-                OmegaConf.update(self._config, key, self.strip(text))
-            if not key.startswith("hydra.overrides"):
+            # Hydra's own node is closed to changes by mistake, which this is not.
+            with read_write(node), open_dict(node):
+                node[name] = self.strip(text)
+            key = node._get_full_key(name)
+            if not key.startswith(OF_HYDRA):
                 overrides.append(f"{key}='{self.strip(text)}'")
         return overrides
 
@@ -66,15 +71,14 @@ class StoragePassword:
         return text.replace(self._found[0], f"{self._found['user']}@") if self._found else text
 
 
-def _texts(node: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of every value that is written down, not interpolated."""
+def _texts(node: DictConfig | ListConfig) -> Iterator[tuple[Any, Any, str]]:
+    """Yield node, name and text of every value that is written down, not interpolated."""
     if node._is_none() or node._is_missing() or node._is_interpolation():
         return
     names: Any = range(len(node)) if isinstance(node, ListConfig) else list(node.keys())
     for name in names:
         child: Any = node._get_node(name)
-        key = f"{path}.{name}" if path else str(name)
         if isinstance(child, (DictConfig, ListConfig)):
-            yield from _texts(child, key)
+            yield from _texts(child)
         elif isinstance(child._value(), str):
-            yield key, child._value()
+            yield node, name, child._value()
