@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
-STUDY ?=
+PORT ?= 8080
 
 PRESETS := $(filter-out base,$(basename $(notdir $(wildcard conf/hparams_search/*.yaml))))
 
@@ -49,8 +49,8 @@ format: $(INSTALLED) ## Mend the style
 bench: $(INSTALLED) ## Measure what is promised
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-dashboard: $(INSTALLED) ## Show all studies in the browser, on this machine only
-	$(BIN)/optuna-dashboard --host 127.0.0.1 $(or $(STORAGE),sqlite:///multirun/optuna.db)
+dashboard: $(INSTALLED) ## Show all studies in the browser, on this machine only; PORT=8080 STORAGE=URL
+	$(BIN)/optuna-dashboard --host 127.0.0.1 --port $(PORT) $(or $(STORAGE),sqlite:///multirun/optuna.db)
 
 clean: ## Remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache data_cache

@@ -71,6 +71,7 @@ def test_what_has_run_is_kept_and_the_report_shows_the_verdict(door: Door, tmp_p
     assert found["contenders"][0]["trial"] == 3
     with (folder / "confirm.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 8
+    assert "python -m src.train --config-dir=" in said
     assert found["sentence"].split(":")[0] in (folder / "optuna_study_report.html").read_text()
 
 
@@ -85,7 +86,9 @@ def test_other_images_are_confirmed_beside_the_studys_own(door: Door, tmp_path: 
     assert not (folder / "confirm.json").exists()
     (written,) = folder.glob("confirm_*.json")
     assert json.loads(written.read_text())["other_data"]
-    assert "Run again on other data" in (folder / "optuna_study_report.html").read_text()
+    assert (
+        "fresh seeds and folds, on other data" in (folder / "optuna_study_report.html").read_text()
+    )
 
 
 def test_mistakes_are_told_in_a_line(door: Door, study: optuna.Study) -> None:

@@ -193,8 +193,11 @@ def _pruning(found: Summary) -> str:
 def _facts(study: optuna.Study) -> dict[str, str]:
     """Return what the run was: command, settings, and what its trials ran on."""
     facts = {"command": without_password(str(study.user_attrs.get("command", "unknown")))}
-    for key, value in study.user_attrs.get("settings", {}).items():
-        if value is not None:
+    settings = study.user_attrs.get("settings", {})
+    for key, value in settings.items():
+        # Nothing but the built-in documents is drawn in numbers.
+        unused = key == "data.n_images" and settings.get("data") != "documents"
+        if value is not None and not unused:
             facts[key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     seen: dict[str, dict[str, None]] = {}
     for trial in study.get_trials(deepcopy=False):

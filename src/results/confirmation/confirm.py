@@ -60,8 +60,11 @@ def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmat
     written = _write(stored.folder, found, scores, plan)
     console.print(_table(found))
     console.print(found.sentence, style="bold", highlight=False, soft_wrap=True)
-    report = write_results(stored).report
-    console.print(f"Figures: {written}\nReport: {report}", highlight=False, soft_wrap=True)
+    files = write_results(stored)
+    console.print(f"Figures: {written}\nReport: {files.report}", highlight=False, soft_wrap=True)
+    if files.command is not None:
+        console.print("Train with what the figures say is best:", style="bold")
+        console.print(f"  {files.command}", highlight=False, soft_wrap=True)
     return found
 
 

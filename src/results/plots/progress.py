@@ -106,7 +106,8 @@ def learning_curves(found: Summary) -> go.Figure:
         (found.best, "the best", {"color": COMPLETE, "width": 3}),
     ):
         if trial is not None and trial.intermediate_values:
-            figure.add_scatter(**_curves([trial]), mode="lines", name=name, line=line)
+            numbered = f"{name}, trial {trial.number}"
+            figure.add_scatter(**_curves([trial]), mode="lines", name=numbered, line=line)
     return finish(figure, "epochs, over all folds", f"{found.objectives[0]} estimated so far", 380)
 
 
