@@ -24,6 +24,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from src.sweep.config import OptunaAsyncSweeperConf
+from src.sweep.named_in_config import told_by_key
 from src.sweep.ownership import Heartbeat, this_process
 from src.sweep.storage import load_study, study_location
 
@@ -146,5 +147,8 @@ def make_pruner(config: DictConfig | None) -> optuna.pruners.BasePruner:
     """Make the pruner that `hydra.sweeper.pruner` describes."""
     if config is None:
         return optuna.pruners.NopPruner()
-    pruner: optuna.pruners.BasePruner = instantiate(config, _execution_whitelist_=PRUNER_WHITELIST)
-    return pruner
+    with told_by_key("hydra.sweeper.pruner"):
+        made: optuna.pruners.BasePruner = instantiate(
+            config, _execution_whitelist_=PRUNER_WHITELIST
+        )
+    return made

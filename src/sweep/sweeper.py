@@ -26,6 +26,7 @@ from src.sweep.focus_rule import FocusRule
 from src.sweep.follow import follow, show_focus
 from src.sweep.jobs import LaunchedJobs
 from src.sweep.loop import AsyncLoop
+from src.sweep.named_in_config import call, told_by_key
 from src.sweep.running_trial import make_pruner
 from src.sweep.search_log import log_to, shell_command
 from src.sweep.search_space import SearchSpace, build_search_space
@@ -75,8 +76,10 @@ class AsyncSweeper(OptunaSweeperImpl):
         **stock: Any,
     ) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = instantiate(sampler, _execution_whitelist_=SAMPLER_WHITELIST)
-        super().__init__(sampler=sampler, **stock)
+        with told_by_key("hydra.sweeper.sampler"):
+            sampler = instantiate(sampler, _execution_whitelist_=SAMPLER_WHITELIST)
+        with told_by_key("hydra.sweeper.custom_search_space"):
+            super().__init__(sampler=sampler, **stock)
         self._enabled = enabled
         self._timeout = timeout
         self._trial_timeout = trial_timeout
@@ -120,7 +123,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         space = self._build_space(arguments, focus)
         jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
         if self._on_start is not None:
-            call(self._on_start, self._config, jobs)
+            call("hydra.sweeper.on_start", self._on_start, self._config, jobs)
         if not self._enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
         if not space.distributions and self.custom_search_space_extender is None:
@@ -151,7 +154,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                     self._jobs.close()
                     write_stock_results(study, folder)
                     if self._on_end is not None:
-                        call(self._on_end, study, folder, self._config)
+                        call("hydra.sweeper.on_end", self._on_end, study, folder, self._config)
         return study
 
     def _settings_now(self) -> dict[str, Any]:
@@ -326,8 +329,3 @@ class AsyncSweeper(OptunaSweeperImpl):
     def _say(self, text: str) -> None:
         log.info(text)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def call(name: str, *arguments: Any) -> Any:
-    """Call the function that a config names, if the app's execution whitelist allows it."""
-    return instantiate({"_target_": name, "_partial_": True})(*arguments)
