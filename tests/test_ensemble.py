@@ -66,6 +66,14 @@ def test_an_ensemble_from_search_to_predictions(
     assert f"python -m src.predict run={folder} data=PATH" in said
     trained = {run: os.stat(folder / run / "best.ckpt").st_mtime_ns for run in _runs(folder)}
 
+    # What augmentation at test time does to the validation split decides about it.
+    tried = door(*words, "tta=true")
+    weighed = json.loads((folder / "ensemble.json").read_text())["tta"]
+    assert weighed["used"] == (weighed["validation"] > weighed["validation_without"])
+    assert ("data=PATH tta=true" in tried) == weighed["used"]
+    assert f"{weighed['validation_without']:.4f} without" in tried.replace("\n", " ")
+    assert result["tta"] is None
+
     # The same again trains nothing; what is broken or trained otherwise is trained again.
     again = door(*words)
     assert "epoch" not in again

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.conftest import REPOSITORY
 from tests.trained_run import train_run
 
-REPOSITORY = Path(__file__).parents[2]
 FEW, MANY = 200, 4000
 DIFFERENT = 20
 

@@ -8,6 +8,7 @@ and a member trained in full is better than all of them together at the price of
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Member:
     trial: int
     weight: float
     folder: Path
+    # By split.
     probabilities: dict[str, Floats]
 
 
@@ -58,8 +60,14 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
     print_candidates(candidates, selection, console)
     folder = Path(cfg.output) if cfg.output else stored.folder / "ensemble"
     configs = _train(cfg, stored, candidates, selection, folder, console)
-    members, labels = _score(cfg, configs, folder)
+    members, labels = _score(cfg, configs, folder, tta=False)
+    tta = None
+    if cfg.tta:
+        tried, _ = _score(cfg, configs, folder, tta=True)
+        tta = _weigh_tta(members, tried, labels["val"])
+        members = tried if tta["used"] else members
     result = _result(cfg, stored, candidates, selection, members, labels)
+    result["tta"] = tta
     _write(folder / ENSEMBLE, result)
     print_result(result, folder, console)
     return folder
@@ -102,7 +110,7 @@ def member_name(number: int) -> str:
 
 
 def _score(
-    cfg: EnsembleConfig, configs: dict[int, tuple[float, DictConfig]], folder: Path
+    cfg: EnsembleConfig, configs: dict[int, tuple[float, DictConfig]], folder: Path, *, tta: bool
 ) -> tuple[list[Member], dict[str, Labels]]:
     device = choose_device(cfg.accelerator)
     members: list[Member] = []
@@ -115,9 +123,22 @@ def _score(
         for split in SPLITS:
             images = getattr(splits, split)
             labels[split] = images.labels
-            found[split] = predict_set(model, images, cfg.batch_size, cfg.tta)
+            found[split] = predict_set(model, images, cfg.batch_size, tta)
         members.append(Member(number, weight, where, found))
     return members, labels
+
+
+def _weigh_tta(
+    plain: Sequence[Member], tried: Sequence[Member], labels: Labels
+) -> dict[str, float | bool]:
+    """Compare the ensemble with and without test-time augmentation on the validation split."""
+    without, with_tta = (macro_f1(_mean(members, "val"), labels) for members in (plain, tried))
+    return {"used": with_tta > without, "validation": with_tta, "validation_without": without}
+
+
+def _mean(members: Sequence[Member], split: str) -> Floats:
+    weights = [member.weight for member in members]
+    return weighted_mean([member.probabilities[split] for member in members], weights)
 
 
 def _result(
@@ -129,16 +150,11 @@ def _result(
     labels: dict[str, Labels],
 ) -> dict[str, Any]:
     """Return all that is known of the ensemble, as JSON."""
-    weights = [member.weight for member in members]
-    means = {
-        split: weighted_mean([member.probabilities[split] for member in members], weights)
-        for split in SPLITS
-    }
+    means = {split: _mean(members, split) for split in SPLITS}
     best = next(m for m in members if m.trial == candidates.trials[0].number)
     gain = paired_gain(means["test"], best.probabilities["test"], labels["test"])
     return {
         "study": stored.study.study_name,
-        "tta": cfg.tta,
         "members": [
             {"run": member.folder.name, "trial": member.trial, "weight": member.weight}
             for member in members

@@ -27,7 +27,7 @@ class EnsembleConfig(StudyDoorConfig):
     rounds: int = 25
     # Changes to the members' training: a tree like the training config's.
     train: dict[str, Any] = field(default_factory=dict)
-    # Score with the mean over slightly changed views of each image.
+    # Try the mean over slightly changed views of each image; kept if validation is better.
     tta: bool = False
     # auto, cpu, cuda, mps; for scoring.
     accelerator: str = "auto"

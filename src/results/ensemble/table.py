@@ -44,8 +44,10 @@ def print_result(result: dict[str, Any], folder: Path, console: Console) -> None
     table.add_row("ensemble", "", f"{both['val']:.4f}", f"{both['test']:.4f}", style="bold")
     console.print()
     console.print(table)
-    lines = [_verdict(result), "Predict with it:"]
-    lines.append(f"  python -m src.predict run={shlex.quote(str(folder))} data=PATH" + _tta(result))
+    tta = result["tta"]
+    lines = [_verdict(result), *([_tta(tta)] if tta else []), "Predict with it:"]
+    used = " tta=true" if tta and tta["used"] else ""
+    lines.append(f"  python -m src.predict run={shlex.quote(str(folder))} data=PATH{used}")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -65,8 +67,15 @@ def _verdict(result: dict[str, Any]) -> str:
     return f"{text}.\nThat may be chance: the test split is too small to tell them apart."
 
 
-def _tta(result: dict[str, Any]) -> str:
-    return " tta=true" if result["tta"] else ""
+def _tta(tta: dict[str, Any]) -> str:
+    """Say whether test-time augmentation is in the figures above."""
+    figures = (
+        f"macro-F1 on the validation split {tta['validation']:.4f} with it, "
+        f"{tta['validation_without']:.4f} without"
+    )
+    if tta["used"]:
+        return f"Test-time augmentation helps ({figures}) and is in these figures."
+    return f"Test-time augmentation does not help ({figures}) and was left out."
 
 
 def _table(*columns: str) -> Table:
