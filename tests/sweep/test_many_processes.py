@@ -26,8 +26,11 @@ from tests.sweep.killing import PATIENCE, Victim
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    if request.param == "postgresql":
+        found: str = request.getfixturevalue("postgresql")
+        return found
     return f"sqlite:///{tmp_path / 'optuna.db'}"
 
 

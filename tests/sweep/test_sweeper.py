@@ -81,6 +81,17 @@ def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None
     assert {trial.user_attrs["stopped"] for trial in load().trials} == {"timeout"}
 
 
+def test_the_folders_of_another_study_are_not_overwritten(sweep: Sweep, tmp_path: Path) -> None:
+    sweep(SPACE, "hydra.sweeper.n_trials=2")
+    (tmp_path / "sweep" / "optuna.db").unlink()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep" / "1").rglob("*")}
+    done = sweep(SPACE, "hydra.sweeper.n_trials=2", code=1)
+    (line,) = done.stderr.splitlines()
+    assert "sweep holds trial 1 of another study" in line
+    assert "optuna.study_name=NAME" in line
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
 def test_failures_over_the_rate_stop_the_sweep_in_one_line(sweep: Sweep, load: Load) -> None:
     done = sweep(SPACE, "hydra.sweeper.n_trials=9", "+fail=-100", code=1)
     assert "max_failure_rate" in done.stderr

@@ -1,0 +1,51 @@
+"""A search that is killed again and again: what is lost, repeated or overwritten.
+
+python -m tests.benchmarks.soak [KILLS [SEED]]
+
+The same sweep is started, killed with SIGKILL at a random moment (its main process, a worker and
+then the main process, or all at once) and started again, on SQLite. Trials take 0.2 s, so that
+every kill meets some, and a sweep that completes between two kills is extended.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.sweep.killing import KINDS, Victim, kinds
+
+KILLS = 200
+
+
+def main(n_kills: int = KILLS, seed: int = 0) -> None:
+    """Kill, and print what became of the trials; fails where it should not be so."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'optuna.db'}"
+        victim = Victim(Path(folder), url, seed, n_trials=8)
+        for number, kind in enumerate(kinds(seed, n_kills)):
+            victim.kill_once(kind)
+            if sys.stderr.isatty():
+                print(f"\r{number + 1}/{n_kills} kills", end="", file=sys.stderr, flush=True)
+        victim.finish()
+        victim.check_complete()
+        tally = victim.tally()
+        folders = len(list((Path(folder) / "sweep").glob("[0-9]*")))
+        interrupted = len(victim.trials()) - tally.finished
+    minutes = (time.monotonic() - started) / 60
+    told = ", ".join(f"{victim.kills[kind]} {kind}" for kind in KINDS)
+    print(f"\n{victim.kills.total()} kills ({told}) in {minutes:.1f} minutes, seed {seed}")
+    for name, count in (
+        ("trials finished", tally.finished),
+        ("asked for", victim.n_trials),
+        ("interrupted, run again", interrupted),
+        ("folders", folders),
+        ("lost", tally.lost),
+        ("repeated", tally.repeated),
+        ("overwritten", tally.overwritten),
+    ):
+        print(f"{name:24}{count:6}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in sys.argv[1:]))
