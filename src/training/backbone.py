@@ -72,6 +72,16 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
         )
 
 
+def check_weights(cfg: ModelConfig, img_size: int) -> None:
+    """Refuse first weights that `create_backbone` would not get, and fetch those it would.
+
+    Raises:
+        UserError: they cannot be fetched, or the file is missing or of another model.
+    """
+    if cfg.pretrained or cfg.checkpoint_path is not None:
+        create_backbone(cfg, 2, img_size)
+
+
 def check_name(name: str) -> None:
     """Refuse a name that timm does not know, with the nearest ones that it does.
 

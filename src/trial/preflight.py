@@ -51,11 +51,12 @@ def check_run(cfg: DictConfig) -> None:
     _check_card(cfg)
     check_values(cfg)
     # Imported here, as it brings torch along.
-    from src.training.backbone import check_backbone
+    from src.training.backbone import check_backbone, check_weights
     from src.training.loggers import check_logger
 
     check_backbone(cfg.model, cfg.data.img_size)
     check_logger(cfg.logger)
+    check_weights(cfg.model, cfg.data.img_size)
 
 
 def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
@@ -73,7 +74,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     check_values(cfg)
     for job in jobs:
         check_values(job)
-    from src.training.backbone import check_backbone
+    from src.training.backbone import check_backbone, check_weights
     from src.training.loggers import check_logger
 
     check_logger(cfg.logger)
@@ -85,6 +86,11 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
     stratified_folds(train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+    # Last, as they may have to be fetched: now and not by every worker at once.
+    sources = ("name", "pretrained", "checkpoint_path")
+    models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
+    for job in models.values():
+        check_weights(job.model, job.data.img_size)
 
 
 def _check_card(cfg: DictConfig) -> None:
