@@ -1,7 +1,11 @@
 """A storage that does not answer: waited for, as a night is long and a server restarts."""
 
+import contextlib
 import logging
 import time
+from collections.abc import Callable, Iterator
+
+from optuna.exceptions import StorageInternalError
 
 from src.sweep.errors import SweepError
 
@@ -27,7 +31,7 @@ class Outage:
         Raises:
             SweepError: the storage has been away for `PATIENCE` seconds.
         """
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        reason = _reason(error)
         now = time.monotonic()
         if self._since is None:
             self._since = now
@@ -38,3 +42,21 @@ class Outage:
             ) from error
         log.warning("storage: %s; trying again", reason)
         time.sleep(PAUSE)
+
+
+@contextlib.contextmanager
+def told_if_away(say: Callable[[str], None], what: str) -> Iterator[None]:
+    """Go on without the storage where a search ends while it is away.
+
+    Args:
+        say: tells the user.
+        what: is the case then.
+    """
+    try:
+        yield
+    except StorageInternalError as error:
+        say(f"{what}: the storage does not answer ({_reason(error)})")
+
+
+def _reason(error: Exception) -> str:
+    return str(error.__cause__ or error).strip().splitlines()[0]

@@ -25,6 +25,7 @@ from src.sweep.several_objectives import prunable
 from src.sweep.study_lock import file_lock
 
 SQLITE_PATIENCE = 120.0
+CONNECT_SECONDS = 10
 # Two processes that create the tables at the same time: the later one finds them and goes on.
 OPENING_ATTEMPTS = 3
 
@@ -105,6 +106,9 @@ def _open_server(parsed: URL) -> BaseStorage:
     if parsed.drivername in ("postgresql", "postgres"):
         # The driver that the extra `postgres` installs.
         parsed = parsed.set(drivername="postgresql+psycopg")
+    if "postgresql" in parsed.drivername and "connect_timeout" not in parsed.query:
+        # The operating system's own patience is minutes.
+        parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
     url = add_password(parsed, os.environ).render_as_string(hide_password=False)
     for attempt in range(OPENING_ATTEMPTS):
         try:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from filelock import BaseFileLock, FileLock
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal._file import BaseJournalFileLock
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from src.sweep.errors import SweepError
 
@@ -98,14 +100,18 @@ def _lock_beside(path: Path, what: str) -> BaseFileLock:
 
 @contextlib.contextmanager
 def _server_lock(storage: RDBStorage, name: str) -> Iterator[None]:
-    """Hold a lock of the database server, which ends with the connection."""
+    """Hold a lock of the database server, which ends with the connection.
+
+    Raises:
+        StorageInternalError: the server does not answer, as Optuna's storages tell it.
+    """
     digest = hashlib.sha256(f"study {name}".encode()).digest()
     key: dict[str, Any] = {
         "number": int.from_bytes(digest[:8], "big", signed=True),
         "name": digest.hex()[:60],
     }
     take, give_back = SERVER_LOCKS[storage.engine.dialect.name]
-    with storage.engine.connect() as connection:
+    with _told_as_optuna_does(), storage.engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         while not _ask(connection, take, key):
             time.sleep(POLL_SECONDS)
@@ -118,6 +124,14 @@ def _server_lock(storage: RDBStorage, name: str) -> Iterator[None]:
                 # The connection would keep the lock; closing it ends both.
                 connection.invalidate()
                 raise
+
+
+@contextlib.contextmanager
+def _told_as_optuna_does() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StorageInternalError("the server gives no lock") from error
 
 
 def _ask(connection: Connection, statement: str, key: dict[str, Any]) -> bool:

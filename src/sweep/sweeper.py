@@ -27,6 +27,7 @@ from src.sweep.follow import follow, show_focus
 from src.sweep.jobs import LaunchedJobs
 from src.sweep.loop import AsyncLoop
 from src.sweep.named_in_config import call, told_by_key
+from src.sweep.outage import told_if_away
 from src.sweep.running_trial import make_pruner
 from src.sweep.search_log import log_to, shell_command
 from src.sweep.search_space import SearchSpace, build_search_space
@@ -152,10 +153,14 @@ class AsyncSweeper(OptunaSweeperImpl):
                     self._run_loop(study, space, signals)
                 finally:
                     self._jobs.close()
-                    write_stock_results(study, folder)
-                    if self._on_end is not None:
-                        call("hydra.sweeper.on_end", self._on_end, study, folder, self._config)
+                    with told_if_away(self._say, "no results are written"):
+                        self._write_results(study, folder)
         return study
+
+    def _write_results(self, study: optuna.Study, folder: Path) -> None:
+        write_stock_results(study, folder)
+        if self._on_end is not None:
+            call("hydra.sweeper.on_end", self._on_end, study, folder, self._config)
 
     def _settings_now(self) -> dict[str, Any]:
         if self._settings is None:
@@ -225,23 +230,25 @@ class AsyncSweeper(OptunaSweeperImpl):
         )
         display.start()
         signals.call_at_first(loop.stop)
+        released: list[int] = []
         try:
             loop.run()
         finally:
             display.stop()
             self._jobs.close()
-            released = loop.release()
+            with told_if_away(self._say, "the next run finds the trials in flight"):
+                released = loop.release()
         if signals.received:
             self._say_stopped(study, released)
         elif budget.time_is_over and finished(study, self._count_failed) < self.n_trials:
             self._say(f"time is over after {budget.timeout:g} s (optuna.timeout)")
 
     def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
-        self._say(
-            f"stopped with {finished(study, self._count_failed)} of {self.n_trials} trials finished"
-            + (f"; trials {released} run again next time" if released else "")
-            + f".\nThe same command goes on:\n  {shell_command()}"
-        )
+        again = f"; trials {released} run again next time" if released else ""
+        with told_if_away(self._say, "stopped"):
+            done = finished(study, self._count_failed)
+            self._say(f"stopped with {done} of {self.n_trials} trials finished{again}.")
+        self._say(f"The same command goes on:\n  {shell_command()}")
 
     def _budget(self) -> Budget:
         slots = self._jobs.slots(self.n_jobs)
