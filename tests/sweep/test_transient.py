@@ -25,7 +25,7 @@ class UncompletedJobError(Exception):
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (ProcessExpired("killed", code=-9), True),
+        (ProcessExpired("killed", code=-9), True),  # type: ignore[no-untyped-call]
         (BrokenProcessPool("the worker died"), True),
         (WorkerCrashedError(), True),
         (UncompletedJobError(), True),
