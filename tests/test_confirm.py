@@ -51,13 +51,13 @@ def study(tmp_path: Path, cache_dir: Path) -> optuna.Study:
 def test_what_has_run_is_kept_and_the_report_shows_the_verdict(door: Door, tmp_path: Path) -> None:
     folder = tmp_path / "multirun" / "small"
     words = ("src.confirm", "study=small", "top=1", "epochs=1", "test_seeds=1", "max_epochs=1")
-    said = door(*words, "repeats=1")
+    said = door(*words, "repeats=1", "n_jobs=1")
     assert "1 configurations and the defaults" in said
     kept = (folder / "confirm_runs.jsonl").read_text().splitlines()
     assert len(kept) == 2 * 2 + 2
     # A process that was killed while it wrote.
     (folder / "confirm_runs.jsonl").write_text("\n".join(kept) + '\n{"key": "ab')
-    said = door(*words, "repeats=2")
+    said = door(*words, "repeats=2", "n_jobs=2")
     lines = (folder / "confirm_runs.jsonl").read_text().splitlines()
     runs = [json.loads(line) for line in lines if "macro_f1" in line]
     assert len(runs) == len(lines) - 1 == 2 * 2 * 2 + 2
@@ -79,7 +79,15 @@ def test_what_has_run_is_kept_and_the_report_shows_the_verdict(door: Door, tmp_p
 def test_other_images_are_confirmed_beside_the_studys_own(door: Door, tmp_path: Path) -> None:
     folder = tmp_path / "multirun" / "small"
     said = door(
-        *("src.confirm", "study=small", "top=1", "repeats=1", "epochs=1", "test_seeds=0"),
+        *(
+            "src.confirm",
+            "study=small",
+            "top=1",
+            "repeats=1",
+            "epochs=1",
+            "test_seeds=0",
+            "n_jobs=1",
+        ),
         *("data=documents", "data.n_images=360", "data.seed=3", f"data.cache_dir={tmp_path}"),
     )
     assert "on other data" in said

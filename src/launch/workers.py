@@ -97,15 +97,7 @@ class Place:
         context: JobContext,
         log_folder: str,
     ) -> None:
-        self.name = f"gpu {devices[index % len(devices)]}" if devices else f"cpu {index}"
-        environment = {"WORKER_NAME": self.name}
-        cores: list[int] = []
-        if devices:
-            environment["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
-        else:
-            cores = share_of_cores(index, n_places)
-            # Read by OpenMP and MKL when they are first imported.
-            environment["OMP_NUM_THREADS"] = environment["MKL_NUM_THREADS"] = str(len(cores))
+        self.name, environment, cores = surroundings(index, n_places, devices)
         log_file = str(Path(log_folder) / f"worker-{index}.log")
         self._processes = multiprocessing.get_context("spawn")
         # Written by whichever process is here now.
@@ -194,6 +186,28 @@ class Place:
         self._pool.join()
 
 
+def surroundings(
+    index: int, n_places: int, devices: Sequence[str]
+) -> tuple[str, dict[str, str], list[int]]:
+    """Return a place's name, its environment variables, and its cores where it has no device."""
+    name = f"gpu {devices[index % len(devices)]}" if devices else f"cpu {index}"
+    environment = {"WORKER_NAME": name}
+    if devices:
+        return name, {**environment, "CUDA_VISIBLE_DEVICES": devices[index % len(devices)]}, []
+    cores = share_of_cores(index, n_places)
+    # Read by OpenMP and MKL when they are first imported.
+    threads = str(len(cores))
+    return name, {**environment, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}, cores
+
+
+def pin(environment: dict[str, str], cores: list[int]) -> None:
+    """Keep this process to its place."""
+    os.environ.update(environment)
+    if cores and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, cores)
+
+
 def share_of_cores(index: int, n_places: int) -> list[int]:
     """Return the cores of one place: an equal share, at least one."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
@@ -217,16 +231,13 @@ def _begin(
     """Prepare a new worker process; Ctrl-C is the sweeper's business."""
     global _job_parts
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.update(environment)
-    if cores and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, cores)
+    pin(environment, cores)
     _output_to(log_file)
     pid.value = os.getpid()
     faulthandler.enable()
     if hasattr(signal, "SIGUSR1"):
         faulthandler.register(signal.SIGUSR1, all_threads=True)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     for module in preload:
         importlib.import_module(module)
     _job_parts = context.restore()
@@ -250,7 +261,7 @@ def _output_to(log_file: str) -> None:
     os.close(target)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End this process when the one that sweeps is gone, however it went."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(parent)

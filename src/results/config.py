@@ -50,6 +50,8 @@ class ConfirmConfig(StudyDoorConfig):
     test_seeds: int = 3
     # Length of these; null: trainer.max_epochs of the study's config.
     max_epochs: int | None = None
+    # Trainings at a time; null: as many as trials in a search, one a device.
+    n_jobs: int | None = None
     # Other images than the study's: a group (data=image_folder) or keys (data.root=PATH).
     data: DataConfig = field(default_factory=DataConfig)
 

@@ -18,7 +18,15 @@ from src.results.summary import rank
 OF_THE_MODEL = ("img_size", "batch_size", "sampling")
 # Seeds of repetitions lie this far apart: the search has used the first few after `seed`.
 STRIDE = 1000
-LEAST = {"top": 1, "repeats": 1, "folds": 2, "epochs": 1, "test_seeds": 0, "max_epochs": 1}
+LEAST = {
+    "top": 1,
+    "repeats": 1,
+    "folds": 2,
+    "epochs": 1,
+    "test_seeds": 0,
+    "max_epochs": 1,
+    "n_jobs": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -128,6 +136,8 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         for key, value in changed.items():
             OmegaConf.update(config, f"data.{key}", value)
         config.callbacks.progress = False
+        if cfg.n_jobs is not None:
+            config.optuna.n_jobs = cfg.n_jobs
         override = config.quick_validation.batch_size_override
         if override is not None:
             config.data.batch_size = override

@@ -5,20 +5,27 @@ import functools
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
+from pebble import ProcessExpired
 from rich.console import Console
 
 from src.data.folds import stratified_folds
 from src.data.load import load_splits
 from src.data.progress import show_progress
+from src.errors import UserError
+from src.hardware.profile import devices
+from src.launch.pinned import call_pinned
 from src.results.confirmation.plan import Run
 
 FILE = "confirm_runs.jsonl"
+
+Job = tuple[Run, DictConfig]
 
 
 class Runs:
@@ -44,10 +51,14 @@ class Runs:
     def make(
         self, runs: Sequence[Run], configs: dict[int, DictConfig], what: str, console: Console
     ) -> None:
-        """Make the runs that are missing, one after the other, and show how far they are."""
-        missing = [run for run in runs if run.key not in self._scores]
-        for run in show_progress(missing, what, len(missing), console):
-            self._keep(run, _train(run, configs[run.trial]))
+        """Make the runs that are missing, as many at a time as trials, and show how far they are.
+
+        Raises:
+            UserError: a process died; what has run is kept.
+        """
+        missing = [(run, configs[run.trial]) for run in runs if run.key not in self._scores]
+        for run, score in show_progress(_scored(missing), what, len(missing), console):
+            self._keep(run, score)
 
     def _keep(self, run: Run, score: float) -> None:
         self._scores[run.key] = score
@@ -58,13 +69,35 @@ class Runs:
             file.write(line + "\n")
 
 
-def _train(run: Run, cfg: DictConfig) -> float:
+def _scored(jobs: Sequence[Job]) -> Iterator[tuple[Run, float]]:
+    """Yield the runs as they end, with their scores."""
+    cfg = jobs[0][1] if jobs else None
+    if cfg is None or len(jobs) == 1 or cfg.optuna.n_jobs == 1:
+        for job in jobs:
+            yield job[0], _train(job)
+        return
+    # Decoded here, once, for all processes to find.
+    for config in {id(config): config for _, config in jobs}.values():
+        load_splits(config.data)
+    places = devices(cfg.trainer.accelerator)
+    try:
+        for (run, _), score in call_pinned(_train, jobs, cfg.optuna.n_jobs, places):
+            yield run, score
+    except (ProcessExpired, BrokenProcessPool) as error:
+        raise UserError(
+            f"a process that trained has died ({error}); what has run is kept, and the same "
+            "command goes on; n_jobs=1 trains one at a time"
+        ) from error
+
+
+def _train(job: Job) -> float:
     """Return macro-F1 on the held-out fold, or on the test split after a full training."""
     # Imported here, as they bring torch along.
     from src.training.evaluate import evaluate
     from src.training.fit import fit
     from src.trial.fitting import Fitting
 
+    run, cfg = job
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     splits = load_splits(cfg.data)
     fitting = Fitting(cfg, len(splits.train.classes))
