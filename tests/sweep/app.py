@@ -64,5 +64,10 @@ def extend(cfg: DictConfig, trial: optuna.Trial) -> None:
     trial.suggest_float("+y", 0.0, abs(trial.params["+x"]))
 
 
+def write_results(study: optuna.Study, folder: Path, cfg: DictConfig) -> None:
+    """Do what an app does when its search ends (`on_end`)."""
+    (folder / "results").write_text(f"{len(study.trials)} trials")
+
+
 if __name__ == "__main__":
     main()

@@ -21,9 +21,15 @@ def test_no_kill_loses_or_repeats_anything(tmp_path: Path, seed: int) -> None:
     assert f"has its {victim.n_trials} trials already" in victim.finish()
 
 
+@pytest.mark.parametrize("storage", ["postgresql", "journal"])
 @pytest.mark.timeout(600)
-def test_nor_does_one_on_postgresql(tmp_path: Path, postgresql: str) -> None:
-    victim = Victim(tmp_path, postgresql, seed=4, n_trials=8)
+def test_nor_does_one_on_another_storage(
+    tmp_path: Path, storage: str, request: pytest.FixtureRequest
+) -> None:
+    url = f"journal:///{tmp_path / 'study'}"
+    if storage == "postgresql":
+        url = request.getfixturevalue("postgresql")
+    victim = Victim(tmp_path, url, seed=4, n_trials=8)
     for kind in kinds(4, 3):
         victim.kill_once(kind)
     victim.finish()

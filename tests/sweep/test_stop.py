@@ -17,7 +17,10 @@ from tests.sweep.conftest import Sweep, app_command, app_environment
 from tests.sweep.killing import PATIENCE, workers
 
 Load = Callable[[], optuna.Study]
-COMMAND = ("+x=interval(-5.0,5.0)", "hydra.sweeper.n_trials=4")
+COMMAND = (
+    *("+x=interval(-5.0,5.0)", "hydra.sweeper.n_trials=4"),
+    "hydra.sweeper.on_end=tests.sweep.app.write_results",
+)
 
 
 def running(folder: Path, load: Load) -> "subprocess.Popen[str]":
@@ -63,6 +66,7 @@ def test_the_first_signal_ends_cleanly(
     assert "The same command goes on:\n  python -m tests.sweep.app -m hydra/sweeper" in output
     assert "Traceback" not in output
     assert not load().get_trials(states=(TrialState.RUNNING,))
+    assert (tmp_path / "sweep" / "results").read_text() == "4 trials"
     assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
     check_goes_on(sweep, load, interrupted)
 
