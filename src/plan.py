@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 
-from src.errors import told_in_one_line
+from src.errors import hydra_in_short, told_in_one_line
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 from src.trial import config as config  # registers the schema of conf/train.yaml
 from src.trial.earlier_search import in_full
@@ -69,4 +69,5 @@ def _is_range(word: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with hydra_in_short():
+        main(sys.argv[1:])

@@ -10,7 +10,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import told_in_one_line
+from src.errors import hydra_in_short, told_in_one_line
 from src.inference import config as config  # registers the schema of conf/predict.yaml
 
 # This door runs nothing that a config names.
@@ -36,4 +36,5 @@ def main(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     sys.argv[1:] = config.in_full(sys.argv[1:])
-    main()
+    with hydra_in_short():
+        main()

@@ -6,7 +6,7 @@ python -m src.report study=NAME
 import hydra
 from omegaconf import DictConfig
 
-from src.errors import told_in_one_line
+from src.errors import hydra_in_short, told_in_one_line
 from src.results import config as config  # registers the schema of conf/report.yaml
 
 # This door runs nothing that a config names.
@@ -24,4 +24,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with hydra_in_short():
+        main()

@@ -9,6 +9,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
+from src.errors import hydra_in_short
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 from src.trial import config as config  # registers the schema of conf/train.yaml
 from src.trial.earlier_search import in_full
@@ -35,4 +36,5 @@ def main(cfg: DictConfig) -> float | list[float]:
 
 if __name__ == "__main__":
     sys.argv[1:] = in_full(sys.argv[1:])
-    main()
+    with hydra_in_short():
+        main()

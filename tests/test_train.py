@@ -107,66 +107,6 @@ def test_pruning_spends_clearly_fewer_epochs(run: Run, tmp_path: Path) -> None:
     assert spent["true"] <= 0.85 * spent["false"]
 
 
-WRONG = [
-    (["gpu=rtx4090"], ["gpu=rtx4090", "no CUDA device", "gpu=auto", "gpu=cpu"]),
-    (["gpu=rtx4091"], ["gpu/rtx4091", "rtx4090"]),
-    (["model.name=resnet51"], ["model.name=resnet51", "resnet50"]),
-    (["optimizer.lrr=1"], ["lrr", "OptimizerConfig"]),
-    (["optimizer.lr=abc"], ["abc"]),
-    (["data.batch_size=4096"], ["data.batch_size=4096", "gpu.max_batch_size"]),
-    (["data.source=disk"], ["data.source=disk"]),
-    (["data.n_images=50"], ["data.n_images=50"]),
-    (["data.test_fraction=1.5"], ["data.test_fraction=1.5"]),
-    (["model.drop_rate=1.5"], ["model.drop_rate=1.5"]),
-    (["trainer.max_epochs=0"], ["trainer.max_epochs=0"]),
-    (["trainer.precision=8"], ["trainer.precision=8", "bf16-mixed"]),
-    (["optimizer.name=adamm"], ["optimizer.name=adamm"]),
-    (["scheduler.name=linear"], ["scheduler.name=linear"]),
-    (["callbacks.gradient_clip_norm=0"], ["callbacks.gradient_clip_norm=0"]),
-    (["model.checkpoint_path=/no/file"], ["model.checkpoint_path=/no/file"]),
-]
-WRONG_SEARCHES = [
-    (["quick_validation.folds=1"], ["quick_validation.folds=1"]),
-    (["search_space.learning_rate.low=1"], ["search_space.learning_rate", "is not below"]),
-    (["search_space.dropout.choices=[]", "search_space.dropout.type=categorical"], ["choices"]),
-    (["search_space.learning_rate.key=optimizer.lrr"], ["search space", "lrr"]),
-    (["optuna.n_trials=0"], ["optuna.n_trials"]),
-    (["optuna.timeout=-1"], ["optuna.timeout"]),
-    (["optuna.storage=nonsense"], ["storage", "nonsense"]),
-    (["hparams_search=fats"], ["hparams_search/fats"]),
-    (["gpu=rtx3080"], ["gpu=rtx3080", "gpu=auto"]),
-    (["model=resnet50", "model.name=resnet51"], ["model.name=resnet51"]),
-]
-
-
-@pytest.mark.parametrize(("overrides", "told"), WRONG, ids=lambda value: str(value)[:40])
-def test_mistakes_are_told_without_a_traceback(
-    run: Run, overrides: list[str], told: list[str]
-) -> None:
-    done = run(
-        "src.train", *(word for word in TINY if not _clash(word, overrides)), *overrides, code=1
-    )
-    for word in told:
-        assert word in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(("overrides", "told"), WRONG_SEARCHES, ids=lambda value: str(value)[:40])
-def test_mistakes_in_a_search_are_told_before_any_trial(
-    run: Run, tmp_path: Path, overrides: list[str], told: list[str]
-) -> None:
-    words = [word for word in ("hparams_search=fast", *TINY) if not _clash(word, overrides)]
-    done = run("src.train", "-m", *words, *overrides, code=1)
-    for word in told:
-        assert word in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert not list((tmp_path / "multirun").glob("*/0"))
-
-
-def _clash(word: str, overrides: list[str]) -> bool:
-    return any(word.split("=")[0] == other.split("=")[0] for other in overrides)
-
-
 def test_a_card_profile_runs_on_a_cpu_when_asked_to(run: Run) -> None:
     words = [word for word in TINY if word != "gpu=cpu"]
     done = run(

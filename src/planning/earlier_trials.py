@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from src.hardware.detect import cards
-from src.sweep.storage import open_storage
+from src.sweep.storage import counted_from, open_storage
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def stored_trials(url: str) -> Iterator[FrozenTrial]:
         return
     if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
         return
-    storage = open_storage(url)
+    storage = open_storage(counted_from(Path.cwd(), url))
     for study in storage.get_all_studies():
         yield from storage.get_all_trials(study._study_id, deepcopy=False)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +21,7 @@ from src.errors import UserError
 from src.sweep.focus_rule import FocusRule
 from src.sweep.follow import follow
 from src.sweep.search_space import SearchSpace, build_search_space
+from src.sweep.storage import counted_from
 
 IMG_SIZE, BATCH_SIZE = "data.img_size", "data.batch_size"
 # Of a range of batch sizes so many are shown.
@@ -97,7 +99,8 @@ def _around_earlier(cfg: DictConfig) -> SearchSpace | None:
         return None
     rule: Any = OmegaConf.to_container(keys, resolve=True)
     study = cfg.optuna
-    return follow(study.from_study, study.storage, study.study_name, FocusRule.read(rule), {}).space
+    url = counted_from(Path.cwd(), study.storage)
+    return follow(study.from_study, url, study.study_name, FocusRule.read(rule), {}).space
 
 
 def _values(distribution: BaseDistribution | None, fixed: int) -> tuple[int, ...]:

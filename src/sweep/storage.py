@@ -45,11 +45,21 @@ def study_location(hydra: Any) -> tuple[str, str]:
     """
     folder = Path(str(hydra.sweep.dir))
     url = hydra.sweeper.storage or f"sqlite:///{folder / 'optuna.db'}"
-    parsed = parse_url(url)
-    if is_file(parsed):
-        path = Path(str(hydra.runtime.cwd)) / str(parsed.database)
-        url = parsed.set(database=str(path)).render_as_string(hide_password=False)
+    url = counted_from(Path(str(hydra.runtime.cwd)), url)
     return url, hydra.sweeper.study_name or folder.as_posix()
+
+
+def counted_from(folder: Path, url: str) -> str:
+    """Return the URL of a storage with its whole path, if it is a file; `folder` is the start.
+
+    Raises:
+        SweepError: it is no URL.
+    """
+    parsed = parse_url(url)
+    if not is_file(parsed):
+        return url
+    path = folder / str(parsed.database)
+    return parsed.set(database=str(path)).render_as_string(hide_password=False)
 
 
 def parse_url(url: str) -> URL:
@@ -62,7 +72,7 @@ def parse_url(url: str) -> URL:
         return make_url(url)
     except ArgumentError:
         raise SweepError(
-            f"storage: '{url}' is no database URL; write for instance sqlite:///multirun/optuna.db"
+            f"optuna.storage={url}: this is no database URL; write for instance sqlite:///multirun/optuna.db"
         ) from None
 
 
@@ -87,7 +97,7 @@ def open_storage(url: str) -> BaseStorage:
         # Drivers raise errors of their own; whichever it is, the user's URL is the cause.
         reason = str(error).strip().splitlines()[0]
         shown = parsed.render_as_string(hide_password=True)
-        raise SweepError(f"storage: {shown} cannot be opened ({reason})") from error
+        raise SweepError(f"optuna.storage={shown}: it cannot be opened ({reason})") from error
 
 
 def _open_file(parsed: URL) -> BaseStorage:

@@ -24,6 +24,7 @@ from src.sweep.errors import SweepError
 from src.sweep.focus import Focus
 from src.sweep.focus_rule import FocusRule
 from src.sweep.follow import follow, show_focus
+from src.sweep.hydra_messages import in_short
 from src.sweep.jobs import LaunchedJobs
 from src.sweep.loop import AsyncLoop
 from src.sweep.named_in_config import call, told_by_key
@@ -77,6 +78,9 @@ class AsyncSweeper(OptunaSweeperImpl):
         **stock: Any,
     ) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        rate = stock["max_failure_rate"]
+        if not 0 <= rate <= 1:
+            raise SweepError(f"optuna.max_failure_rate: {rate:g} is not from 0 to 1")
         with told_by_key("hydra.sweeper.sampler"):
             sampler = instantiate(sampler, _execution_whitelist_=SAMPLER_WHITELIST)
         with told_by_key("hydra.sweeper.custom_search_space"):
@@ -89,7 +93,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._heartbeat = heartbeat
         self._reuse_duplicates = reuse_duplicates
         self._accept_changes = accept_changes
-        self._pruner = make_pruner(pruner) if prune else optuna.pruners.NopPruner()
+        self._pruner = pruner if prune else None
         self._typed_space = search_space
         self._settings = settings
         self._on_start = on_start
@@ -176,7 +180,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         url, name = study_location(self._config.hydra)
         directions: Any = self._get_directions()
         study = open_study(
-            *(url, name, directions, self.sampler, self._pruner),
+            *(url, name, directions, self.sampler, make_pruner(self._pruner)),
             *(self._settings_now(), self._accept_changes),
         )
         if self._metric_names:
@@ -305,9 +309,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         try:
             return self._loader.load_sweep_config(self._config, overrides)
         except HydraException as error:
-            lines = f"{error}\n{error.__cause__ or ''}".splitlines()
-            told = [line.strip() for line in lines if line.strip() and "=" not in line]
-            raise SweepError(f"search space: {'; '.join(told[:2])}") from error
+            raise SweepError(f"search space: {in_short(error)}") from error
 
     def _fit_sampler(self, space: SearchSpace) -> None:
         """Tell samplers that walk along a grid what is searched."""

@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
@@ -16,6 +18,7 @@ from torch import nn
 
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
+from src.errors import UserError
 from src.training.gradient_clipping import GradientClipping
 from src.training.module import Classifier
 from src.training.progress import EpochLines
@@ -137,7 +140,7 @@ def _make_trainer(
     if output_dir is not None and cfg.callbacks.progress:
         chosen.append(EpochLines())
     own = cfg.trainer
-    return pl.Trainer(
+    arguments: dict[str, Any] = dict(
         max_epochs=max_epochs,
         accelerator=own.accelerator,
         devices=own.devices,
@@ -154,6 +157,10 @@ def _make_trainer(
         num_sanity_val_steps=0,
         **dict(own.kwargs),
     )
+    try:
+        return pl.Trainer(**arguments)
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
 
 
 def _quiet_lightning() -> None:

@@ -88,11 +88,12 @@ def _composed(given: Sequence[Override]) -> DictConfig:
 
 def _attributes(cfg: DictConfig) -> Mapping[str, Any]:
     # Imported here, as Optuna comes along.
-    from src.sweep.storage import load_study
+    from src.sweep.storage import counted_from, load_study
 
     if cfg.optuna.from_study is None:
         return {}
-    return load_study(cfg.optuna.storage, cfg.optuna.from_study).user_attrs
+    url = counted_from(Path.cwd(), cfg.optuna.storage)
+    return load_study(url, cfg.optuna.from_study).user_attrs
 
 
 def _key(override: Override) -> str:

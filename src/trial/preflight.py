@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 CONTENT = "content of the images and splits"
 
 CHOICES = {
+    "trainer.accelerator": ["auto", "cpu", "cuda", "gpu", "mps"],
     "trainer.precision": ["32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"],
     "loss.class_weights": ["none", "balanced"],
 }
@@ -27,6 +28,7 @@ CHOICES = {
 # Key -> smallest value that makes sense.
 SMALLEST = {
     "trainer.max_epochs": 1,
+    "trainer.devices": 1,
     "quick_validation.epochs": 1,
     "quick_validation.folds": 2,
     "pruning.patience": 0,
@@ -39,6 +41,8 @@ SMALLEST = {
     "augment.mixup_alpha": 0,
     "augment.strength": 0,
 }
+# They do nothing in a training run.
+SEARCH_KEYS = ("optuna.n_trials=", "optuna.timeout=", "optuna.n_jobs=", "optuna.from_study=")
 SHARES = ("model.drop_rate", "model.drop_path_rate", "loss.label_smoothing")
 
 
@@ -57,6 +61,29 @@ def check_run(cfg: DictConfig) -> None:
     check_backbone(cfg.model, cfg.data.img_size)
     check_logger(cfg.logger)
     check_weights(cfg.model, cfg.data.img_size)
+
+
+def check_command(hydra: Any) -> None:
+    """Refuse a training run that was meant to be a search.
+
+    Args:
+        hydra: Hydra's part of the config of a job that is no trial.
+
+    Raises:
+        UserError: there is a preset without `-m`, or a key of a search without a preset.
+    """
+    preset = hydra.runtime.choices.get("hparams_search")
+    if preset and OmegaConf.is_missing(hydra.job, "num"):
+        raise UserError(
+            f"hparams_search={preset} is a search, which needs -m: python -m src.train -m "
+            f"hparams_search={preset} ...; leave it out to train once"
+        )
+    of_searches = [word for word in hydra.overrides.task if word.startswith(SEARCH_KEYS)]
+    if of_searches and not preset and hydra.sweeper._target_.endswith(".BasicSweeper"):
+        raise UserError(
+            f"{of_searches[0]}: belongs to a search; choose one, as in "
+            "python -m src.train -m hparams_search=fast"
+        )
 
 
 def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:

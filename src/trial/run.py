@@ -21,7 +21,7 @@ from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
 from src.trial.fitting import Fitting
-from src.trial.preflight import check_run, check_same_data, tell_notes
+from src.trial.preflight import check_command, check_run, check_same_data, tell_notes
 from src.trial.quick_validation import cross_validate
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def run(cfg: DictConfig) -> float | list[float]:
     trial = current_trial()
     if trial is None:
         try:
+            check_command(HydraConfig.get())
             check_run(cfg)
             return train(cfg, Path(HydraConfig.get().runtime.output_dir))
         except UserError as error:

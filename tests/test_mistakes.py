@@ -1,0 +1,201 @@
+"""What people get wrong, as one table: each is told in a line or two, before any training.
+
+A row is a command line, and words that the message has: the key, and what to do.
+"""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from src.sweep.storage import open_storage
+from tests.conftest import TINY, Door
+
+FAST = ("-m", "hparams_search=fast")
+LR = "search_space.learning_rate"
+
+TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
+    # Words that Hydra cannot read, groups and keys that are not there.
+    (("optimizer.lr",), ("'optimizer.lr' is no key=value",)),
+    (("optimizer.lr=tag(log, interval(1,2)",), ("optimizer.lr=tag(log", "cannot be read")),
+    (("gpu=rtx4091",), ("gpu=rtx4091", "did you mean rtx4090?", "t4")),
+    (("model=resnet5",), ("model=resnet5", "did you mean resnet50?")),
+    (("augment=hevy",), ("augment=hevy", "did you mean heavy?")),
+    (("logger=wanb",), ("logger=wanb", "did you mean wandb?")),
+    (("optimzer=sgd",), ("optimzer", "did you mean optimizer?")),
+    (("optimizer.lrr=1",), ("optimizer.lrr", "did you mean optimizer.lr?")),
+    (("batch_size=16",), ("batch_size", "did you mean data.batch_size?")),
+    (("optuna.ntrials=3",), ("optuna.ntrials", "did you mean optuna.n_trials?")),
+    (("model.kwargs={act_layer: gelu}",), ("write +model.kwargs={act_layer: gelu}",)),
+    (("--config-name=trian",), ("--config-name=trian", "no such config")),
+    # Values of the wrong type or size.
+    (("optimizer.lr=abc",), ("optimizer.lr=abc", "not a number")),
+    (("seed=1.5",), ("seed=1.5", "not a whole number")),
+    (("optuna.enabled=perhaps",), ("optuna.enabled=perhaps", "not true or false")),
+    (("optimizer.lr=-1",), ("optimizer.lr=-1", "at least 0")),
+    (("trainer.max_epochs=0",), ("trainer.max_epochs=0", "at least 1")),
+    (("data.img_size=8",), ("data.img_size=8", "at least 16")),
+    (("data.batch_size=4096",), ("data.batch_size=4096", "safe up to 512", "gpu.max_batch_size")),
+    (("model.drop_rate=1.5",), ("model.drop_rate=1.5", "from 0 up to")),
+    (("callbacks.gradient_clip_norm=0",), ("callbacks.gradient_clip_norm=0",)),
+    # Names within a key.
+    (("trainer.precision=8",), ("trainer.precision=8", "bf16-mixed")),
+    (("trainer.accelerator=gpu0",), ("trainer.accelerator=gpu0", "cuda")),
+    (("trainer.devices=0",), ("trainer.devices=0", "at least 1")),
+    (("optimizer.name=adamm",), ("optimizer.name=adamm",)),
+    (("scheduler.name=linear",), ("scheduler.name=linear",)),
+    (("logger.name=wanb",), ("logger.name=wanb", "wandb")),
+    (("loss.class_weights=balance",), ("loss.class_weights=balance", "balanced")),
+    (("data.sampling=balance",), ("data.sampling=balance", "did you mean balanced?")),
+    # The card, the model, the data.
+    (("gpu=rtx4090",), ("gpu=rtx4090", "no CUDA device", "gpu=auto", "gpu=cpu")),
+    (("model.name=resnet51",), ("model.name=resnet51", "resnet50")),
+    (("model.name=test_vit", "data.img_size=20"), ("data.img_size=20", "divisible by patch")),
+    (("model.pooling=mean",), ("model.pooling=mean", "avgmax")),
+    (("model.layer_scale=1e-6",), ("model.layer_scale=1e-06", "has no layer scale")),
+    (("model.checkpoint_path=/no/file",), ("model.checkpoint_path=/no/file",)),
+    (("data.source=disk",), ("data.source=disk",)),
+    (("data.n_images=50",), ("data.n_images=50",)),
+    (("data.test_fraction=1.5",), ("data.test_fraction=1.5",)),
+    (("data=image_folder",), ("data.root: not given",)),
+    (("data=image_folder", "data.root=/none"), ("data.root=/none", "no such folder")),
+    (("data=image_folder", "data.root=."), ("data.root=.", "CLASS/IMAGE")),
+    (("data=csv", "data.root=."), ("train.csv", "no such file")),
+    # A search without -m, or -m without a search.
+    (("hparams_search=fast",), ("hparams_search=fast", "-m")),
+    (("optimizer.lr=choice(1e-3,1e-2)",), ("optimizer.lr=choice(1e-3,1e-2)", "-m")),
+    (("-m", "optuna.n_trials=3"), ("optuna.n_trials=3", "hparams_search=fast")),
+]
+
+SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
+    (("hparams_search=fats",), ("hparams_search=fats", "did you mean fast?", "ultimate")),
+    (("hparams_search=focus",), ("optuna.from_study=null", "earlier")),
+    # The search space.
+    ((f"{LR}.low=1",), (LR, "is not below")),
+    ((f"{LR}.low=0",), (f"{LR}.low", "above 0 on a log scale")),
+    ((f"{LR}.type=loguniform2",), (f"{LR}.type", "did you mean loguniform?")),
+    ((f"{LR}.key=optimizer.lrr",), ("search space", "optimizer.lrr", "optimizer.lr?")),
+    ((f"+{LR}.hihg=1",), (f"{LR}.hihg", "did you mean high?")),
+    (("search_space.learning_rat.low=1",), ("search_space.learning_rat", "learning_rate?")),
+    (
+        ("search_space.dropout.type=categorical", "+search_space.dropout.choices=[]"),
+        ("search_space.dropout.choices", "empty"),
+    ),
+    (("+search_space=advancd",), ("search_space=advancd", "did you mean advanced?")),
+    (("optimizer.lr=interval(1e-2,1e-3)",), ("optimizer.lr=interval(1e-2,1e-3)", "low")),
+    (("optimizer.lr=tag(log, interval(0,1))",), ("optimizer.lr=tag(log", "low > 0")),
+    (("model=choice(tiny,resnet5)",), ("model=resnet5", "did you mean resnet50?")),
+    (("model.name=choice(test_resnet,resnet51)",), ("model.name=resnet51", "resnet50")),
+    (("data.batch_size=choice(32,4096)",), ("data.batch_size=4096", "safe up to 512")),
+    # The study.
+    (("optuna.n_trials=0",), ("optuna.n_trials", "below 1")),
+    (("optuna.n_trials=abc",), ("optuna.n_trials=abc", "not a whole number")),
+    (("optuna.timeout=-1",), ("optuna.timeout", "below 0")),
+    (("optuna.n_jobs=0",), ("optuna.n_jobs", "below 1")),
+    (("optuna.max_failure_rate=2",), ("optuna.max_failure_rate", "from 0 to 1")),
+    (("optuna.storage=nonsense",), ("optuna.storage=nonsense", "sqlite:///")),
+    (
+        ("optuna.storage=mysql://u@127.0.0.1/x",),
+        ("optuna.storage=mysql://u@127.0.0.1/x", "install"),
+    ),
+    (
+        ("optuna.storage=postgresql://u:secret@127.0.0.1:1/x",),
+        ("optuna.storage=postgresql://u", "cannot be opened", "refused"),
+    ),
+    (("optuna.from_study=earlie",), ("optuna.from_study=earlie", "did you mean earlier?")),
+    (("optuna.from_study=best.yaml",), ("optuna.from_study=best.yaml", "no such file")),
+    (("optuna.study_name=earlier",), ("'earlier' cannot go on", "epochs was 9, now 2", "NAME")),
+    (("optuna.objectives=[f2]",), ("optuna.objectives", "'f2' is unknown", "f1")),
+    (("optuna.objectives=[]",), ("optuna.objectives=[]", "at least one")),
+    (("optuna.objectives=[f1,f1]",), ("optuna.objectives", "once")),
+    (("optuna.objectives=[train_seconds]",), ("optuna.objectives", "[f1, train_seconds]")),
+    (("optuna.direction=min",), ("optuna.direction=min", "leave the direction out")),
+    (("hydra/sweeper/sampler=tpee",), ("hydra/sweeper/sampler=tpee", "did you mean tpe?")),
+    (("hydra/launcher=rayy",), ("hydra/launcher=rayy", "did you mean ray?")),
+    # Pruning and quick validation.
+    (("pruning.patience=-1",), ("pruning.patience=-1", "at least 0")),
+    (("pruning.pacience=3",), ("pruning.pacience", "did you mean pruning.patience?")),
+    (("quick_validation.folds=1",), ("quick_validation.folds=1", "at least 2")),
+    (("quick_validation.folds=500",), ("quick_validation.folds=500", "images to train on")),
+    (("quick_validation.batch_size_override=4096",), ("batch_size_override=4096", "safe up to")),
+    (("gpu=rtx3080",), ("gpu=rtx3080", "no CUDA device", "gpu=auto")),
+]
+
+OTHERS: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
+    ("src.report", (), ("study=NAME is missing", "earlier")),
+    ("src.report", ("study=earlie",), ("study=earlie", "did you mean earlier?")),
+    ("src.report", ("stduy=earlier",), ("stduy", "did you mean study?")),
+    ("src.report", ("study=earlier", "examples=many"), ("examples=many", "not a whole number")),
+    ("src.confirm", ("study=earlie",), ("study=earlie", "did you mean earlier?")),
+    ("src.confirm", ("study=earlier", "repeat=5"), ("repeat", "did you mean repeats?")),
+    ("src.ensemble", ("study=earlie",), ("study=earlie", "did you mean earlier?")),
+    ("src.ensemble", ("study=earlier", "membrs=3"), ("membrs", "did you mean members?")),
+    ("src.predict", ("data=scans",), ("run=FOLDER", "data=PATH")),
+    ("src.predict", ("run=outputs/none", "data=scans"), ("run=outputs/none", "no such folder")),
+    ("src.plan", ("gpu=rtx309",), ("gpu=rtx309", "rtx3080")),
+    ("src.plan", ("hparams_search=fats", "gpu=cpu"), ("hparams_search=fats", "did you mean fast?")),
+]
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> None:
+    """Leave a study in the folder, without trials, that was searched at 9 epochs a fold."""
+    storage = open_storage(f"sqlite:///{tmp_path / 'multirun' / 'optuna.db'}")
+    study = optuna.create_study(study_name="earlier", storage=storage, direction="maximize")
+    study.set_user_attr("settings", {"quick_validation.epochs": 9})
+
+
+def told_shortly(said: str, told: tuple[str, ...], folder: Path) -> None:
+    """Check a message, and that nothing has been trained."""
+    lines = [line for line in said.splitlines() if not line.startswith("drawing pages")]
+    for word in told:
+        assert word in said
+    # A changed study shows what has changed, a line each.
+    assert len(lines) <= (5 if "cannot go on" in said else 2), said
+    assert "Traceback" not in said
+    assert "secret" not in said
+    assert not list(folder.rglob("metrics.*"))
+
+
+def tiny(words: tuple[str, ...]) -> list[str]:
+    """Return the words of a tiny search, but for keys and groups that a row sets itself."""
+    mine = {word.split("=")[0] for word in words}
+    given = "data=" in " ".join(words)
+    return [
+        word
+        for word in TINY
+        if word.split("=")[0] not in mine and not (given and word.startswith("data."))
+    ]
+
+
+@pytest.mark.usefixtures("earlier")
+@pytest.mark.parametrize(("words", "told"), TRAIN, ids=lambda row: " ".join(row)[:50])
+def test_in_training(
+    door: Door, tmp_path: Path, cache_dir: Path, words: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    said = door("src.train", *tiny(words), f"data.cache_dir={cache_dir}", *words, code=1)
+    told_shortly(said, told, tmp_path)
+
+
+@pytest.mark.usefixtures("earlier")
+@pytest.mark.parametrize(("words", "told"), SEARCHES, ids=lambda row: " ".join(row)[:50])
+def test_in_a_search(
+    door: Door, tmp_path: Path, cache_dir: Path, words: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    preset = () if words[0].startswith("hparams_search=") else FAST[1:]
+    cache = f"data.cache_dir={cache_dir}"
+    said = door("src.train", "-m", *preset, *tiny(words), cache, *words, code=1)
+    told_shortly(said, told, tmp_path)
+    assert not list(tmp_path.glob("multirun/*/0"))
+
+
+@pytest.mark.usefixtures("earlier")
+@pytest.mark.parametrize(("module", "words", "told"), OTHERS, ids=lambda row: " ".join(row)[:50])
+def test_at_the_other_doors(
+    door: Door, tmp_path: Path, module: str, words: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    told_shortly(door(module, *words, code=1), told, tmp_path)
+
+
+def test_the_table_is_long_enough() -> None:
+    assert len(TRAIN) + len(SEARCHES) + len(OTHERS) >= 40
