@@ -36,6 +36,6 @@ class Budget:
         return self.deadline is not None and time.time() >= self.deadline
 
     def hangs(self, started: float) -> bool:
-        """Tell whether a trial that started then has to be killed."""
+        """Tell whether a trial that started then, by the monotonic clock, has to be killed."""
         limit = self.trial_timeout
-        return limit is not None and time.time() - started > HANGING * limit
+        return limit is not None and time.monotonic() - started > HANGING * limit

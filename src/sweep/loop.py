@@ -48,7 +48,8 @@ class InFlight:
     """A trial that was handed to the launcher."""
 
     trial: optuna.Trial
-    started: float = field(default_factory=time.time)
+    # By the monotonic clock.
+    started: float = field(default_factory=time.monotonic)
     cancelled: bool = False
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import psutil
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
@@ -72,6 +73,17 @@ def test_a_dead_process_loses_its_trials_at_once_and_a_live_one_never(study: opt
     assert [trial.user_attrs["continues"] for trial in queued] == [lost.number]
     assert study.trials[mine.number].state is TrialState.RUNNING
     assert was_interrupted(study.trials[lost.number])
+
+
+def test_a_clock_that_is_set_takes_no_trial_away(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(study)
+    boot_time, create_time = psutil.boot_time(), psutil.Process.create_time
+    # What it does to the times that the system tells.
+    monkeypatch.setattr("psutil.boot_time", lambda: boot_time + 3600)
+    monkeypatch.setattr("psutil.Process.create_time", lambda process: create_time(process) + 3600)
+    assert look(study, Watch(heartbeat=10.0)) == []
 
 
 def test_an_id_that_was_given_out_again_is_another_process(study: optuna.Study) -> None:
