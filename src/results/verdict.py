@@ -22,10 +22,14 @@ class Verdict:
 
 
 def trial_to_train(found: Summary, confirmations: Sequence[Confirmation]) -> FrozenTrial | None:
-    """Return the trial to train with: the confirmed one, else the best of the search."""
+    """Return the trial to train with: the best of the search.
+
+    Where fresh runs have confirmed or refuted it, theirs, which may be the defaults.
+    """
     for one in confirmations:
-        if not one.other_data and one.winner.holds:
-            return next((t for t in found.ranked if t.number == one.winner.trial), found.best)
+        if not one.other_data:
+            number = one.winner.trial if one.winner.gain > 0 else one.defaults_trial
+            return next((t for t in found.ranked if t.number == number), found.best)
     return found.best
 
 

@@ -7,8 +7,6 @@ import io
 import math
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,17 +24,17 @@ from rich.console import Console
 from src.data.load import load_splits
 from src.errors import UserError
 from src.results.advice import advice
+from src.results.confirmation.judge import Confirmation, Contender
 from src.results.report import with_code
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.tables import print_summary
-from src.results.verdict import verdict
+from src.results.verdict import trial_to_train, verdict
 from src.results.write import ResultFiles, write_results
 from src.trial import config as config
 from src.trial.out_of_fold import OutOfFold
+from tests.browser import BROWSER, DRIVER, browser, resize
 from tests.conftest import CONF
-
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
 @pytest.fixture
@@ -327,6 +325,25 @@ def test_two_folds_say_nothing_about_how_sure_a_gain_is() -> None:
     assert "quick_validation.folds=3" in said
 
 
+@pytest.mark.parametrize(("gains", "number"), [([0.2, -0.1], 4), ([-0.2, -0.1], 0), ([], None)])
+def test_what_is_trained_with_follows_the_fresh_runs(
+    gains: list[float], number: int | None
+) -> None:
+    found = summarize(make_study(complete=12))
+    best = found.ranked[0].number
+    assert best not in (0, 4)
+    fresh = []
+    if gains:
+        contenders = [
+            Contender(trial, {}, 0.5 + gain, gain, gain - 0.3, gain + 0.3, 0.5)
+            for trial, gain in zip((4, best), gains, strict=True)
+        ]
+        fresh = [Confirmation("s", "abc", False, 9, 3, 3, 0, 0.5, contenders)]
+    chosen = trial_to_train(found, fresh)
+    assert chosen is not None
+    assert chosen.number == (best if number is None else number)
+
+
 def test_the_time_of_a_search_is_without_its_pauses() -> None:
     study = make_study(complete=3)
     later = study.trials[0]
@@ -375,25 +392,6 @@ def test_two_thousand_trials_stay_small_on_disk(tmp_path: Path) -> None:
     assert files.report.stat().st_size - plotly_itself < 2_000_000
 
 
-@contextmanager
-def browser(scheme: str) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
 @pytest.mark.browser
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver here")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -435,8 +433,7 @@ def test_the_report_in_a_browser(
         paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
         red = int(re.findall(r"\d+", paper)[0])
         assert (red > 200) == (scheme == "light")
-        phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        resize(driver, 390, 800)
         overflow = "return document.documentElement.scrollWidth - window.innerWidth"
         WebDriverWait(driver, 20).until(lambda page: page.execute_script(overflow) <= 0)
 

@@ -72,7 +72,10 @@ class Confirmation:
                 "can make. More repeats make the answer surer."
             )
         else:
-            said = f"The gain does not hold{where}: the best of the study has {figures}."
+            said = (
+                f"The gain does not hold{where}: the best of the study has {figures}. Stay with "
+                "the defaults."
+            )
         return f"{said} {self._test()}".strip()
 
     def _test(self) -> str:

@@ -67,6 +67,7 @@ def confirmation(gain: float, noise: float, other_data: bool = False) -> Confirm
 def test_the_sentence_says_what_the_test_allows(gain: float, noise: float, said: str) -> None:
     found = confirmation(gain, noise)
     assert found.sentence.startswith(said)
+    assert ("Stay with the defaults" in found.sentence) == (gain < 0)
     assert "9 fresh pairs" in found.sentence
     assert "0.8000 against 0.7550" in found.sentence
     assert "ahead with 1 of 2 seeds" in found.sentence

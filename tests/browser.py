@@ -1,0 +1,39 @@
+"""A real browser without a window: Debian's chromium with its driver."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+FLAGS = (
+    *("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking"),
+    "hide-scrollbars",
+)
+
+
+@contextmanager
+def browser(scheme: str) -> Iterator[Any]:
+    """Open a browser that prefers a colour scheme, `light` or `dark`."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for flag in FLAGS:
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def resize(driver: Any, width: int, height: int, scale: float = 1) -> None:
+    """Show the page as on a screen of that size, in CSS pixels."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": scale}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "mobile": width < 600})
