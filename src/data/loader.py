@@ -14,6 +14,9 @@ from src.data.threads import map_ahead
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
+# Share of a card's memory that a set of images may take.
+ON_DEVICE = 0.01
+
 
 class BatchLoader:
     """Yields (uint8 [B, 3, H, W], int64 [B]); every iteration is an epoch in a new order.
@@ -27,6 +30,8 @@ class BatchLoader:
             `shuffle`.
         seed: the orders of the epochs depend on it alone.
         drop_last: leave out an incomplete last batch, unless it is the only one.
+        device: a CUDA device; a set that takes no more than `ON_DEVICE` of its memory is kept there
+            whole, and batches are gathered there.
         ahead: gather batches in a thread while the device works on earlier ones, in memory that
             it can fetch them from; by default where there is a CUDA device. On a CPU the thread
             would only take time from the training.
@@ -41,6 +46,7 @@ class BatchLoader:
         balanced: bool = False,
         seed: int = 0,
         drop_last: bool = False,
+        device: torch.device | None = None,
         ahead: bool | None = None,
     ) -> None:
         self._set = image_set
@@ -48,6 +54,7 @@ class BatchLoader:
         self._batch_size = batch_size
         self._shuffle = shuffle
         self._drop_last = drop_last and len(image_set) >= batch_size
+        self._on_device = _copy_to(device, image_set)
         self._ahead = torch.cuda.is_available() if ahead is None else ahead
         self._order = np.random.default_rng(seed)
         present = np.unique(image_set.labels)
@@ -64,10 +71,18 @@ class BatchLoader:
             order[i * self._batch_size : (i + 1) * self._batch_size] for i in range(len(self))
         )
         yield from (
-            map_ahead(self._gather, batches, 1) if self._ahead else map(self._gather, batches)
+            map_ahead(self._gather, batches, 1)
+            if self._ahead and self._on_device is None
+            else map(self._gather, batches)
         )
 
     def _gather(self, chosen: Indices) -> Batch:
+        if self._on_device is not None:
+            images, labels = self._on_device
+            rows = torch.from_numpy(chosen)
+            if images.is_cuda:
+                rows = rows.pin_memory().to(images.device, non_blocking=True)
+            return images[rows].permute(0, 3, 1, 2), labels[rows]
         images = torch.from_numpy(self._set.pixels[self._set.rows[chosen]])
         if torch.cuda.is_available():
             images = images.pin_memory()
@@ -90,3 +105,14 @@ class BatchLoader:
             if count
         ]
         return self._order.permutation(np.concatenate(drawn))
+
+
+def _copy_to(device: torch.device | None, image_set: ImageSet) -> Batch | None:
+    """Return pixels [N, H, W, 3] and labels [N] on the device, None where they are too many."""
+    if device is None or device.type != "cuda":
+        return None
+    size = len(image_set) * int(np.prod(image_set.pixels.shape[1:]))
+    if size > ON_DEVICE * torch.cuda.get_device_properties(device).total_memory:
+        return None
+    pixels, labels = torch.from_numpy(image_set.images), torch.from_numpy(image_set.labels)
+    return pixels.to(device), labels.to(device)

@@ -85,6 +85,9 @@ class TrainerConfig:
     # itself where a batch does not fit into memory.
     micro_batch_size: int | None = None
     log_every_n_steps: int = 10
+    # torch.compile: kernels are made for the model, which takes minutes the first time and then
+    # comes from a cache on disk that all trials share (TORCHINDUCTOR_CACHE_DIR moves it).
+    compile: bool = False
     # Tensors in channels-last order: faster convolutions on most hardware.
     channels_last: bool = True
     kwargs: dict[str, Any] = field(default_factory=dict)

@@ -78,12 +78,19 @@ def fit(
     _quiet_lightning()
     pl.seed_everything(seed, verbose=False)
     size = cfg.data.batch_size
-    balanced = cfg.data.sampling == "balanced"
-    batches = BatchLoader(train, size, shuffle=True, balanced=balanced, seed=seed, drop_last=True)
+    trainer = _make_trainer(cfg, max_epochs, output_dir, logger, callbacks)
+    device = trainer.strategy.root_device
+    batches = BatchLoader(
+        *(train, size),
+        shuffle=True,
+        balanced=cfg.data.sampling == "balanced",
+        seed=seed,
+        drop_last=True,
+        device=device,
+    )
     # Lightning steps at the end of an epoch too, with what has been accumulated by then.
     steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
     module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
-    trainer = _make_trainer(cfg, max_epochs, output_dir, logger, callbacks)
     started = time.monotonic()
     if cfg.trainer.micro_batch_size is not None and has_batch_norm(module.model):
         log.info(
@@ -91,7 +98,8 @@ def fit(
             "as with the whole batch",
             *(min(cfg.trainer.micro_batch_size, size), size),
         )
-    trainer.fit(module, batches, BatchLoader(val, evaluation_batch(cfg), shuffle=False))
+    scored = BatchLoader(val, evaluation_batch(cfg), shuffle=False, device=device)
+    trainer.fit(module, batches, scored)
     keeper = trainer.checkpoint_callback
     best = getattr(keeper, "best_model_path", "")
     return FitResult(

@@ -19,7 +19,9 @@ def mixup(images: Tensor, labels: Tensor, num_classes: int, alpha: float) -> tup
     """
     targets = F.one_hot(labels, num_classes).to(images.dtype)
     parameter = torch.full((len(images),), alpha, device=images.device)
-    share = torch.distributions.Beta(parameter, parameter).sample().to(images.dtype)
+    # Checking the values would wait for the device.
+    beta = torch.distributions.Beta(parameter, parameter, validate_args=False)
+    share = beta.sample().to(images.dtype)
     partner = torch.randperm(len(images), device=images.device)
     of_image = share.view(-1, 1, 1, 1)
     mixed = images * of_image + images[partner] * (1 - of_image)

@@ -58,6 +58,10 @@ class Classifier(pl.LightningModule):
         self.model = create_backbone(cfg.model, len(classes), cfg.data.img_size)
         if cfg.trainer.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if cfg.trainer.compile:
+            # What earlier models of this process left counts against a limit of recompilations.
+            torch.compiler.reset()
+            self.model.compile()
         self.normalize = Normalize(list(cfg.augment.mean), list(cfg.augment.std))
         self.augment = Augment(cfg.augment)
         self.train_criterion = TrainingLoss(cfg.loss, len(classes), labels)

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.image_set import ImageSet
+from src.data.loader import ON_DEVICE
 from src.errors import UserError
 from src.hardware import memory
 from src.hardware.counted_step import StepKind
@@ -91,7 +92,8 @@ def foresee(cfg: DictConfig, num_classes: int) -> Foreseen | None:
         log.warning("%s", error)
         return None
     size = int(cfg.data.batch_size)
-    available = memory.available(cfg.gpu)
+    # Small sets of images lie on the card, one for training and one for validation.
+    available = memory.available(cfg.gpu) - 2 * ON_DEVICE * cfg.gpu.memory_gb * memory.GIB
     needed = memory.needed(footprint, size)
     if needed <= available:
         return Foreseen(None, False, needed, available)
