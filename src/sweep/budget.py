@@ -1,11 +1,25 @@
 """When a search ends, and how long one trial may take."""
 
+import math
 import time
 from dataclasses import dataclass, field
+
+from src.sweep.errors import SweepError
 
 # A trial that is over its time ends at its next report; one that does not report is killed when
 # it has taken this much of its time.
 HANGING = 1.5
+
+
+def check_limit(name: str, value: float | None, low: float, high: float = math.inf) -> None:
+    """Refuse a number that is out of its range.
+
+    Raises:
+        SweepError: names the key.
+    """
+    if value is not None and not low <= value <= high:
+        side = f"below {low}" if value < low else f"above {high}"
+        raise SweepError(f"optuna.{name}: {value} is {side}")
 
 
 @dataclass

@@ -15,7 +15,7 @@ from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from src.sweep.budget import Budget
+from src.sweep.budget import Budget, check_limit
 from src.sweep.conditions import check_condition, choices
 from src.sweep.credentials import StoragePassword, without_passwords
 from src.sweep.display import make_display
@@ -24,6 +24,7 @@ from src.sweep.errors import SweepError
 from src.sweep.focus import Focus
 from src.sweep.focus_rule import FocusRule
 from src.sweep.follow import follow, show_focus
+from src.sweep.grid import fit_sampler
 from src.sweep.hydra_messages import in_short
 from src.sweep.jobs import LaunchedJobs
 from src.sweep.loop import AsyncLoop
@@ -78,6 +79,13 @@ class AsyncSweeper(OptunaSweeperImpl):
         **stock: Any,
     ) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        check_limit("n_trials", stock["n_trials"], 1)
+        check_limit("n_jobs", stock["n_jobs"], 1)
+        check_limit("max_failure_rate", stock["max_failure_rate"], 0, 1)
+        check_limit("timeout", timeout, 0)
+        check_limit("trial_timeout", trial_timeout, 0)
+        check_limit("retries", retries, 0)
+        check_limit("from_study_trials", from_study_trials, 1)
         rate = stock["max_failure_rate"]
         if not 0 <= rate <= 1:
             raise SweepError(f"optuna.max_failure_rate: {rate:g} is not from 0 to 1")
@@ -122,7 +130,6 @@ class AsyncSweeper(OptunaSweeperImpl):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search, write the results and return the study; train once if not `enabled`."""
-        self._check_numbers()
         arguments = [self._password.strip(argument) for argument in arguments]
         focus = self._follow() if self._focus is not None and self._enabled else None
         space = self._build_space(arguments, focus)
@@ -136,7 +143,9 @@ class AsyncSweeper(OptunaSweeperImpl):
                 "there is nothing to search: choose a preset (hparams_search=fast), or give a "
                 "key a range, as in 'optimizer.lr=tag(log, interval(1e-5, 1e-2))'"
             )
-        self._fit_sampler(space)
+        self.sampler, points = fit_sampler(self.sampler, space, self._to_grid_sampler_choices)
+        if points is not None:
+            self.n_trials = min(self.n_trials, points)
         if focus is not None:
             show_focus(focus, space, self._console)
         return self._search(space, arguments)
@@ -277,18 +286,6 @@ class AsyncSweeper(OptunaSweeperImpl):
             count_failed=self._count_failed,
         )
 
-    def _check_numbers(self) -> None:
-        for name, value, low in (
-            ("n_trials", self.n_trials, 1),
-            ("n_jobs", self.n_jobs, 1),
-            ("timeout", self._timeout, 0),
-            ("trial_timeout", self._trial_timeout, 0),
-            ("retries", self._retries, 0),
-            ("from_study_trials", self._from_study_trials, 1),
-        ):
-            if value is not None and value < low:
-                raise SweepError(f"optuna.{name}: {value} is below {low}")
-
     def _follow(self) -> Focus:
         rule: Any = OmegaConf.to_container(self._focus, resolve=True) if self._focus else {}
         url, name = study_location(self._config.hydra)
@@ -310,30 +307,6 @@ class AsyncSweeper(OptunaSweeperImpl):
             return self._loader.load_sweep_config(self._config, overrides)
         except HydraException as error:
             raise SweepError(f"search space: {in_short(error)}") from error
-
-    def _fit_sampler(self, space: SearchSpace) -> None:
-        """Tell samplers that walk along a grid what is searched."""
-        sampler = self.sampler
-        if hasattr(sampler, "fit"):
-            sampler.fit(space.distributions)
-        if not (
-            isinstance(sampler, functools.partial) and sampler.func is optuna.samplers.GridSampler
-        ):
-            return
-        if space.roots:
-            raise SweepError(
-                "hydra/sweeper/sampler=grid: a grid cannot hold parameters that belong to one "
-                f"value of {', '.join(space.roots)} alone; take grouped_tpe or grid_then_random"
-            )
-        grid = {
-            name: self._to_grid_sampler_choices(distribution)
-            for name, distribution in space.distributions.items()
-        }
-        points = 1
-        for values in grid.values():
-            points *= len(values)
-        self.sampler = sampler(grid)
-        self.n_trials = min(self.n_trials, points)
 
     def _say(self, text: str) -> None:
         log.info(text)
