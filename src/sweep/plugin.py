@@ -30,4 +30,10 @@ class OptunaAsyncSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search that the command line describes."""
-        return self._sweeper.sweep(arguments)
+        from src.sweep.errors import SweepError
+
+        try:
+            return self._sweeper.sweep(arguments)
+        except KeyboardInterrupt:
+            # While trials run the signal is taken otherwise.
+            raise SweepError("stopped; the same command goes on") from None

@@ -64,6 +64,12 @@ def extend(cfg: DictConfig, trial: optuna.Trial) -> None:
     trial.suggest_float("+y", 0.0, abs(trial.params["+x"]))
 
 
+def take_long_to_start(cfg: DictConfig, jobs: list[DictConfig]) -> None:
+    """Do as an app does that looks through its data before the first trial (`on_start`)."""
+    Path("starting").touch()
+    happens("hang")
+
+
 def write_results(study: optuna.Study, folder: Path, cfg: DictConfig) -> None:
     """Do what an app does when its search ends (`on_end`)."""
     (folder / "results").write_text(f"{len(study.trials)} trials")

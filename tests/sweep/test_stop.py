@@ -86,6 +86,25 @@ def test_the_second_signal_ends_at_once(tmp_path: Path, sweep: Sweep, load: Load
     assert "were interrupted; they run again" in check_goes_on(sweep, load, interrupted)
 
 
+def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        app_command(*COMMAND, "hydra.sweeper.on_start=tests.sweep.app.take_long_to_start"),
+        cwd=tmp_path,
+        env=app_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "starting").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("stopped; the same command goes on")
+    assert "Traceback" not in errors
+
+
 def test_kill_nine_leaves_nothing_behind(tmp_path: Path, sweep: Sweep, load: Load) -> None:
     process = running(tmp_path, load)
     children = workers(process.pid)
