@@ -64,6 +64,7 @@ def test_an_ensemble_from_search_to_predictions(
     assert "epoch 2/2" in said
     assert result["train"] == {"trainer": {"max_epochs": 2}}
     assert f"python -m src.predict run={folder} data=PATH" in said
+    assert f"run={folder} data=PATH" in (searched / "optuna_study_report.html").read_text()
     trained = {run: os.stat(folder / run / "best.ckpt").st_mtime_ns for run in _runs(folder)}
 
     # What augmentation at test time does to the validation split decides about it.

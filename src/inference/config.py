@@ -7,6 +7,9 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Quote, QuotedString
 
+# Of an ensemble: {"members": [{"run": folder inside, "weight": number}, ...], ...}
+ENSEMBLE = "ensemble.json"
+
 SOURCES = ("image_folder", "csv")
 
 

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from src.errors import UserError
+from src.inference.config import ENSEMBLE
 from src.inference.trained_model import ImageFormat, TrainedModel, load_run
-
-# Of an ensemble: {"members": [{"run": folder inside, "weight": number}, ...], ...}
-ENSEMBLE = "ensemble.json"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs
 
 from src.results.confirmation.judge import Confirmation
+from src.results.ensemble.result import EnsembleResult
 from src.results.mistakes import Mistakes
 from src.results.plots import confusion, parameters, progress
 from src.results.plots.style import hover
@@ -41,6 +42,8 @@ class Decision:
     # What trains with it.
     command: str | None
     confirmations: Sequence[Confirmation]
+    # The best few together, where they were combined.
+    ensemble: EnsembleResult | None
     # What to change, in words.
     advice: Sequence[str]
 

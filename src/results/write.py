@@ -14,6 +14,7 @@ from src.errors import UserError
 from src.results.advice import advice
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation, load_confirmations
+from src.results.ensemble.result import load_ensemble
 from src.results.mistakes import find_mistakes
 from src.results.report import Decision, render_report
 from src.results.stored_study import StoredStudy
@@ -70,7 +71,14 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     _replace(trials, trials_table(study).to_csv(index=False))
     report = folder / "optuna_study_report.html"
     command = train_command(train_config) if train_config else None
-    decision = Decision(chosen, verdict(summary, confirmations), command, confirmations, said)
+    decision = Decision(
+        chosen,
+        verdict(summary, confirmations),
+        command,
+        confirmations,
+        load_ensemble(folder),
+        said,
+    )
     mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
     _replace(report, render_report(study, summary, decision, mistakes))
     return ResultFiles(summary, trials, report, best_params, train_config, confirmations, said)

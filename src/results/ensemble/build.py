@@ -18,15 +18,18 @@ from rich.console import Console
 
 from src.data.load import load_splits
 from src.errors import UserError
-from src.inference.predictor import ENSEMBLE, choose_device
+from src.inference.config import ENSEMBLE
+from src.inference.predictor import choose_device
 from src.inference.trained_model import load_run
 from src.results.ensemble.candidates import Candidates, find_candidates
 from src.results.ensemble.config import EnsembleConfig
 from src.results.ensemble.members import member_config, train_member
+from src.results.ensemble.result import FOLDER, EnsembleResult
 from src.results.ensemble.scores import paired_gain, predict_set, weighted_mean
 from src.results.ensemble.selection import Floats, Labels, Selection, macro_f1, select_greedily
 from src.results.ensemble.table import print_candidates, print_result
 from src.results.stored_study import StoredStudy, open_study
+from src.results.write import write_results
 
 SPLITS = ("val", "test")
 
@@ -58,7 +61,7 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
         candidates.probabilities, candidates.labels, rounds=cfg.rounds, most_members=cfg.members
     )
     print_candidates(candidates, selection, console)
-    folder = Path(cfg.output) if cfg.output else stored.folder / "ensemble"
+    folder = Path(cfg.output) if cfg.output else stored.folder / FOLDER
     configs = _train(cfg, stored, candidates, selection, folder, console)
     members, labels = _score(cfg, configs, folder, tta=False)
     tta = None
@@ -69,7 +72,10 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
     result = _result(cfg, stored, candidates, selection, members, labels)
     result["tta"] = tta
     _write(folder / ENSEMBLE, result)
-    print_result(result, folder, console)
+    print_result(EnsembleResult.from_json(result, folder), console)
+    # Which shows the ensemble, too.
+    report = write_results(stored).report
+    console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     return folder
 
 

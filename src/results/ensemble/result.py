@@ -1,0 +1,90 @@
+"""What an ensemble has come to: scores, the sentences that they allow, how to predict with it."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.inference.config import ENSEMBLE
+
+# Its folder in the study's.
+FOLDER = "ensemble"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Macro-F1 of a member, or of all together."""
+
+    name: str
+    # "" for the ensemble itself; "not in it" for a model that is compared with only.
+    weight: str
+    validation: float
+    test: float
+
+
+@dataclass(frozen=True)
+class EnsembleResult:
+    """An ensemble that was built and scored."""
+
+    # Members first, then all together.
+    scores: list[Scores]
+    sentences: list[str]
+    # What predicts with it.
+    command: str
+
+    @classmethod
+    def from_json(cls, result: Mapping[str, Any], folder: Path) -> "EnsembleResult":
+        """Read what `src.ensemble` writes, in its folder."""
+        weights = {member["run"]: member["weight"] for member in result["members"]}
+        named = result["macro_f1"]
+        scores = [
+            Scores(
+                name,
+                f"{weights[name]:.2f}" if name in weights else "not in it",
+                *(found["val"], found["test"]),
+            )
+            for name, found in named["members"].items()
+        ]
+        scores.append(Scores("ensemble", "", named["ensemble"]["val"], named["ensemble"]["test"]))
+        tta = result["tta"]
+        used = " tta=true" if tta and tta["used"] else ""
+        command = f"python -m src.predict run={shlex.quote(str(folder))} data=PATH{used}"
+        return cls(scores, [*_verdict(result), *([_tta(tta)] if tta else [])], command)
+
+
+def load_ensemble(folder: Path) -> EnsembleResult | None:
+    """Return the ensemble of a study by the study's folder; None without one that can be read."""
+    try:
+        result = json.loads((folder / FOLDER / ENSEMBLE).read_text(encoding="utf-8"))
+        return EnsembleResult.from_json(result, folder / FOLDER)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _verdict(result: Mapping[str, Any]) -> list[str]:
+    gain, trial = result["test_gain"], result["single"]["trial"]
+    if len(result["members"]) == 1:
+        return [f"The ensemble is trial {result['members'][0]['trial']} alone."]
+    text = (
+        f"Ensemble against trial {trial}, the best of the search: {gain['mean']:+.4f} on the "
+        f"{result['test_images']} images of the test split (95 % of resamples: "
+        f"{gain['low']:+.4f} to {gain['high']:+.4f})."
+    )
+    if gain["low"] > 0:
+        return [text, "The gain is more than chance."]
+    if gain["high"] < 0:
+        return [text, f"The single model is better: predict with run=.../trial-{trial}."]
+    return [text, "That may be chance: the test split is too small to tell them apart."]
+
+
+def _tta(tta: Mapping[str, Any]) -> str:
+    """Say whether test-time augmentation is in the figures."""
+    figures = (
+        f"macro-F1 on the validation split {tta['validation']:.4f} with it, "
+        f"{tta['validation_without']:.4f} without"
+    )
+    if tta["used"]:
+        return f"Test-time augmentation helps ({figures}) and is in these figures."
+    return f"Test-time augmentation does not help ({figures}) and was left out."
