@@ -25,12 +25,14 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
         entries: parameter -> the node that holds its range, `search_space.<name>`.
         confirmed: fresh runs have said how sure the gain is.
     """
+    pressed = edges(found.ranked, entries)
     said = [
         *_too_many_pruned(found),
         *_little_saved(found),
         *_too_few(found),
         *([] if confirmed else _noise(found)),
-        *edges(found.ranked, entries),
+        *pressed,
+        *(_focus(found) if pressed else ()),
         *_out_of_memory(found),
     ]
     if found.failed:
@@ -155,6 +157,13 @@ def edges(ranked: Sequence[FrozenTrial], entries: Mapping[str, str]) -> list[str
     return said
 
 
+def _focus(found: Summary) -> list[str]:
+    return [
+        "To widen what is pressed against and narrow the rest around the best trials: "
+        f"'python -m src.train -m hparams_search=focus optuna.from_study={found.name}'."
+    ]
+
+
 def _how(
     key: str,
     end: str,
@@ -177,11 +186,14 @@ def _edge_of_choices(
     if len(choices) < 3 or len(choices) != len(old.choices):
         return []
     for end, way in ((max(choices), "larger"), (min(choices), "smaller")):
+        # Nothing is below no epochs, no images and the like.
+        if way == "smaller" and end <= 0:
+            continue
         if values[0] == end and 2 * sum(value == end for value in values) > len(values):
             where = f"{entries[key]}.choices" if key in entries else key
             return [
                 f"Most of the best trials have {key}={end}, the {way[:-1]}st of its "
-                f"choices. Add a {way} one to {where} in another study, if the card's memory "
-                "allows it."
+                f"choices. Add a {way} one to {where} in another study"
+                f"{', if the memory allows it' if way == 'larger' else ''}."
             ]
     return []

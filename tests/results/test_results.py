@@ -275,6 +275,8 @@ def test_advice_says_which_key_to_change() -> None:
     assert "optuna.n_trials" in many
     pressed = advice_of(make_study(complete=60, pruned=2))
     assert "Widen optimizer.lr upwards" in pressed
+    assert "hparams_search=focus optuna.from_study=" in pressed
+    assert "hparams_search=focus" not in many
     assert re.search(r"search_space\.learning_rate\.high=0\.0[2-9]", pressed)
     assert "pruning.patience" not in pressed
     assert "optuna.n_trials" not in pressed
@@ -289,6 +291,26 @@ def test_a_patience_that_saves_nothing_is_told() -> None:
     assert "is given 4 without a gain" in told
     assert "hydra/sweeper/pruner=median" in told
     assert "Pruning saved" not in advice_of(make_study(complete=20, noise=1e-4, pruner="median"))
+
+
+@pytest.mark.parametrize(
+    ("choices", "best", "told"),
+    [
+        ([16, 32, 64], 64, "the largest of its choices. Add a larger one"),
+        ([16, 32, 64], 16, "the smallest of its choices. Add a smaller one"),
+        ([0, 1, 2], 0, None),
+        ([16, 32, 64], 32, None),
+        ([16, 32], 32, None),
+        (["avg", "max", "both"], "avg", None),
+    ],
+)
+def test_choices_at_whose_end_the_best_are(choices: list[Any], best: Any, told: str | None) -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=1))
+    for _ in range(40):
+        trial = study.ask()
+        study.tell(trial, float(trial.suggest_categorical("x", choices) == best))
+    said = advice_of(study)
+    assert told in said if told else said == ""
 
 
 def test_a_range_that_holds_the_best_is_left_alone() -> None:
