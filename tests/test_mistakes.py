@@ -92,7 +92,7 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("optuna.n_trials=abc",), ("optuna.n_trials=abc", "not a whole number")),
     (("optuna.timeout=-1",), ("optuna.timeout", "below 0")),
     (("optuna.n_jobs=0",), ("optuna.n_jobs", "below 1")),
-    (("optuna.max_failure_rate=2",), ("optuna.max_failure_rate", "from 0 to 1")),
+    (("optuna.max_failure_rate=2",), ("optuna.max_failure_rate", "is above 1")),
     (("optuna.storage=nonsense",), ("optuna.storage=nonsense", "sqlite:///")),
     (
         ("optuna.storage=mysql://u@127.0.0.1/x",),

@@ -86,9 +86,6 @@ class AsyncSweeper(OptunaSweeperImpl):
         check_limit("trial_timeout", trial_timeout, 0)
         check_limit("retries", retries, 0)
         check_limit("from_study_trials", from_study_trials, 1)
-        rate = stock["max_failure_rate"]
-        if not 0 <= rate <= 1:
-            raise SweepError(f"optuna.max_failure_rate: {rate:g} is not from 0 to 1")
         with told_by_key("hydra.sweeper.sampler"):
             sampler = instantiate(sampler, _execution_whitelist_=SAMPLER_WHITELIST)
         with told_by_key("hydra.sweeper.custom_search_space"):
