@@ -129,6 +129,13 @@ def test_every_file_of_conf_is_reached_by_these_tests() -> None:
     for path in Path(CONF).rglob("*.yaml"):
         part = path.relative_to(CONF)
         assert part.parts[0] in {*GROUPS, "hydra", *(f"{door}.yaml" for door in doors)}
-        if part.parts[0] == "hydra":
-            used = [p for p in Path(CONF).rglob("*.yaml") if part.stem in p.read_text()]
-            assert used, f"{part} is chosen by no config"
+
+
+def test_every_choice_of_hydras_own_groups_composes() -> None:
+    folder = Path(CONF, "hydra")
+    for path in folder.rglob("*.yaml"):
+        group = path.parent.relative_to(CONF).as_posix()
+        words = ["hparams_search=fast", "gpu=cpu", f"{group}={path.stem}"]
+        with initialize_config_dir(CONF):
+            cfg = compose("train", words, return_hydra_config=True)
+        assert cfg.hydra.runtime.choices[group] == path.stem
