@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -53,6 +53,8 @@ class WorkerPool:
             self._free.put(place)
         # Job number -> the place where it runs.
         self._running: dict[int, Place] = {}
+        # Jobs that are to be cancelled, perhaps before they have reached a process.
+        self._cancelled: set[int] = set()
 
     def run(self, overrides: list[str], number: int) -> JobReturn:
         """Run a job and wait for it; waits before while no worker is free.
@@ -65,16 +67,18 @@ class WorkerPool:
         place = self._free.get()
         self._running[number] = place
         try:
-            job = place.run(overrides, number)
+            job = place.run(overrides, number, self._cancelled)
             if job.status is JobStatus.FAILED and is_device_error(job._return_value):
                 place.renew()
             return job
         finally:
             del self._running[number]
+            self._cancelled.discard(number)
             self._free.put(place)
 
     def cancel(self, number: int) -> None:
         """Kill the worker of a job; another one takes its place."""
+        self._cancelled.add(number)
         place = self._running.get(number)
         if place is not None:
             place.cancel()
@@ -120,10 +124,12 @@ class Place:
             context=self._processes,
         )
 
-    def run(self, overrides: list[str], number: int) -> JobReturn:
-        """Run a job in this place and wait for it."""
+    def run(self, overrides: list[str], number: int, cancelled: Container[int]) -> JobReturn:
+        """Run a job in this place and wait for it, unless its number is in `cancelled`."""
         try:
             self._job = self._schedule(overrides, number)
+            if number in cancelled:
+                self._job.cancel()
             return self._result(self._job)
         except (ProcessExpired, BrokenProcessPool):
             # What the process was killed in stays broken: half a message, a lock that it held.
@@ -233,10 +239,11 @@ def _begin(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pin(environment, cores)
     _output_to(log_file)
-    pid.value = os.getpid()
     faulthandler.enable()
     if hasattr(signal, "SIGUSR1"):
         faulthandler.register(signal.SIGUSR1, all_threads=True)
+    # Last, as the signal would end a process that is not prepared for it.
+    pid.value = os.getpid()
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     for module in preload:
         importlib.import_module(module)

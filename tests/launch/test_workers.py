@@ -101,6 +101,16 @@ def test_a_job_that_is_cancelled_leaves_its_stack_in_the_log(make: Make, tmp_pat
     assert run(pool) != pid
 
 
+def test_a_job_that_is_cancelled_before_it_has_a_process_does_not_run(
+    make: Make, tmp_path: Path
+) -> None:
+    pool = make()
+    pool.cancel(1)
+    with pytest.raises(CancelledError):
+        pool.run([str(tmp_path / "gate")], 1)
+    run(pool)
+
+
 def test_closing_ends_the_jobs_and_nothing_starts_afterwards(make: Make, tmp_path: Path) -> None:
     pool = make()
     job, pid = start(pool, tmp_path / "gate")

