@@ -99,6 +99,13 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     _check_card(cfg)
     check_objectives(cfg)
     check_values(cfg)
+    for job in jobs or [cfg]:
+        # Lightning would start the whole search again for every further card.
+        if job.trainer.devices != 1:
+            raise UserError(
+                f"trainer.devices={job.trainer.devices}: a search gives every trial one card and "
+                "runs as many trials at a time; leave it at 1"
+            )
     for job in jobs:
         check_values(job)
     from src.training.backbone import check_backbone, check_weights

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from src.errors import UserError
 from src.hardware import profile
 from src.hardware.detect import Card
-from src.trial.preflight import check_run
+from src.trial.preflight import check_run, check_search
 from tests.conftest import Compose
 
 
@@ -99,3 +99,8 @@ def test_trials_at_a_time(machine: list[Card]) -> None:
     assert 1 <= profile.slots("cpu", 3) <= profile.MOST_CPU_TRIALS
     machine.extend([Card("a", 8), Card("b", 8)])
     assert profile.slots("cuda", 2) == 4
+
+
+def test_a_trial_has_one_card(cfg: Compose) -> None:
+    with pytest.raises(UserError, match=r"trainer.devices=2: a search gives every trial one card"):
+        check_search(cfg("trainer.devices=2"), [])
