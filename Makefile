@@ -35,7 +35,7 @@ train: $(INSTALLED) ## Train once with the defaults
 	$(BIN)/python -m src.train $(ARGS)
 
 test: $(INSTALLED) ## Run the tests
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(INSTALLED) ## Check style and types
 	$(BIN)/ruff check src tests
