@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from src.sweep.storage import open_storage
+from src.sweep.studies.storage import open_storage
 from tests.conftest import TINY, Door
 
 FAST = ("-m", "hparams_search=fast")

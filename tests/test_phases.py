@@ -8,9 +8,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from src.sweep.search_space import Branch, SearchSpace
-from src.sweep.space_record import record_space
-from src.sweep.storage import open_storage
+from src.sweep.space.search_space import Branch, SearchSpace
+from src.sweep.space.space_record import record_space
+from src.sweep.studies.storage import open_storage
 from src.trial.earlier_search import in_full, taken_over
 from tests.conftest import TINY, Door, Run
 from tests.test_train import study_of

@@ -15,7 +15,7 @@ from PIL import Image
 from src.inference import config as predict_config
 from src.results import config as study_doors_config
 from src.results.ensemble import config as ensemble_config
-from src.sweep.search_space import build_search_space
+from src.sweep.space.search_space import build_search_space
 from src.trial.preflight import check_values
 from tests.conftest import CONF, Door
 from tests.test_phases import explore

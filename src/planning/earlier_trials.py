@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from src.hardware.detect import cards
-from src.sweep.storage import counted_from, open_storage
+from src.sweep.studies.storage import counted_from, open_storage
 
 log = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from optuna.distributions import (
 from src.data.documents.generate import class_sizes
 from src.data.image_files import find_images
 from src.errors import UserError
-from src.sweep.focus_rule import FocusRule
-from src.sweep.follow import follow
-from src.sweep.search_space import SearchSpace, build_search_space
-from src.sweep.storage import counted_from
+from src.sweep.space.focus_rule import FocusRule
+from src.sweep.space.follow import follow
+from src.sweep.space.search_space import SearchSpace, build_search_space
+from src.sweep.studies.storage import counted_from
 
 IMG_SIZE, BATCH_SIZE = "data.img_size", "data.batch_size"
 # Of a range of batch sizes so many are shown.

@@ -8,8 +8,8 @@ from optuna.trial import FrozenTrial
 
 from src.results.summary import ENOUGH_FOLDS, Summary
 from src.results.words import show
-from src.sweep.focus import pressed_end, widened
-from src.sweep.focus_rule import FocusRule
+from src.sweep.space.focus import pressed_end, widened
+from src.sweep.space.focus_rule import FocusRule
 
 MANY_PRUNED = 0.6
 LITTLE_SAVED = 0.05

@@ -18,7 +18,7 @@ from src.errors import UserError
 # Imported for the resolvers of the configs, ${machine:...} and its like.
 from src.hardware import profile as profile
 from src.results.config import StudyDoorConfig
-from src.sweep.storage import open_storage
+from src.sweep.studies.storage import open_storage
 from src.trial.config import ExperimentConfig
 
 # Hydra's record of a job, in the job's folder.

@@ -11,7 +11,7 @@ from src.results.summary import Summary
 from src.results.verdict import verdict
 from src.results.words import duration, score, show
 from src.results.write import ResultFiles
-from src.sweep.parameters import settings_of
+from src.sweep.space.parameters import settings_of
 
 TOP = 10
 # Characters of the bar of a parameter that is all that matters.

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial
 
 from src.results.stored_study import StoredStudy
 from src.results.words import describe_score, show
-from src.sweep.parameters import key_of
+from src.sweep.space.parameters import key_of
 from src.trial.config import ExperimentConfig
 
 # Parts of a search that mean nothing to a single training run.

@@ -22,7 +22,7 @@ from src.results.summary import Summary, summarize
 from src.results.train_config import train_command, write_train_config
 from src.results.verdict import trial_to_train, verdict
 from src.results.words import describe_score, without_password
-from src.sweep.parameters import settings_of
+from src.sweep.space.parameters import settings_of
 
 
 @dataclass(frozen=True)

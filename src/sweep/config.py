@@ -49,7 +49,7 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     from_study: str | None = None
     from_study_trials: int = 5
     # {share, at_least, margin, widen, limits, same}: search around the best of `from_study`
-    # alone; src/sweep/focus.py states the rule.
+    # alone; src/sweep/space/focus.py states the rule.
     focus: Any = None
 
 

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from src.sweep.study import FINISHED, counts, was_interrupted
+from src.sweep.studies.study import FINISHED, counts, was_interrupted
 
 STATE_WORDS = {
     TrialState.COMPLETE: "done",

@@ -15,7 +15,7 @@ from optuna.distributions import (
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
-from src.sweep.parameters import key_of
+from src.sweep.space.parameters import key_of
 
 POINT = "grid_then_random:point"
 

@@ -19,14 +19,14 @@ from optuna.trial import TrialState
 
 from src.sweep.budget import Budget
 from src.sweep.display import Display
-from src.sweep.duplicates import copy_result, finished_twin
 from src.sweep.failures import FailureWindow, TrialTimeoutError, error_of, values_of
-from src.sweep.orphans import interrupt, requeue_interrupted, requeue_orphans
-from src.sweep.outage import Outage
-from src.sweep.ownership import Heartbeat, Watch, this_process
-from src.sweep.reserve import reserve, trials_to_come
-from src.sweep.search_space import SearchSpace
-from src.sweep.study import finished, was_interrupted
+from src.sweep.space.search_space import SearchSpace
+from src.sweep.studies.duplicates import copy_result, finished_twin
+from src.sweep.studies.orphans import interrupt, requeue_interrupted, requeue_orphans
+from src.sweep.studies.outage import Outage
+from src.sweep.studies.ownership import Heartbeat, Watch, this_process
+from src.sweep.studies.reserve import reserve, trials_to_come
+from src.sweep.studies.study import finished, was_interrupted
 from src.sweep.transient import is_transient
 
 # How often a process that has nothing to start looks at the others' trials, in seconds.

@@ -25,8 +25,8 @@ from omegaconf import DictConfig
 
 from src.sweep.config import OptunaAsyncSweeperConf
 from src.sweep.named_in_config import told_by_key
-from src.sweep.ownership import Heartbeat, this_process
-from src.sweep.storage import load_study, study_location
+from src.sweep.studies.ownership import Heartbeat, this_process
+from src.sweep.studies.storage import load_study, study_location
 
 PRUNER_WHITELIST = ("optuna.pruners.*",)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 
-from src.sweep.credentials import without_passwords
+from src.sweep.studies.credentials import without_passwords
 
 
 @contextlib.contextmanager

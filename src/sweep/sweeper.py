@@ -16,30 +16,30 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from src.sweep.budget import Budget, check_limit
-from src.sweep.conditions import check_condition, choices
-from src.sweep.credentials import StoragePassword, without_passwords
 from src.sweep.display import make_display
-from src.sweep.entries import conditions_of
 from src.sweep.errors import SweepError
-from src.sweep.focus import Focus
-from src.sweep.focus_rule import FocusRule
-from src.sweep.follow import follow, show_focus
-from src.sweep.grid import fit_sampler
 from src.sweep.hydra_messages import in_short
 from src.sweep.jobs import LaunchedJobs
 from src.sweep.loop import AsyncLoop
 from src.sweep.named_in_config import call, told_by_key
-from src.sweep.outage import told_if_away
 from src.sweep.running_trial import make_pruner
 from src.sweep.search_log import log_to, shell_command
-from src.sweep.search_space import SearchSpace, build_search_space
-from src.sweep.space_record import record_space
+from src.sweep.space.conditions import check_condition, choices
+from src.sweep.space.entries import conditions_of
+from src.sweep.space.focus import Focus
+from src.sweep.space.focus_rule import FocusRule
+from src.sweep.space.follow import follow, show_focus
+from src.sweep.space.grid import fit_sampler
+from src.sweep.space.search_space import SearchSpace, build_search_space
+from src.sweep.space.space_record import record_space
 from src.sweep.stock_results import write_stock_results
 from src.sweep.stop_signals import StopSignals, stop_signals
-from src.sweep.storage import open_storage, study_location
-from src.sweep.study import check_folder, finished, open_study
-from src.sweep.study_lock import study_lock
-from src.sweep.warm_start import warm_start
+from src.sweep.studies.credentials import StoragePassword, without_passwords
+from src.sweep.studies.outage import told_if_away
+from src.sweep.studies.storage import open_storage, study_location
+from src.sweep.studies.study import check_folder, finished, open_study
+from src.sweep.studies.study_lock import study_lock
+from src.sweep.studies.warm_start import warm_start
 
 log = logging.getLogger(__name__)
 

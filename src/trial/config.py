@@ -9,7 +9,7 @@ from omegaconf import MISSING, OmegaConf
 from src.data import fingerprint as fingerprint  # registers the resolver of `settings`
 from src.data.config import AugmentConfig, DataConfig
 from src.hardware.config import GpuConfig
-from src.sweep.focus_rule import FocusRule
+from src.sweep.space.focus_rule import FocusRule
 from src.training.config import (
     CallbacksConfig,
     LoggerConfig,

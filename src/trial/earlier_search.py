@@ -88,7 +88,7 @@ def _composed(given: Sequence[Override]) -> DictConfig:
 
 def _attributes(cfg: DictConfig) -> Mapping[str, Any]:
     # Imported here, as Optuna comes along.
-    from src.sweep.storage import counted_from, load_study
+    from src.sweep.studies.storage import counted_from, load_study
 
     if cfg.optuna.from_study is None:
         return {}

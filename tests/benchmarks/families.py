@@ -20,8 +20,8 @@ from omegaconf import DictConfig
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from src.hardware import profile as profile
-from src.sweep.parameters import settings_of
-from src.sweep.search_space import Branch, SearchSpace
+from src.sweep.space.parameters import settings_of
+from src.sweep.space.search_space import Branch, SearchSpace
 from src.trial import config as config
 from tests.conftest import CONF
 

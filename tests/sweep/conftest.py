@@ -15,7 +15,7 @@ import optuna
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from src.sweep.storage import open_storage
+from src.sweep.studies.storage import open_storage
 
 REPOSITORY = Path(__file__).parents[2]
 Sweep = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -15,8 +15,8 @@ import optuna
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
-from src.sweep.storage import open_storage
-from src.sweep.study import finished, was_interrupted
+from src.sweep.studies.storage import open_storage
+from src.sweep.studies.study import finished, was_interrupted
 from tests.sweep.conftest import app_command, app_environment
 
 KINDS = ("main", "worker", "group")

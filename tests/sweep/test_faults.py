@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from src.sweep.budget import Budget
 from src.sweep.errors import SweepError
 from src.sweep.failures import FAILURE_WINDOW, FailureWindow, values_of
-from src.sweep.study import finished
+from src.sweep.studies.study import finished
 from tests.sweep.conftest import Sweep, load_study, run_sweep
 
 FAULTS = ("none", "exception", "no_number", "disk", "killed")

@@ -14,14 +14,14 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from src.sweep import ownership
 from src.sweep.budget import Budget
-from src.sweep.orphans import interrupt, requeue_interrupted, requeue_orphans
-from src.sweep.ownership import MISSING_HEARTBEATS, Heartbeat, Watch, this_process
-from src.sweep.reserve import reserve, trials_to_come
-from src.sweep.storage import open_storage
-from src.sweep.study import finished, was_interrupted
-from src.sweep.study_lock import study_lock
+from src.sweep.studies import ownership
+from src.sweep.studies.orphans import interrupt, requeue_interrupted, requeue_orphans
+from src.sweep.studies.ownership import MISSING_HEARTBEATS, Heartbeat, Watch, this_process
+from src.sweep.studies.reserve import reserve, trials_to_come
+from src.sweep.studies.storage import open_storage
+from src.sweep.studies.study import finished, was_interrupted
+from src.sweep.studies.study_lock import study_lock
 from tests.sweep.killing import PATIENCE, Victim
 
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
@@ -95,7 +95,7 @@ def test_another_machine_is_judged_by_its_heartbeat(
     study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr("src.sweep.ownership.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("src.sweep.studies.ownership.time.monotonic", lambda: now[0])
     trial = ask(study, elsewhere())
     watch = Watch(heartbeat=10.0)
     for beat in range(20):

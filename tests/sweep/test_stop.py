@@ -12,7 +12,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from src.sweep.study_lock import file_lock
+from src.sweep.studies.study_lock import file_lock
 from tests.sweep.conftest import Sweep, app_command, app_environment
 from tests.sweep.killing import PATIENCE, workers
 

@@ -10,7 +10,7 @@ from pebble import ProcessExpired
 
 from src.launch.device_error import is_device_error
 from src.sweep.failures import TrialTimeoutError
-from src.sweep.study import finished
+from src.sweep.studies.study import finished
 from src.sweep.transient import is_transient
 
 

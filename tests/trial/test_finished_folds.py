@@ -10,10 +10,10 @@ import pytest
 from omegaconf import DictConfig
 
 from src.data.image_set import ImageSet
-from src.sweep.orphans import interrupt, requeue_interrupted
-from src.sweep.ownership import this_process
-from src.sweep.reserve import reserve
 from src.sweep.running_trial import RunningTrial
+from src.sweep.studies.orphans import interrupt, requeue_interrupted
+from src.sweep.studies.ownership import this_process
+from src.sweep.studies.reserve import reserve
 from src.training.fit import FitResult, fit
 from src.training.loggers import open_run_log
 from src.trial import quick_validation

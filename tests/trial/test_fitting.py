@@ -18,9 +18,9 @@ from src.errors import UserError
 from src.hardware.memory import GIB
 from src.results.advice import advice
 from src.results.summary import summarize
-from src.sweep.ownership import this_process
-from src.sweep.reserve import reserve
 from src.sweep.running_trial import RunningTrial
+from src.sweep.studies.ownership import this_process
+from src.sweep.studies.reserve import reserve
 from src.training.evaluate import evaluate
 from src.training.fit import fit
 from src.training.loggers import open_run_log

@@ -1,6 +1,6 @@
 """The search space: typed entries and Hydra's own sweep grammar, brought together as a tree.
 
-Four sources, the later ones stronger: what an earlier study leads to (`src/sweep/focus.py`),
+Four sources, the later ones stronger: what an earlier study leads to (`src/sweep/space/focus.py`),
 typed entries (`search_space`), `hydra.sweeper.params`, the command line. A plain value on the
 command line takes its key out of the search, a sweep
 (`optimizer.lr=tag(log, interval(1e-5, 1e-3))`) puts it in. Parameters are named after the config
@@ -24,10 +24,10 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_override
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from src.sweep.conditions import choices, value_of
-from src.sweep.entries import conditions_of, typed_distributions
 from src.sweep.errors import SweepError
-from src.sweep.parameters import (
+from src.sweep.space.conditions import choices, value_of
+from src.sweep.space.entries import conditions_of, typed_distributions
+from src.sweep.space.parameters import (
     defaults_within,
     describe,
     examples,

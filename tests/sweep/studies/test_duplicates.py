@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from src.sweep.duplicates import copy_result, finished_twin
+from src.sweep.studies.duplicates import copy_result, finished_twin
 from tests.sweep.conftest import Sweep
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL

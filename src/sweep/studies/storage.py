@@ -17,12 +17,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from src.sweep.credentials import add_password
 from src.sweep.errors import SweepError
-from src.sweep.journal import MendingJournal
 from src.sweep.nearest import did_you_mean
-from src.sweep.several_objectives import prunable
-from src.sweep.study_lock import file_lock
+from src.sweep.studies.credentials import add_password
+from src.sweep.studies.journal import MendingJournal
+from src.sweep.studies.several_objectives import prunable
+from src.sweep.studies.study_lock import file_lock
 
 SQLITE_PATIENCE = 120.0
 CONNECT_SECONDS = 10

@@ -8,8 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 from sqlalchemy import make_url
 
-from src.sweep.credentials import VARIABLE, StoragePassword, without_passwords
-from src.sweep.storage import open_storage
+from src.sweep.studies.credentials import VARIABLE, StoragePassword, without_passwords
+from src.sweep.studies.storage import open_storage
 from tests.conftest import TINY, Door, Run
 
 SECRET = "s3cr3t-pa:ss"

@@ -7,8 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from src.sweep.errors import SweepError
-from src.sweep.storage import open_storage
-from src.sweep.warm_start import fit_into, warm_start
+from src.sweep.studies.storage import open_storage
+from src.sweep.studies.warm_start import fit_into, warm_start
 
 SPACE = {
     "lr": FloatDistribution(1e-4, 1e-2, log=True),

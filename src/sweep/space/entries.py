@@ -11,9 +11,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from src.sweep.conditions import holds
 from src.sweep.errors import SweepError
 from src.sweep.nearest import did_you_mean
+from src.sweep.space.conditions import holds
 
 TYPES = ("loguniform", "uniform", "int", "logint", "categorical")
 FIELDS = ("type", "key", "low", "high", "step", "choices", "unless", "when")

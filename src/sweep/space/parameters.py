@@ -13,7 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from src.sweep.conditions import value_of
+from src.sweep.space.conditions import value_of
 
 # Texts that Hydra's grammar reads as something else.
 RESERVED = ("null", "true", "false", "nan", "inf")

@@ -6,7 +6,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import get_lock_file
 
-from src.sweep.study_lock import JournalLock
+from src.sweep.studies.study_lock import JournalLock
 
 
 class MendingJournal(JournalFileBackend):

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from src.sweep.running_trial import RunningTrial
-from src.sweep.several_objectives import prunable
+from src.sweep.studies.several_objectives import prunable
 
 
 def study_of(*directions: Any) -> optuna.Study:

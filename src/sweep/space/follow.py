@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from src.sweep.errors import SweepError
-from src.sweep.focus import Focus, focus_on
-from src.sweep.focus_rule import FocusRule
-from src.sweep.parameters import describe, key_of
-from src.sweep.search_space import SearchSpace
-from src.sweep.space_record import has_space, recorded_space
-from src.sweep.storage import open_storage
-from src.sweep.warm_start import earlier_study, is_file
+from src.sweep.space.focus import Focus, focus_on
+from src.sweep.space.focus_rule import FocusRule
+from src.sweep.space.parameters import describe, key_of
+from src.sweep.space.search_space import SearchSpace
+from src.sweep.space.space_record import has_space, recorded_space
+from src.sweep.studies.storage import open_storage
+from src.sweep.studies.warm_start import earlier_study, is_file
 
 
 def follow(

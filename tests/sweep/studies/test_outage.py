@@ -11,10 +11,10 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy import create_engine, make_url, text
 
-from src.sweep import outage
 from src.sweep.errors import SweepError
-from src.sweep.outage import Outage
-from src.sweep.study import was_interrupted
+from src.sweep.studies import outage
+from src.sweep.studies.outage import Outage
+from src.sweep.studies.study import was_interrupted
 from tests.sweep.conftest import app_command, app_environment, load_study
 from tests.sweep.killing import PATIENCE
 
@@ -104,8 +104,8 @@ def test_ctrl_c_while_the_server_is_away(
 
 def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("src.sweep.outage.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("src.sweep.outage.time.sleep", lambda _: None)
+    monkeypatch.setattr("src.sweep.studies.outage.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("src.sweep.studies.outage.time.sleep", lambda _: None)
     error = StorageInternalError("gone")
     storage = Outage()
     storage.wait(error)

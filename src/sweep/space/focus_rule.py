@@ -11,7 +11,7 @@ from src.sweep.nearest import did_you_mean
 
 @dataclass
 class FocusRule:
-    """`src/sweep/focus.py` states the rule; shares are of the old range.
+    """`src/sweep/space/focus.py` states the rule; shares are of the old range.
 
     Raises:
         SweepError: a number is none or out of its bounds.

@@ -4,8 +4,8 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from src.sweep.budget import Budget
-from src.sweep.ownership import Owner
-from src.sweep.study import finished
+from src.sweep.studies.ownership import Owner
+from src.sweep.studies.study import finished
 
 
 def trials_to_come(study: optuna.Study, budget: Budget) -> int:

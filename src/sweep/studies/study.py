@@ -7,10 +7,10 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from src.sweep.comparable import check_settings
 from src.sweep.errors import SweepError
-from src.sweep.several_objectives import prunable
-from src.sweep.storage import open_storage
+from src.sweep.studies.comparable import check_settings
+from src.sweep.studies.several_objectives import prunable
+from src.sweep.studies.storage import open_storage
 
 log = logging.getLogger(__name__)
 

@@ -26,11 +26,11 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from src.sweep.errors import SweepError
-from src.sweep.focus_rule import FocusRule
-from src.sweep.parameters import key_of
-from src.sweep.search_space import Branch, SearchSpace
-from src.sweep.space_record import recorded_space
-from src.sweep.warm_start import best_trials
+from src.sweep.space.focus_rule import FocusRule
+from src.sweep.space.parameters import key_of
+from src.sweep.space.search_space import Branch, SearchSpace
+from src.sweep.space.space_record import recorded_space
+from src.sweep.studies.warm_start import best_trials
 
 Numeric = FloatDistribution | IntDistribution
 # An end is pressed against when the best trial is within this share of the range from it, and

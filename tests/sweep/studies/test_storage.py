@@ -11,11 +11,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from src.sweep.ownership import this_process
-from src.sweep.reserve import reserve
 from src.sweep.running_trial import RunningTrial
-from src.sweep.storage import open_storage
-from src.sweep.study import finished, was_interrupted
+from src.sweep.studies.ownership import this_process
+from src.sweep.studies.reserve import reserve
+from src.sweep.studies.storage import open_storage
+from src.sweep.studies.study import finished, was_interrupted
 from tests.sweep.conftest import Sweep, app_command, app_environment, load_study
 from tests.sweep.killing import PATIENCE
 

@@ -22,8 +22,8 @@ from optuna.trial import FrozenTrial, TrialState
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from src.sweep.errors import SweepError
-from src.sweep.parameters import key_of, settings_of
-from src.sweep.storage import load_study
+from src.sweep.space.parameters import key_of, settings_of
+from src.sweep.studies.storage import load_study
 
 Params = dict[str, Any]
 # None is a value that a parameter may have.

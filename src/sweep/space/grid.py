@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from src.sweep.errors import SweepError
-from src.sweep.search_space import SearchSpace
+from src.sweep.space.search_space import SearchSpace
 
 
 def fit_sampler(

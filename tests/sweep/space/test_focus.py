@@ -14,12 +14,12 @@ from optuna.trial import create_trial
 from rich.console import Console
 
 from src.sweep.errors import SweepError
-from src.sweep.focus import focus_on
-from src.sweep.focus_rule import FocusRule
-from src.sweep.follow import follow, show_focus
-from src.sweep.search_space import Branch, SearchSpace, build_search_space
-from src.sweep.space_record import record_space, recorded_space
-from src.sweep.storage import open_storage
+from src.sweep.space.focus import focus_on
+from src.sweep.space.focus_rule import FocusRule
+from src.sweep.space.follow import follow, show_focus
+from src.sweep.space.search_space import Branch, SearchSpace, build_search_space
+from src.sweep.space.space_record import record_space, recorded_space
+from src.sweep.studies.storage import open_storage
 from tests.sweep.conftest import Sweep
 
 LR = FloatDistribution(1e-5, 1e-1, log=True)

@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 
 from src.sweep.errors import SweepError
-from src.sweep.search_space import Branch, SearchSpace
+from src.sweep.space.search_space import Branch, SearchSpace
 
 SPACE = "search_space"
 

@@ -11,8 +11,8 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from src.sweep.ownership import Owner, Watch
-from src.sweep.study import was_interrupted
+from src.sweep.studies.ownership import Owner, Watch
+from src.sweep.studies.study import was_interrupted
 
 # What a trial hands on to the one that continues it.
 HANDED_ON = ("defaults", "from_study", "repeat", "attempts", "curves", "seconds_of_folds")
