@@ -94,6 +94,8 @@ def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests in the background has switched it off for all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (tmp_path / "starting").exists():
         assert process.poll() is None, process.communicate()
