@@ -42,6 +42,20 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("trainer.precision=8",), ("trainer.precision=8", "bf16-mixed")),
     (("trainer.accelerator=gpu0",), ("trainer.accelerator=gpu0", "cuda")),
     (("trainer.devices=0",), ("trainer.devices=0", "at least 1")),
+    (
+        ("trainer.devices=3", "data.batch_size=32"),
+        ("data.batch_size=32", "trainer.devices=3", "take 30 or 33"),
+    ),
+    (("trainer.strategy=fsdp",), ("trainer.strategy=fsdp", "trainer.devices=2")),
+    (("trainer.strategy=ddpp",), ("trainer.strategy=ddpp", "choose auto, ddp, fsdp")),
+    (
+        ("trainer.devices=2", "trainer.strategy=fsdp", "optimizer.name=lamb"),
+        ("optimizer.name=lamb", "trainer.strategy=fsdp", "choose adam"),
+    ),
+    (
+        ("trainer.devices=2", "trainer.strategy=fsdp", "trainer.micro_batch_size=4"),
+        ("trainer.micro_batch_size=4", "trainer.accumulate_grad_batches"),
+    ),
     (("optimizer.name=adamm",), ("optimizer.name=adamm",)),
     (("scheduler.name=linear",), ("scheduler.name=linear",)),
     (("logger.name=wanb",), ("logger.name=wanb", "wandb")),

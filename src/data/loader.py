@@ -11,6 +11,7 @@ import torch
 
 from src.data.image_set import ImageSet, Indices
 from src.data.threads import map_ahead
+from src.errors import UserError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -30,11 +31,17 @@ class BatchLoader:
             `shuffle`.
         seed: the orders of the epochs depend on it alone.
         drop_last: leave out an incomplete last batch, unless it is the only one.
+        part: (k, n) yields the k-th of n equal parts of every batch, one a card. With `shuffle` a
+            batch that cannot be cut evenly loses the rest; without, every image is in one part,
+            and batches are even, so that all parts have as many and none is empty.
         device: a CUDA device; a set that takes no more than `ON_DEVICE` of its memory is kept there
             whole, and batches are gathered there.
         ahead: gather batches in a thread while the device works on earlier ones, in memory that
             it can fetch them from; by default where there is a CUDA device. On a CPU the thread
             would only take time from the training.
+
+    Raises:
+        UserError: there are fewer images than parts.
     """
 
     def __init__(
@@ -46,10 +53,16 @@ class BatchLoader:
         balanced: bool = False,
         seed: int = 0,
         drop_last: bool = False,
+        part: tuple[int, int] = (0, 1),
         device: torch.device | None = None,
         ahead: bool | None = None,
     ) -> None:
+        if len(image_set) < part[1]:
+            raise UserError(
+                f"trainer.devices={part[1]}: there are only {len(image_set)} images to share out"
+            )
         self._set = image_set
+        self._part = part
         self._labels = torch.from_numpy(image_set.labels)
         self._batch_size = batch_size
         self._shuffle = shuffle
@@ -67,14 +80,24 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         size = len(self._set)
         order = self._draw(size) if self._shuffle else np.arange(size)
-        batches = (
-            order[i * self._batch_size : (i + 1) * self._batch_size] for i in range(len(self))
-        )
+        batches = map(self._own, self._cut(order))
         yield from (
             map_ahead(self._gather, batches, 1)
             if self._ahead and self._on_device is None
             else map(self._gather, batches)
         )
+
+    def _cut(self, order: Indices) -> list[Indices]:
+        count, size = len(self), self._batch_size
+        if self._part[1] > 1 and not self._shuffle:
+            return np.array_split(order, count)
+        return [order[i * size : (i + 1) * size] for i in range(count)]
+
+    def _own(self, batch: Indices) -> Indices:
+        which, parts = self._part
+        if self._shuffle:
+            batch = batch[: len(batch) // parts * parts]
+        return batch[which::parts]
 
     def _gather(self, chosen: Indices) -> Batch:
         if self._on_device is not None:

@@ -19,7 +19,7 @@ def advice(plan: SearchPlan, cfg: DictConfig) -> list[str]:
 
 def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
     room = f"{plan.available / GIB:.3g} GB"
-    too_large = False
+    too_large = one_card_is_not_enough = False
     for side in plan.searched.img_sizes:
         refused = [cell for cell in plan.cells if cell.img_size == side and not cell.fits]
         if not refused:
@@ -35,11 +35,17 @@ def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
             text += f", with gradient checkpointing {with_less}"
         yield text
         too_large = too_large or not largest
+        one_card_is_not_enough = one_card_is_not_enough or not max(largest, with_less)
     if too_large:
         yield (
             f"{cfg.model.name} is too large for gpu={cfg.gpu.name} at those sizes: take a smaller "
             "model, or leave these image sizes out"
         )
+        if one_card_is_not_enough:
+            yield (
+                "one card cannot hold it; several can, in a training without a search: "
+                f"python -m src.train trainer.devices=2 trainer.strategy={cfg.gpu.strategy}"
+            )
     elif any(not cell.fits for cell in plan.cells):
         yield (
             "trials that do not fit run with the same effective batch, in pieces that fit: "

@@ -75,9 +75,11 @@ class TrainerConfig:
     max_epochs: int = 15
     # auto, cpu, cuda, mps
     accelerator: str = "auto"
+    # Cards of one training; `data.batch_size` is that of all together.
     devices: int = 1
     # 32-true, 16-mixed, bf16-mixed
     precision: str = "32-true"
+    # auto, ddp: every card has the whole model; fsdp: a part of it.
     strategy: str = "auto"
     accumulate_grad_batches: int = 1
     # Images that go through the model at a time; null: the whole batch. Losses, gradients and

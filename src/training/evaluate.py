@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import plotly.graph_objects as go
+import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
-from src.training.fit import FitResult, evaluation_batch
+from src.training.fit import FitResult, evaluation_batch, make_trainer
+from src.training.module import Classifier
+from src.training.several_cards import is_sharded
 
 
 @dataclass
@@ -33,16 +36,17 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
 
     The scores are returned and logged nowhere.
     """
-    module, trainer = result.module, result.trainer
+    module, trainer = _whole(result, cfg)
     trainer.loggers = []
     if result.checkpoint is not None:
         kept = torch.load(result.checkpoint, map_location="cpu", weights_only=True)
         module.load_state_dict(kept["state_dict"])
     module.confusion.reset()
     module.test_metrics.reset()
-    loader = BatchLoader(images, evaluation_batch(cfg), shuffle=False)
+    part = trainer.global_rank, trainer.world_size
+    loader = BatchLoader(images, evaluation_batch(cfg), shuffle=False, part=part)
     scores = trainer.test(module, loader, verbose=False)[0]
-    counts = module.confusion.compute().cpu()
+    counts = module.counts
     hits = counts.diagonal()
     support = (counts.sum(0) + counts.sum(1)).clamp(min=1)
     by_class = (2 * hits / support).tolist()
@@ -53,6 +57,14 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
         f1_by_class=dict(zip(images.classes, by_class, strict=True)),
         confusion=counts.tolist(),
     )
+
+
+def _whole(result: FitResult, cfg: DictConfig) -> tuple[Classifier, pl.Trainer]:
+    """Return the model and the trainer to score it with: fresh ones where it was sharded."""
+    if not is_sharded(cfg):
+        return result.module, result.trainer
+    classes, epochs = result.module.classes, result.trainer.max_epochs or 1
+    return Classifier(cfg, classes, 1, epochs), make_trainer(cfg, epochs)
 
 
 def write_run(

@@ -22,6 +22,7 @@ from src.errors import UserError
 from src.training.gradient_clipping import GradientClipping
 from src.training.module import Classifier
 from src.training.progress import EpochLines
+from src.training.several_cards import card_batch, end_others, make_strategy
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ CHATTER = (
     ".*exists and is not empty.*",
     # About Lightning's own use of torch.
     ".*LeafSpec.*",
+    # torchmetrics has put the cards' shares together; the loaders give each card its own.
+    ".*recommended to use.*sync_dist=True.*",
+    ".*it is recommended to use `Trainer\\(devices=1.*",
 )
 
 
@@ -78,28 +82,35 @@ def fit(
     _quiet_lightning()
     pl.seed_everything(seed, verbose=False)
     size = cfg.data.batch_size
-    trainer = _make_trainer(cfg, max_epochs, output_dir, logger, callbacks)
+    trainer = make_trainer(cfg, max_epochs, output_dir, logger, callbacks)
     device = trainer.strategy.root_device
+    part = trainer.global_rank, trainer.world_size
     batches = BatchLoader(
         *(train, size),
         shuffle=True,
         balanced=cfg.data.sampling == "balanced",
         seed=seed,
         drop_last=True,
+        part=part,
         device=device,
     )
     # Lightning steps at the end of an epoch too, with what has been accumulated by then.
     steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
     module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
     started = time.monotonic()
-    if cfg.trainer.micro_batch_size is not None and has_batch_norm(module.model):
+    seen = min(card_batch(cfg), cfg.trainer.micro_batch_size or size)
+    if seen < size and has_batch_norm(module.model):
         log.info(
             "batch norm sees %d images at a time instead of %d, so this run is not quite the same "
             "as with the whole batch",
-            *(min(cfg.trainer.micro_batch_size, size), size),
+            *(seen, size),
         )
-    scored = BatchLoader(val, evaluation_batch(cfg), shuffle=False, device=device)
-    trainer.fit(module, batches, scored)
+    scored = BatchLoader(val, evaluation_batch(cfg), shuffle=False, part=part, device=device)
+    try:
+        trainer.fit(module, batches, scored)
+    except BaseException:
+        end_others(trainer)
+        raise
     keeper = trainer.checkpoint_callback
     best = getattr(keeper, "best_model_path", "")
     return FitResult(
@@ -112,9 +123,10 @@ def fit(
 
 
 def evaluation_batch(cfg: DictConfig) -> int:
-    """Return how many images at a time are scored."""
-    size, most = cfg.data.batch_size, cfg.trainer.micro_batch_size
-    return EVALUATION_BATCHES * int(size if most is None else min(most, size))
+    """Return how many images at a time are scored, on all cards together."""
+    size, most = card_batch(cfg), cfg.trainer.micro_batch_size
+    at_a_time = size if most is None else min(most, size)
+    return EVALUATION_BATCHES * int(cfg.trainer.devices * at_a_time)
 
 
 def has_batch_norm(model: nn.Module) -> bool:
@@ -122,13 +134,18 @@ def has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
 
 
-def _make_trainer(
+def make_trainer(
     cfg: DictConfig,
     max_epochs: int,
-    output_dir: Path | None,
-    logger: Logger | None,
-    callbacks: Sequence[pl.Callback],
+    output_dir: Path | None = None,
+    logger: Logger | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
+    """Make Lightning's Trainer; arguments as for `fit`.
+
+    Raises:
+        UserError: Lightning refuses the `trainer` group.
+    """
     chosen = list(callbacks)
     if cfg.callbacks.gradient_clip_norm is not None:
         chosen.append(GradientClipping(cfg.callbacks.gradient_clip_norm))
@@ -153,7 +170,7 @@ def _make_trainer(
         accelerator=own.accelerator,
         devices=own.devices,
         precision=own.precision,
-        strategy=own.strategy,
+        strategy=make_strategy(own),
         accumulate_grad_batches=own.accumulate_grad_batches,
         log_every_n_steps=own.log_every_n_steps,
         callbacks=chosen,

@@ -20,8 +20,10 @@ from pytorch_lightning.loggers import (
     TensorBoardLogger,
     WandbLogger,
 )
+from pytorch_lightning.loggers.logger import DummyLogger
 
 from src.errors import UserError
+from src.training.several_cards import is_first
 
 CHOICES = ("csv", "tensorboard", "mlflow", "wandb", "none")
 # Logger -> the package to import and the one to install.
@@ -124,6 +126,9 @@ def open_run_log(
     parameters = {**identity, **flat_parameters(cfg)}
     if cfg.logger.name == "none" or (cfg.logger.name == "csv" and trial is not None):
         return RunLog(None, parameters)
+    if not is_first():
+        # Something to log to, as logging is done by all cards together.
+        return RunLog(DummyLogger(), parameters)
     title = folder.name if trial is None else f"{study}, trial {trial}"
     return RunLog(_make(cfg.logger, folder, title, identity), parameters)
 

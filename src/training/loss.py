@@ -31,10 +31,14 @@ class TrainingLoss(nn.CrossEntropyLoss):
             piece: the targets of the piece, [b] or [b, C].
             targets: those of the whole batch, [B] or [B, C].
         """
+        return self.weight_of(piece) / self.weight_of(targets)
+
+    def weight_of(self, targets: Tensor) -> Tensor | int:
+        """Return what the mean loss of some targets is divided by."""
         if self.weight is None or targets.is_floating_point():
-            return len(piece) / len(targets)
+            return len(targets)
         # With labels, PyTorch's mean divides by the weights of their classes.
-        return self.weight[piece].sum() / self.weight[targets].sum()
+        return self.weight[targets].sum()
 
 
 def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:

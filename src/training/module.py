@@ -23,8 +23,9 @@ from src.data.image_set import Indices
 from src.training.backbone import create_backbone
 from src.training.loss import TrainingLoss
 from src.training.mixup import mixup
-from src.training.optimizer import build_optimizer
+from src.training.optimizer import build_optimizer, undecayed
 from src.training.schedule import learning_rate_factor
+from src.training.several_cards import is_sharded
 
 Batch = tuple[Tensor, Tensor]
 
@@ -33,7 +34,7 @@ class Classifier(pl.LightningModule):
     """Takes uint8 images as they were decoded; all else happens on the device.
 
     Logged: `train/loss`, `train/lr`; `val/loss`, `val/f1` (macro) and `val/accuracy` for every
-    epoch; the same under `test/`, where `confusion` keeps the confusion matrix.
+    epoch; the same under `test/`, where `counts` is the confusion matrix, int64 [C, C].
 
     Args:
         cfg: the whole config.
@@ -62,10 +63,13 @@ class Classifier(pl.LightningModule):
             # What earlier models of this process left counts against a limit of recompilations.
             torch.compiler.reset()
             self.model.compile()
+        # Sharded weights have no shape that would tell.
+        self._undecayed = undecayed(self.model) if is_sharded(cfg) else None
         self.normalize = Normalize(list(cfg.augment.mean), list(cfg.augment.std))
         self.augment = Augment(cfg.augment)
         self.train_criterion = TrainingLoss(cfg.loss, len(classes), labels)
-        self.criterion = nn.CrossEntropyLoss()
+        # Of each image: without its check of values, torchmetrics' mean leaves weights out.
+        self.criterion = nn.CrossEntropyLoss(reduction="none")
         self._factor = learning_rate_factor(cfg.scheduler, steps_per_epoch, max_epochs)
         self.val_metrics = self._make_metrics("val/")
         self.test_metrics = self._make_metrics("test/")
@@ -94,14 +98,29 @@ class Classifier(pl.LightningModule):
         images, targets = self._augmented(batch)
         if self._micro_batch is None:
             loss: Tensor = self.train_criterion(self.model(images), targets)
+            loss = loss * self._share_of_cards(targets)
         else:
             loss = self._in_pieces(images, targets, batch_idx, self._micro_batch)
         # Lightning writes what is logged at the last of every n steps, and drops the rest.
         step = self.global_step + 1
         if self.trainer.loggers and step % self.cfg.trainer.log_every_n_steps == 0:
-            self.log("train/loss", loss.detach())
+            self.log("train/loss", loss.detach(), sync_dist=self.trainer.world_size > 1)
             self.log("train/lr", self._learning_rate())
         return loss
+
+    def on_fit_start(self) -> None:
+        """Let every card draw its own augmentation and dropout; the weights are made by now."""
+        if self.trainer.world_size > 1:
+            torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
+
+    def _share_of_cards(self, targets: Tensor) -> Tensor | float:
+        """Return what makes the mean over the cards the mean over the batch of them all."""
+        if self.trainer.world_size == 1:
+            return 1.0
+        mine = torch.as_tensor(self.train_criterion.weight_of(targets), device=targets.device)
+        reduced: Any = self.trainer.strategy.reduce(mine.float().clone(), reduce_op="mean")
+        share: Tensor = mine / reduced
+        return share
 
     def _augmented(self, batch: Batch) -> Batch:
         """Draw what is trained on: float [B, 3, H, W], and labels [B] or soft targets [B, C]."""
@@ -125,8 +144,9 @@ class Classifier(pl.LightningModule):
         count = math.ceil(len(images) / most)
         pieces = list(zip(images.tensor_split(count), targets.tensor_split(count), strict=True))
         before = torch.zeros((), device=images.device)
+        of_cards = self._share_of_cards(targets)
         for number, (few, their_targets) in enumerate(pieces, start=1):
-            share = self.train_criterion.share(their_targets, targets)
+            share = self.train_criterion.share(their_targets, targets) * of_cards
             loss: Tensor = self.train_criterion(self.model(few), their_targets) * share
             if number == count:
                 break
@@ -161,21 +181,26 @@ class Classifier(pl.LightningModule):
         self.confusion.update(scores.argmax(1), batch[1])
 
     def on_test_epoch_end(self) -> None:
-        """Log the test metrics; the confusion matrix is left to be read."""
+        """Log the test metrics; leave the confusion matrix to be read."""
+        # Now, while the cards can still put their shares together.
+        self.counts = self.confusion.compute().cpu()
+        self.confusion.reset()
         self.log_dict(self.test_metrics.compute())
         self.test_metrics.reset()
 
     def _evaluate(self, batch: Batch, metrics: MetricCollection) -> Tensor:
         images, labels = batch
         scores: Tensor = self(images).float()
-        metrics["loss"].update(self.criterion(scores, labels), weight=len(labels))
+        metrics["loss"].update(self.criterion(scores, labels))
         metrics["f1"].update(scores.argmax(1), labels)
         metrics["accuracy"].update(scores.argmax(1), labels)
         return scores
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer, its learning rate set anew at every step."""
-        optimizer = build_optimizer(self.model, self.cfg.optimizer, self.cfg.trainer.precision)
+        optimizer = build_optimizer(
+            *(self.model, self.cfg.optimizer, self.cfg.trainer.precision, self._undecayed)
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {
             "optimizer": optimizer,

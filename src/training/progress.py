@@ -18,7 +18,9 @@ class EpochLines(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the epoch's metrics and the time left."""
-        if trainer.sanity_checking or not trainer.fit_loop.epoch_loop.batch_progress.current.ready:
+        if not trainer.is_global_zero or trainer.sanity_checking:
+            return
+        if not trainer.fit_loop.epoch_loop.batch_progress.current.ready:
             return
         done, total = trainer.current_epoch + 1, trainer.max_epochs or 1
         left = (time.monotonic() - self._started) / done * (total - done)

@@ -17,6 +17,7 @@ from src.errors import UserError
 from src.hardware.memory import GIB
 from src.training.backbone import check_backbone
 from src.training.fit import FitResult, has_batch_norm
+from src.training.several_cards import card_batch, is_sharded
 from src.trial.forecast import foresee
 from src.trial.worked_sizes import WorkedSizes
 
@@ -44,12 +45,14 @@ class Fitting:
         self._note = note
         self._ran_out: list[str] = []
         self._sizes = WorkedSizes(cfg)
-        if cfg.trainer.micro_batch_size is None:
+        # What a card holds of a sharded model is not foreseen.
+        if cfg.trainer.micro_batch_size is None and not is_sharded(cfg):
             self._start(num_classes)
 
     def _start(self, num_classes: int) -> None:
-        size = int(self._cfg.data.batch_size)
-        worked = self._sizes.find()
+        size = card_batch(self._cfg)
+        # With several cards all must do the same, and what each has free may differ.
+        worked = self._sizes.find() if self._cfg.trainer.devices == 1 else None
         if worked is not None and worked.helps(size):
             self._set(worked.micro_batch, worked.checkpointing)
             log.info(
@@ -73,7 +76,7 @@ class Fitting:
     def fit(self, train: Callable[[DictConfig], FitResult]) -> FitResult:
         """Train, and note with the trial where batch norm saw less than the batch."""
         result = self.run(train)
-        if self._images < self._cfg.data.batch_size:
+        if self._images < card_batch(self._cfg):
             self._note("micro_batch", self._images)
             self._note("batch_norm_on_micro_batches", has_batch_norm(result.module.model))
         return result
@@ -103,13 +106,15 @@ class Fitting:
     @property
     def _images(self) -> int:
         """Images at a time."""
-        size = int(self._cfg.data.batch_size)
+        size = card_batch(self._cfg)
         return min(size, self._cfg.trainer.micro_batch_size or size)
 
     def _make_smaller(self, error: BaseException) -> None:
         images = self._images
         self._ran_out.append(f"{images} images at a time")
         self._note(OUT_OF_MEMORY, self._ran_out)
+        if self._cfg.trainer.devices > 1:
+            raise self._on_several_cards() from error
         if self._may_checkpoint():
             self._set(self._cfg.trainer.micro_batch_size, True)
         elif images > 1:
@@ -122,6 +127,20 @@ class Fitting:
             ) from error
         log.warning(
             "out of memory with %s; starting again: %s", self._ran_out[-1], self._in_words()
+        )
+
+    def _on_several_cards(self) -> UserError:
+        """Tell what to do: one card cannot start again without the others."""
+        ways = "lower data.batch_size and raise trainer.accumulate_grad_batches"
+        if not is_sharded(self._cfg):
+            half = max(1, self._images // 2)
+            ways = f"give trainer.micro_batch_size={half}, or trainer.strategy=fsdp"
+        if not self._cfg.model.grad_checkpointing:
+            ways += ", or model.grad_checkpointing=true"
+        return UserError(
+            f"data.batch_size={self._cfg.data.batch_size}: out of memory with "
+            f"{self._images} images on each of trainer.devices={self._cfg.trainer.devices} cards; "
+            f"{ways}"
         )
 
     def _may_checkpoint(self) -> bool:

@@ -16,6 +16,7 @@ from src.hardware.counted_step import StepKind
 from src.hardware.footprint import Footprint, count_footprint
 from src.training.backbone import create_backbone
 from src.training.optimizer import build_optimizer
+from src.training.several_cards import card_batch
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def foresee(cfg: DictConfig, num_classes: int) -> Foreseen | None:
     except UserError as error:
         log.warning("%s", error)
         return None
-    size = int(cfg.data.batch_size)
+    size = card_batch(cfg)
     # Small sets of images lie on the card, one for training and one for validation.
     available = memory.available(cfg.gpu) - 2 * ON_DEVICE * cfg.gpu.memory_gb * memory.GIB
     needed = memory.needed(footprint, size)
@@ -116,8 +117,8 @@ def _with_checkpointing(cfg: DictConfig, num_classes: int) -> Footprint | None:
 
 
 def _augmented_batch(cfg: DictConfig) -> int:
-    """Return the bytes of a batch of float32 images."""
-    return int(cfg.data.batch_size * 3 * cfg.data.img_size**2 * 4)
+    """Return the bytes of a card's float32 images of a batch."""
+    return int(card_batch(cfg) * 3 * cfg.data.img_size**2 * 4)
 
 
 def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:

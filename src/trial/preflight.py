@@ -98,14 +98,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     """
     _check_card(cfg)
     check_objectives(cfg)
+    for job in [cfg, *jobs]:
+        check_one_card(job, "a search gives every trial")
     check_values(cfg)
-    for job in jobs or [cfg]:
-        # Lightning would start the whole search again for every further card.
-        if job.trainer.devices != 1:
-            raise UserError(
-                f"trainer.devices={job.trainer.devices}: a search gives every trial one card and "
-                "runs as many trials at a time; leave it at 1"
-            )
     for job in jobs:
         check_values(job)
     from src.training.backbone import check_backbone, check_weights
@@ -157,8 +152,33 @@ def tell_notes(splits: Splits) -> None:
         _tell(f"data: {note}")
 
 
+def check_one_card(cfg: DictConfig, what: str) -> None:
+    """Refuse several cards where Lightning would start more than one training again for each.
+
+    Args:
+        cfg: the whole config.
+        what: gives something one card, in words.
+
+    Raises:
+        UserError: several cards, or the strategy for them.
+    """
+    cards, strategy = cfg.trainer.devices, cfg.trainer.strategy
+    if cards == 1 and strategy != "fsdp":
+        return
+    given = f"trainer.devices={cards}" if cards != 1 else f"trainer.strategy={strategy}"
+    raise UserError(
+        f"{given}: {what} one card; leave it out. Where a model does not fit, take smaller "
+        "data.img_size and data.batch_size, or gpu.checkpointing=true; python -m src.train without "
+        "-m may use several cards"
+    )
+
+
 def _tell(text: str) -> None:
+    from src.training.several_cards import is_first
+
     log.warning("%s", text)
+    if not is_first():
+        return
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -184,6 +204,10 @@ def check_values(cfg: DictConfig) -> None:
     if micro_batch is not None and micro_batch < 1:
         raise UserError(f"trainer.micro_batch_size={micro_batch}: must be at least 1, or null")
     _check_batch(cfg)
+    # Imported here, as it brings torch along.
+    from src.training.several_cards import check_several_cards
+
+    check_several_cards(cfg)
 
 
 def _check_batch(cfg: DictConfig) -> None:

@@ -20,6 +20,7 @@ from src.sweep.running_trial import current_trial
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
+from src.training.several_cards import is_first, leave_group
 from src.trial.fitting import Fitting
 from src.trial.preflight import check_command, check_run, check_same_data, tell_notes
 from src.trial.quick_validation import cross_validate
@@ -65,10 +66,11 @@ def train(cfg: DictConfig, folder: Path) -> float:
     Returns:
         Macro-F1 on the validation split.
     """
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+    if is_first():
+        OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     splits = load_splits(cfg.data)
     tell_notes(splits)
-    console = Console()
+    console = Console(quiet=not is_first())
     console.print(
         f"{cfg.model.name} on {len(splits.train)} images of {len(splits.train.classes)} classes, "
         f"{cfg.data.img_size} px, {cfg.trainer.max_epochs} epochs",
@@ -92,8 +94,10 @@ def train(cfg: DictConfig, folder: Path) -> float:
             for part in (splits.val, splits.test)
         )
         log_to.add_scores({"score": val.f1, "test/f1": test.f1, "test/accuracy": test.accuracy})
+    leave_group()
     named = splits.train
-    write_run(folder, val=val, test=test, classes=named.classes, codes=named.codes)
+    if is_first():
+        write_run(folder, val=val, test=test, classes=named.classes, codes=named.codes)
     console.print(
         f"macro-F1: validation {val.f1:.4f}, test {test.f1:.4f}\nwritten to {folder}",
         highlight=False,

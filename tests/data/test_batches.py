@@ -138,3 +138,22 @@ def test_a_subset_of_a_subset() -> None:
     assert part.images[:, 0, 0, 0].tolist() == [7, 5]
     with pytest.raises(ValueError, match="empty"):
         part.subset(np.array([], dtype=np.int64))
+
+
+@pytest.mark.parametrize("count", [50, 33, 9, 3])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_parts_hold_every_image_of_a_batch_once(count: int, shuffle: bool) -> None:
+    parts = [
+        list(BatchLoader(numbered(count), 8, shuffle=shuffle, drop_last=shuffle, part=(k, 2)))
+        for k in range(2)
+    ]
+    whole = list(BatchLoader(numbered(count), 8, shuffle=shuffle, drop_last=shuffle))
+    assert [len(part) for part in parts] == [len(whole)] * 2
+    together = [sorted(torch.cat([a[1], b[1]]).tolist()) for a, b in zip(*parts, strict=True)]
+    if not shuffle:
+        assert [label for batch in together for label in batch] == list(range(count))
+        assert all(len(labels) for part in parts for _, labels in part)
+    elif count >= 8:
+        assert together == [sorted(labels.tolist()) for _, labels in whole]
+    else:
+        assert [len(labels) for part in parts for _, labels in part] == [1, 1]

@@ -14,7 +14,7 @@ from src.results.confirmation.runs import Runs
 from src.results.stored_study import StoredStudy
 from src.results.words import show
 from src.results.write import write_results
-from src.trial.preflight import check_run
+from src.trial.preflight import check_one_card, check_run
 
 
 def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmation:
@@ -25,6 +25,7 @@ def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmat
     """
     plan = make_plan(stored, cfg)
     for config in plan.configs.values():
+        check_one_card(config, "a confirmation gives every run")
         check_run(config)
     runs = Runs(stored.folder)
     folds = list(plan.fold_runs())

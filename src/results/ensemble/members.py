@@ -10,7 +10,7 @@ from rich.console import Console
 
 from src.errors import UserError
 from src.results.stored_study import StoredStudy
-from src.trial.preflight import check_run
+from src.trial.preflight import check_one_card, check_run
 from src.trial.run import train
 
 # Written last by a run that has ended.
@@ -36,6 +36,7 @@ def member_config(stored: StoredStudy, number: int, changes: Mapping[str, Any]) 
         raise UserError(f"train={dict(changes)}: no such training config ({reason})") from error
     # An ensemble without its members' weights is none.
     changed.callbacks.checkpoint = True
+    check_one_card(changed, "an ensemble gives every member")
     check_run(changed)
     return changed  # type: ignore[no-any-return]
 

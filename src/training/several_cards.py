@@ -1,0 +1,164 @@
+"""One run on several cards: what of its batches, strategy and files belongs to each of them.
+
+`data.batch_size` stays the batch of an optimizer step, over all cards together, so that what was
+found on one card holds on several. Lightning runs the command again for every further card.
+"""
+
+import signal
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
+from omegaconf import DictConfig
+from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, Strategy
+from torch import nn
+from torch.distributed.fsdp import (
+    FullyShardedDataParallel,
+    MixedPrecision,
+    ShardingStrategy,
+)
+from torchmetrics import Metric
+
+from src.errors import UserError
+
+STRATEGIES = ("auto", "ddp", "fsdp")
+# They treat every weight by itself; others take norms of tensors, of which a card has a part.
+ELEMENTWISE = ("adam", "adamw", "nadam", "nadamw", "radam", "lion", "rmsprop", "sgd", "momentum")
+# Blocks with fewer weights are not worth a message of their own between the cards.
+SMALLEST_BLOCK = 100_000
+
+
+def is_first() -> bool:
+    """Tell whether this process is the one that writes files and prints."""
+    return not getattr(rank_zero_only, "rank", 0)
+
+
+def card_batch(cfg: DictConfig) -> int:
+    """Return how many images of a batch one card trains on."""
+    return int(cfg.data.batch_size) // int(cfg.trainer.devices)
+
+
+def is_sharded(cfg: DictConfig) -> bool:
+    """Tell whether the weights themselves are shared out."""
+    return bool(cfg.trainer.strategy == "fsdp")
+
+
+def check_several_cards(cfg: DictConfig) -> None:
+    """Refuse what several cards would get wrong.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    cards, size, strategy = cfg.trainer.devices, cfg.data.batch_size, cfg.trainer.strategy
+    if strategy not in STRATEGIES:
+        raise UserError(f"trainer.strategy={strategy}: choose {', '.join(STRATEGIES)}")
+    if size % cards:
+        below = size // cards * cards
+        near = f"{below} or {below + cards}" if below else cards
+        raise UserError(
+            f"data.batch_size={size}: is the batch of all trainer.devices={cards} cards together, "
+            f"which cannot share it evenly; take {near}"
+        )
+    if not is_sharded(cfg):
+        return
+    if cards == 1:
+        raise UserError(
+            "trainer.strategy=fsdp: shares one model out over several cards; give "
+            "trainer.devices=2 or more, or leave it at auto"
+        )
+    if cfg.optimizer.name not in ELEMENTWISE:
+        raise UserError(
+            f"optimizer.name={cfg.optimizer.name}: is not safe with trainer.strategy=fsdp, where "
+            f"a card has a part of each weight; choose {', '.join(ELEMENTWISE)}"
+        )
+    if cfg.trainer.micro_batch_size is not None:
+        raise UserError(
+            f"trainer.micro_batch_size={cfg.trainer.micro_batch_size}: does not go with "
+            "trainer.strategy=fsdp; lower data.batch_size and raise "
+            "trainer.accumulate_grad_batches instead"
+        )
+    for key, given, wanted in (
+        ("trainer.compile", cfg.trainer.compile, False),
+        ("callbacks.checkpoint", cfg.callbacks.checkpoint, True),
+    ):
+        if given != wanted:
+            raise UserError(
+                f"{key}={str(given).lower()}: does not go with trainer.strategy=fsdp; set it to "
+                f"{str(wanted).lower()}"
+            )
+
+
+def make_strategy(cfg: DictConfig) -> str | Strategy:
+    """Return Lightning's strategy for the `trainer` group."""
+    if cfg.devices == 1:
+        return str(cfg.strategy)
+    if cfg.strategy != "fsdp":
+        # Without a second copy of the gradients.
+        return DDPStrategy(gradient_as_bucket_view=True)
+    return _Sharded()
+
+
+class _Sharded(FSDPStrategy):
+    """Lightning's FSDP, on a CPU as well, so that it can be tried without cards.
+
+    Weights stay float32 and mixed precision is autocast's alone, as on one card.
+    """
+
+    def _setup_model(self, model: nn.Module) -> nn.Module:
+        wrapped = FullyShardedDataParallel(
+            model,
+            device_id=self.root_device,
+            sharding_strategy=ShardingStrategy.FULL_SHARD,
+            auto_wrap_policy=WrapBlocks(),
+            mixed_precision=MixedPrecision(),
+            # Parameter groups by name.
+            use_orig_params=True,
+        )
+        for part in wrapped.modules():
+            if isinstance(part, Metric):
+                part.to(self.root_device)
+        return wrapped
+
+
+class WrapBlocks:
+    """FSDP's policy: the blocks of a model are gathered one at a time.
+
+    A block is an element of a container. Those are only ever called, while timm iterates over
+    containers and reads the weights of single layers, past what FSDP does at a call. The container
+    is seen before its elements.
+    """
+
+    def __init__(self) -> None:
+        self._elements: set[int] = set()
+
+    def __call__(self, module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool:
+        """Tell whether to go into `module`, or where `recurse` is False whether it is a unit."""
+        container = isinstance(module, nn.Sequential | nn.ModuleList)
+        if recurse:
+            if container:
+                self._elements.update(map(id, module.children()))
+            return True
+        return not container and id(module) in self._elements and nonwrapped_numel >= SMALLEST_BLOCK
+
+
+def clip(trainer: pl.Trainer, module: nn.Module, max_norm: float) -> torch.Tensor:
+    """Scale the gradients down to `max_norm`; return their norm before, over all cards."""
+    sharded: Any = trainer.strategy.model
+    if isinstance(trainer.strategy, FSDPStrategy):
+        norm: torch.Tensor = sharded.clip_grad_norm_(max_norm)
+        return norm
+    return torch.nn.utils.clip_grad_norm_(module.parameters(), max_norm)
+
+
+def end_others(trainer: pl.Trainer) -> None:
+    """End the processes of the other cards, which would wait for this one for ever."""
+    kill: Any = getattr(trainer.strategy.launcher, "kill", None)
+    if kill is not None:
+        kill(signal.SIGKILL)
+
+
+def leave_group() -> None:
+    """Part from the processes of the other cards at the end of a run."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
