@@ -98,13 +98,7 @@ def fit(
     steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
     module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
     started = time.monotonic()
-    seen = min(card_batch(cfg), cfg.trainer.micro_batch_size or size)
-    if seen < size and has_batch_norm(module.model):
-        log.info(
-            "batch norm sees %d images at a time instead of %d, so this run is not quite the same "
-            "as with the whole batch",
-            *(seen, size),
-        )
+    _tell_of_batch_norm(cfg, module.model)
     scored = BatchLoader(val, evaluation_batch(cfg), shuffle=False, part=part, device=device)
     try:
         trainer.fit(module, batches, scored)
@@ -120,6 +114,17 @@ def fit(
         checkpoint=Path(best) if best else None,
         seconds=time.monotonic() - started,
     )
+
+
+def _tell_of_batch_norm(cfg: DictConfig, model: nn.Module) -> None:
+    size = cfg.data.batch_size
+    seen = min(card_batch(cfg), cfg.trainer.micro_batch_size or size)
+    if seen < size and has_batch_norm(model):
+        log.info(
+            "batch norm sees %d images at a time instead of %d, so this run is not quite the same "
+            "as with the whole batch",
+            *(seen, size),
+        )
 
 
 def evaluation_batch(cfg: DictConfig) -> int:

@@ -61,6 +61,12 @@ def test_a_patient_one_waits_for_epochs_without_a_gain() -> None:
     assert epochs_of_a_bad_trial(made) == 1 + 5
 
 
+def test_any_other_can_be_named() -> None:
+    other = "{_target_: optuna.pruners.HyperbandPruner, min_resource: 2}"
+    made = pruner("~hydra/sweeper/pruner", f"hydra.sweeper.pruner={other}")
+    assert isinstance(made, optuna.pruners.HyperbandPruner)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_prunes_a_bad_trial_and_grants_it_some_epochs(name: str) -> None:
     epochs = epochs_of_a_bad_trial(pruner(f"hydra/sweeper/pruner={name}"))
