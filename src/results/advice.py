@@ -12,6 +12,7 @@ from src.sweep.space.focus import pressed_end, widened
 from src.sweep.space.focus_rule import FocusRule
 
 MANY_PRUNED = 0.6
+OUT_OF_TIME = ("timeout", "trial_timeout")
 LITTLE_SAVED = 0.05
 ENOUGH_FOR_PRUNING = 15
 FEW_FINISHED = 10
@@ -42,12 +43,14 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
 
 
 def _too_many_pruned(found: Summary) -> list[str]:
-    if not found.finished or found.pruned_share <= MANY_PRUNED:
+    # What ran out of time says nothing about the pruner.
+    pruned = [t for t in found.pruned if t.user_attrs.get("stopped") not in OUT_OF_TIME]
+    if not found.finished or len(pruned) / found.finished <= MANY_PRUNED:
         return []
-    steps = [len(trial.intermediate_values) for trial in found.pruned]
+    steps = [len(trial.intermediate_values) for trial in pruned]
     when = f", half of them within {median(steps):.0f} epochs" if steps else ""
     return [
-        f"{len(found.pruned)} of {found.finished} trials were pruned{when}. Raise "
+        f"{len(pruned)} of {found.finished} trials were pruned{when}. Raise "
         "pruning.patience or pruning.n_startup_trials so that more of them are seen to the end."
     ]
 

@@ -71,6 +71,7 @@ def make_study(
     running: int = 0,
     noise: float = 0.01,
     pruner: str | None = None,
+    late: bool = False,
 ) -> optuna.Study:
     """Return a study in which higher learning rates are better, on three folds."""
     study = optuna.create_study(study_name="<b>name</b>", direction="maximize")
@@ -86,6 +87,8 @@ def make_study(
         attrs: dict[str, Any] = {"worker": f"cpu {i % 2}", "environment": {"torch": "9.9"}}
         if i == 0:
             attrs["defaults"] = True
+        if late and state is TrialState.PRUNED:
+            attrs["stopped"] = "timeout"
         if pruner:
             attrs["workload"] = {"pruning": {"pruner": pruner, "patience": 3}}
         if state is TrialState.COMPLETE:
@@ -282,6 +285,11 @@ def test_advice_says_which_key_to_change() -> None:
     assert "optuna.n_trials" not in pressed
     assert "quick_validation.folds" in advice_of(make_study(complete=12, noise=0.4))
     assert "quick_validation.folds" not in advice_of(make_study(complete=12, noise=1e-4))
+
+
+def test_trials_that_ran_out_of_time_were_not_pruned_too_early() -> None:
+    assert "pruning.patience" in advice_of(make_study(complete=12, pruned=24))
+    assert "pruning.patience" not in advice_of(make_study(complete=12, pruned=24, late=True))
 
 
 def test_a_patience_that_saves_nothing_is_told() -> None:
