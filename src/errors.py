@@ -8,7 +8,7 @@ from typing import Any
 import hydra._internal.utils as inside_hydra
 from hydra.errors import CompactHydraException
 
-from src.sweep.hydra_messages import in_short
+from src.sweep.hydra_messages import in_short, refusal
 
 
 class UserError(CompactHydraException):
@@ -46,6 +46,11 @@ def hydra_in_short() -> Iterator[None]:
             except CompactHydraException as error:
                 if type(error).__module__ == "hydra.errors":
                     raise UserError(in_short(error)) from None
+                raise
+            except Exception as error:
+                refused = refusal(error)
+                if refused:
+                    raise UserError(refused) from None
                 raise
 
         return report(told)

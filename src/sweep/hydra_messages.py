@@ -6,7 +6,12 @@ Hydra's own say where its code has met the mistake and list its search path, up 
 import re
 from collections.abc import Iterable
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import Container, DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -39,6 +44,23 @@ def in_short(error: HydraException) -> str:
     if isinstance(cause, OmegaConfBaseException):
         lines.append(_reason(cause))
     return "\n".join(lines[:2])
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return what Hydra's execution whitelist has refused, and under which key; None: nothing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InstantiationException) and "cannot be authorized" in str(cause):
+            key = re.search(r"^full_key: (\S+)", str(cause), re.MULTILINE)
+            return f"{key[1]}: {without_key(cause)}" if key else without_key(cause)
+        cause = cause.__cause__
+    return None
+
+
+def without_key(error: InstantiationException) -> str:
+    """Return what Hydra refuses or cannot make in one line, without where it was named."""
+    lines = [line for line in str(error).splitlines() if not line.startswith("full_key")]
+    return " ".join(lines)[:400]
 
 
 def _missing(error: MissingConfigException) -> str:

@@ -12,6 +12,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from src.sweep.errors import SweepError
+from src.sweep.hydra_messages import without_key
 
 
 @contextlib.contextmanager
@@ -27,8 +28,7 @@ def told_by_key(key: str) -> Iterator[None]:
     try:
         yield
     except InstantiationException as error:
-        lines = [line for line in str(error).splitlines() if not line.startswith("full_key")]
-        raise SweepError(f"{key}: {' '.join(lines)[:400]}") from error
+        raise SweepError(f"{key}: {without_key(error)}") from error
 
 
 def call(key: str, name: str, *arguments: Any) -> Any:
