@@ -13,7 +13,8 @@ from optuna.trial import TrialState, create_trial
 
 from src import plan
 from src.hardware.memory import GIB
-from tests.conftest import REPOSITORY
+from src.trial.forecast import foresee
+from tests.conftest import REPOSITORY, Compose
 
 # Sizes at which the small model fills the card that is left.
 SMALL = ("hparams_search=fast", "gpu=rtx3080", "data.img_size=128")
@@ -38,7 +39,8 @@ def planned(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 def test_a_plan_says_what_fits_and_leaves_nothing_behind(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    shown = printed(capsys, *SMALL, "gpu.usable_gb=0.75", "optuna.timeout=60")
+    # Of which 0.2 GB are for images that stay on the card.
+    shown = printed(capsys, *SMALL, "gpu.usable_gb=0.95", "optuna.timeout=60")
     assert re.search(r"test_resnet on rtx3080  0\.\d million parameters, 16-mixed", shown)
     assert re.search(r"px +batch 24 +batch 32 +batch 40 +batch 48 +largest", shown)
     refused = re.search(r"128 px: batch.* not fit in 0\.75 GB; (\d+) does", shown)
@@ -53,7 +55,7 @@ def test_the_plan_for_programs_agrees_with_itself(capsys: pytest.CaptureFixture[
     found = planned(
         capsys,
         *SMALL,
-        "gpu.usable_gb=0.75",
+        "gpu.usable_gb=0.95",
         "data.img_size=choice(96,128)",
         "gpu.max_batch_size=512",
     )
@@ -65,10 +67,46 @@ def test_the_plan_for_programs_agrees_with_itself(capsys: pytest.CaptureFixture[
         largest = found["largest"][str(cell["img_size"])]
         assert cell["fits"] == (cell["needed"] <= found["available"])
         assert cell["fits"] == (cell["batch_size"] <= largest)
-        assert cell["micro_batch"] == min(cell["batch_size"], largest)
+        assert (cell["micro_batch"] == cell["batch_size"]) == cell["fits"]
+        assert 1 <= cell["micro_batch"] <= largest
         assert cell["seconds"] > 0
     assert found["largest"]["96"] > found["largest"]["128"]
     assert found["largest_checkpointing"]["128"] >= found["largest"]["128"]
+
+
+@pytest.mark.parametrize("checkpointing", ["true", "false"])
+def test_trials_do_as_planned(
+    capsys: pytest.CaptureFixture[str], cfg: Compose, checkpointing: str
+) -> None:
+    words = (
+        *("gpu=rtx3080", "gpu.usable_gb=1.2", f"gpu.checkpointing={checkpointing}"),
+        *("model.name=vit_tiny_patch16_224", "data.img_size=224"),
+    )
+    found = planned(capsys, "hparams_search=fast", *words, "search_space.batch_size.choices=[8,48]")
+    small, large = found["cells"]
+    for cell in (small, large):
+        config = cfg(*words, f"data.batch_size={cell['batch_size']}")
+        trial = foresee(config, found["images"]["classes"])
+        assert trial is not None
+        assert trial.needed == cell["needed"]
+        assert trial.available == found["available"]
+        assert (trial.micro_batch or cell["batch_size"]) == cell["micro_batch"]
+        assert trial.checkpointing == cell["checkpointing"]
+    assert small["fits"]
+    assert not large["fits"]
+    assert large["checkpointing"] == (checkpointing == "true")
+
+
+def test_computing_twice_takes_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    words = (
+        *("hparams_search=fast", "gpu=rtx3080", "model.name=vit_tiny_patch16_224"),
+        *("data.img_size=224", "data.batch_size=48", "gpu.checkpointing=true"),
+    )
+    whole, twice = (
+        planned(capsys, *words, f"gpu.usable_gb={gb}")["cells"][0] for gb in (9.78, 1.2)
+    )
+    assert twice["checkpointing"]
+    assert twice["seconds"] > 1.1 * whole["seconds"]
 
 
 def test_a_fixed_size_leaves_one_column_and_two_trials_share_a_card(
@@ -77,7 +115,7 @@ def test_a_fixed_size_leaves_one_column_and_two_trials_share_a_card(
     whole = planned(capsys, *SMALL, "data.batch_size=16")
     assert [cell["batch_size"] for cell in whole["cells"]] == [16]
     shared = planned(capsys, *SMALL, "data.batch_size=16", "gpu.trials_per_device=2")
-    assert shared["available"] == whole["available"] / 2
+    assert shared["available"] == pytest.approx((9.78 / 2 - 0.2) * GIB)
     assert shared["trials_a_card"] == whole["trials_a_card"] > 2
     assert any("gpu.trials_per_device" in line for line in whole["advice"])
 

@@ -20,8 +20,8 @@ Job = tuple[DictConfig, int, bool]
 
 def count_all(
     configs: Mapping[Key, DictConfig], num_classes: int, *, checkpointing: bool = False
-) -> dict[Key, Footprint | None]:
-    """Count the training step of each config; None where it has no gradient checkpointing.
+) -> dict[Key, Footprint]:
+    """Count the training step of each config; leave out what has no gradient checkpointing.
 
     Raises:
         UserError: a step cannot be counted without checkpointing.
@@ -32,7 +32,8 @@ def count_all(
     except UserError:
         # A mistake, which is told now; or autograd has run here before, which forbids a fork.
         found = [_count_if_possible(job) for job in jobs]
-    return dict(zip(configs, found, strict=True))
+    counted = zip(configs, found, strict=True)
+    return {key: footprint for key, footprint in counted if footprint is not None}
 
 
 def _count_in_parallel(jobs: list[Job]) -> list[Footprint | None]:

@@ -1,7 +1,7 @@
 """The plan of a search: memory and time of every image size x batch size, and what to change."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -18,7 +18,10 @@ from src.planning.earlier_trials import Correction, correction, is_device_of, st
 from src.planning.pruning import Saving, expected_saving
 from src.planning.workload import Images, Searched, count_images, searched_sizes
 from src.training.fit import EVALUATION_BATCHES
-from src.trial.forecast import footprint_of, pruning
+from src.trial.forecast import fit_into, footprint_of, pruning, room
+
+# Of the training step, by image size.
+Footprints = Mapping[int, Footprint]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Cell:
     fits_checkpointing: bool
     # Images at a time that a trial trains with: less than the batch where that does not fit.
     micro_batch: int
+    # Whether a trial trains with gradient checkpointing, as `gpu.checkpointing` says.
+    checkpointing: bool
     # Seconds of a trial that is not pruned.
     seconds: float
 
@@ -89,56 +94,58 @@ def make_plan(
     searched = searched_sizes(cfg, arguments)
     progress("counting images")
     images = count_images(cfg)
-    limit = memory.available(cfg.gpu)
-    sized = {side: _at(cfg, img_size=side) for side in searched.img_sizes}
-    progress(f"counting a training step of {cfg.model.name}")
-    footprints = {
-        side: found for side, found in count_all(sized, images.classes).items() if found is not None
-    }
-    most_images = max(searched.batch_sizes)
-    refused = {
-        side: sized[side]
-        for side, found in footprints.items()
-        if memory.needed(found, most_images) > limit
-    }
-    if refused:
-        progress(f"counting {cfg.model.name} with gradient checkpointing")
-    checkpointed = count_all(refused, images.classes, checkpointing=True)
+    plain, checkpointed = _count(cfg, searched, images, progress)
     progress("reading earlier trials")
     earlier = list(stored_trials(cfg.optuna.storage))
     corrected = _correction(cfg, images, earlier)
     cells = tuple(
-        _cell(cfg, images, side, batch, footprints[side], checkpointed.get(side), corrected.factor)
+        _cell(cfg, images, side, batch, plain[side], checkpointed.get(side), corrected.factor)
         for side in searched.img_sizes
         for batch in searched.batch_sizes
     )
-    most = cfg.gpu.max_batch_size
     saved = expected_saving(cfg, pruning(cfg), earlier)
-    a_trial = fmean(cell.seconds for cell in cells)
-    full = cfg.pruning.n_startup_trials if cfg.pruning.enabled else cfg.optuna.n_trials
-    full = min(full, cfg.optuna.n_trials)
-    work = a_trial * (full + (cfg.optuna.n_trials - full) * (1 - saved.share))
+    a_trial, n_trials = fmean(cell.seconds for cell in cells), cfg.optuna.n_trials
+    full = min(cfg.pruning.n_startup_trials, n_trials) if cfg.pruning.enabled else n_trials
+    work = a_trial * (full + (n_trials - full) * (1 - saved.share))
     return SearchPlan(
         cells=cells,
-        largest={side: memory.largest_batch(f, limit, most) for side, f in footprints.items()},
-        largest_checkpointing={
-            side: memory.largest_batch(found, limit, most)
-            for side, found in checkpointed.items()
-            if found is not None
-        },
-        available=limit,
+        largest=_largest(cfg, plain),
+        largest_checkpointing=_largest(cfg, checkpointed),
+        available=room(cfg.gpu),
         images=images,
         searched=searched,
-        parameters=footprints[searched.img_sizes[0]].small.parameters,
+        parameters=plain[searched.img_sizes[0]].small.parameters,
         trials_a_card=_trials_a_card(cfg, cells),
         correction=corrected,
         pruning=saved,
         seconds_a_trial=a_trial,
-        seconds=work / min(cfg.optuna.n_jobs, cfg.optuna.n_trials),
-        n_trials=cfg.optuna.n_trials,
+        seconds=work / min(cfg.optuna.n_jobs, n_trials),
+        n_trials=n_trials,
         n_jobs=cfg.optuna.n_jobs,
         timeout=cfg.optuna.timeout,
     )
+
+
+def _count(
+    cfg: DictConfig, searched: Searched, images: Images, progress: Callable[[str], Any]
+) -> tuple[Footprints, Footprints]:
+    """Count a step at every image size, and with checkpointing where the largest does not fit."""
+    sized = {side: _at(cfg, img_size=side) for side in searched.img_sizes}
+    progress(f"counting a training step of {cfg.model.name}")
+    plain = count_all(sized, images.classes)
+    most = max(searched.batch_sizes)
+    limit = room(cfg.gpu)
+    refused = {
+        side: sized[side] for side, found in plain.items() if memory.needed(found, most) > limit
+    }
+    if refused:
+        progress(f"counting {cfg.model.name} with gradient checkpointing")
+    return plain, count_all(refused, images.classes, checkpointing=True)
+
+
+def _largest(cfg: DictConfig, footprints: Footprints) -> dict[int, int]:
+    limit, most = room(cfg.gpu), cfg.gpu.max_batch_size
+    return {side: memory.largest_batch(found, limit, most) for side, found in footprints.items()}
 
 
 def trial_seconds(
@@ -177,21 +184,22 @@ def _cell(
     checkpointed: Footprint | None,
     factor: float,
 ) -> Cell:
-    limit = memory.available(cfg.gpu)
-    less = None if checkpointed is None else memory.needed(checkpointed, batch)
-    fits = memory.needed(footprint, batch) <= limit
-    micro = batch if fits else max(1, memory.largest_batch(footprint, limit, batch))
-    epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
     sized = _at(cfg, img_size=side, batch_size=batch)
+    found = fit_into(sized, footprint, checkpointed)
+    less = None if checkpointed is None else memory.needed(checkpointed, batch)
+    trained = checkpointed if found.checkpointing and checkpointed else footprint
+    epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
+    seconds = trial_seconds(sized, trained, images.train, epochs, found.micro_batch)
     return Cell(
         img_size=side,
         batch_size=batch,
-        needed=memory.needed(footprint, batch),
+        needed=found.needed,
         needed_checkpointing=less,
-        fits=fits,
-        fits_checkpointing=less is not None and less <= limit,
-        micro_batch=micro,
-        seconds=factor * trial_seconds(sized, footprint, images.train, epochs, micro),
+        fits=found.needed <= found.available,
+        fits_checkpointing=less is not None and less <= found.available,
+        micro_batch=found.micro_batch or batch,
+        checkpointing=found.checkpointing,
+        seconds=factor * seconds,
     )
 
 
@@ -222,5 +230,7 @@ def _trials_a_card(cfg: DictConfig, cells: Sequence[Cell]) -> int:
     """Return how many of the largest trials fit into a whole card."""
     if not cfg.gpu.memory_gb:
         return 1
-    card = memory.available(cfg.gpu) * cfg.gpu.trials_per_device
-    return max(1, int(card // max(cell.needed for cell in cells)))
+    a_trial = memory.available(cfg.gpu)
+    images = a_trial - room(cfg.gpu)
+    card = a_trial * cfg.gpu.trials_per_device
+    return max(1, int(card // (images + max(cell.needed for cell in cells))))

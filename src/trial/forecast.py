@@ -12,6 +12,7 @@ from src.data.image_set import ImageSet
 from src.data.loader import ON_DEVICE
 from src.errors import UserError
 from src.hardware import memory
+from src.hardware.config import GpuConfig
 from src.hardware.counted_step import StepKind
 from src.hardware.footprint import Footprint, count_footprint
 from src.training.backbone import create_backbone
@@ -81,9 +82,7 @@ class Foreseen:
 def foresee(cfg: DictConfig, num_classes: int) -> Foreseen | None:
     """Count the training step of a config, and say how it fits into the card of `cfg.gpu`.
 
-    Where the whole batch does not, gradient checkpointing comes first if `gpu.checkpointing` says
-    so, then a smaller number of images at a time. None on a CPU profile, and where the step cannot
-    be counted.
+    None on a CPU profile, and where the step cannot be counted.
     """
     if not cfg.gpu.memory_gb:
         return None
@@ -92,28 +91,46 @@ def foresee(cfg: DictConfig, num_classes: int) -> Foreseen | None:
     except UserError as error:
         log.warning("%s", error)
         return None
-    size = card_batch(cfg)
-    # Small sets of images lie on the card, one for training and one for validation.
-    available = memory.available(cfg.gpu) - 2 * ON_DEVICE * cfg.gpu.memory_gb * memory.GIB
+    found = fit_into(cfg, footprint, None)
+    if found.micro_batch is None or not _may_checkpoint(cfg):
+        return found
+    try:
+        return fit_into(cfg, footprint, footprint_of(cfg, num_classes, checkpointing=True))
+    except UserError:
+        return found
+
+
+def fit_into(cfg: DictConfig, footprint: Footprint, checkpointed: Footprint | None) -> Foreseen:
+    """Say how a training step fits into the card of `cfg.gpu`.
+
+    Where the whole batch does not, gradient checkpointing comes first if `gpu.checkpointing` says
+    so, then a smaller number of images at a time.
+
+    Args:
+        cfg: the whole config.
+        footprint: of its step.
+        checkpointed: of its step with gradient checkpointing; None where it has none.
+    """
+    size, available = card_batch(cfg), room(cfg.gpu)
     needed = memory.needed(footprint, size)
     if needed <= available:
         return Foreseen(None, False, needed, available)
-    checkpointed = _with_checkpointing(cfg, num_classes)
-    if checkpointed is not None and memory.needed(checkpointed, size) <= available:
+    less = checkpointed if _may_checkpoint(cfg) else None
+    if less is not None and memory.needed(less, size) <= available:
         return Foreseen(None, True, needed, available)
     # The whole batch is augmented before it is cut, and stays.
-    room = available - _augmented_batch(cfg)
-    fitting = memory.largest_batch(checkpointed or footprint, room, size)
-    return Foreseen(max(1, fitting), checkpointed is not None, needed, available)
+    fitting = memory.largest_batch(less or footprint, available - _augmented_batch(cfg), size)
+    return Foreseen(max(1, fitting), less is not None, needed, available)
 
 
-def _with_checkpointing(cfg: DictConfig, num_classes: int) -> Footprint | None:
-    if not cfg.gpu.checkpointing or cfg.model.grad_checkpointing:
-        return None
-    try:
-        return footprint_of(cfg, num_classes, checkpointing=True)
-    except UserError:
-        return None
+def room(gpu: GpuConfig) -> float:
+    """Return the bytes of a card that a training step may take; infinite for a CPU profile."""
+    # Small sets of images lie on the card, one for training and one for validation.
+    return memory.available(gpu) - 2 * ON_DEVICE * gpu.memory_gb * memory.GIB
+
+
+def _may_checkpoint(cfg: DictConfig) -> bool:
+    return bool(cfg.gpu.checkpointing and not cfg.model.grad_checkpointing)
 
 
 def _augmented_batch(cfg: DictConfig) -> int:
