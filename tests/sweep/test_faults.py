@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +15,64 @@ from src.sweep.budget import Budget
 from src.sweep.errors import SweepError
 from src.sweep.failures import FAILURE_WINDOW, FailureWindow, values_of
 from src.sweep.studies.study import finished
-from tests.sweep.conftest import Sweep, load_study, run_sweep
+from tests.sweep.conftest import (
+    STORAGES,
+    Sweep,
+    load_study,
+    run_sweep,
+    sqlite,
+    stored_in,
+)
+from tests.sweep.postgresql import new_database
 
 FAULTS = ("none", "exception", "no_number", "disk", "killed")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a sweep that met every fault once; its screen is in `screen`."""
+@dataclass
+class Met:
+    """A sweep that met every fault once."""
+
+    folder: Path
+    screen: list[str]
+    study: optuna.Study
+
+    @property
+    def trials(self) -> dict[str, list[FrozenTrial]]:
+        """Return the trials by their fault."""
+        found: dict[str, list[FrozenTrial]] = {fault: [] for fault in FAULTS}
+        for trial in self.study.trials:
+            found[trial.params["+fault"]].append(trial)
+        return found
+
+    def lines_of(self, trial: FrozenTrial) -> list[str]:
+        return [line for line in self.screen if f"trial {trial.number} " in line]
+
+    def log_of(self, trial: FrozenTrial) -> str:
+        return (self.folder / "sweep" / str(trial.number) / "app.log").read_text()
+
+
+@pytest.fixture(scope="module", params=STORAGES)
+def met(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Met:
     folder = tmp_path_factory.mktemp("faults")
+    url = sqlite(folder)
+    if request.param == "postgresql":
+        url = new_database(request.getfixturevalue("postgresql_server"))
     done = run_sweep(
         folder,
+        *stored_in(url),
         f"+fault=choice({','.join(FAULTS)})",
         "hydra/sweeper/sampler=grid",
         "hydra.sweeper.n_trials=5",
         "hydra.sweeper.max_failure_rate=1",
         "hydra.sweeper.retries=1",
     )
-    (folder / "screen").write_text(done.stdout + done.stderr)
-    return folder
+    return Met(folder, (done.stdout + done.stderr).splitlines(), load_study(url))
 
 
-@pytest.fixture
-def screen(folder: Path) -> list[str]:
-    return (folder / "screen").read_text().splitlines()
-
-
-@pytest.fixture
-def trials(folder: Path) -> dict[str, list[FrozenTrial]]:
-    """Return the trials by their fault."""
-    found: dict[str, list[FrozenTrial]] = {fault: [] for fault in FAULTS}
-    for trial in load_study(f"sqlite:///{folder / 'sweep' / 'optuna.db'}").trials:
-        found[trial.params["+fault"]].append(trial)
-    return found
-
-
-def lines_of(trial: FrozenTrial, screen: list[str]) -> list[str]:
-    return [line for line in screen if f"trial {trial.number} " in line]
-
-
-def test_each_fault_fails_its_own_trial(folder: Path, trials: dict[str, list[FrozenTrial]]) -> None:
-    states = {fault: Counter(trial.state.name for trial in trials[fault]) for fault in FAULTS}
+def test_each_fault_fails_its_own_trial(met: Met) -> None:
+    states = {
+        fault: Counter(trial.state.name for trial in trials) for fault, trials in met.trials.items()
+    }
     once: Any = {"FAIL": 1}
     assert states == {
         "none": {"COMPLETE": 1},
@@ -62,48 +80,56 @@ def test_each_fault_fails_its_own_trial(folder: Path, trials: dict[str, list[Fro
         # Tried again, as it may have been the kernel's choice.
         "killed": {"FAIL": 2},
     }
-    assert finished(load_study(f"sqlite:///{folder / 'sweep' / 'optuna.db'}")) == 5
+    assert finished(met.study) == 5
 
 
-def test_an_exception_is_one_line_on_the_screen_and_whole_in_the_trials_log(
-    folder: Path, trials: dict[str, list[FrozenTrial]], screen: list[str]
-) -> None:
-    (trial,) = trials["exception"]
-    (line,) = lines_of(trial, screen)
+def test_an_exception_is_one_line_on_the_screen_and_whole_in_the_trials_log(met: Met) -> None:
+    (trial,) = met.trials["exception"]
+    (line,) = met.lines_of(trial)
     assert "failed RuntimeError: something is wrong |" in line
-    log = (folder / "sweep" / str(trial.number) / "app.log").read_text()
+    log = met.log_of(trial)
     assert "Traceback" in log
     assert "and this is the second line of it" in log
-    assert not any("Traceback" in line or "second line" in line for line in screen)
+    assert not any("Traceback" in line or "second line" in line for line in met.screen)
 
 
-def test_a_full_disk_fails_the_trial_that_met_it(
-    folder: Path, trials: dict[str, list[FrozenTrial]], screen: list[str]
-) -> None:
-    (trial,) = trials["disk"]
-    (line,) = lines_of(trial, screen)
+def test_a_full_disk_fails_the_trial_that_met_it(met: Met) -> None:
+    (trial,) = met.trials["disk"]
+    (line,) = met.lines_of(trial)
     assert "No space left on device" in line
-    assert "Traceback" in (folder / "sweep" / str(trial.number) / "app.log").read_text()
+    assert "Traceback" in met.log_of(trial)
 
 
-def test_nan_is_a_failure_not_a_result(
-    trials: dict[str, list[FrozenTrial]], screen: list[str]
-) -> None:
-    (trial,) = trials["no_number"]
+def test_nan_is_a_failure_not_a_result(met: Met) -> None:
+    (trial,) = met.trials["no_number"]
     assert trial.values is None
-    assert "the job returned NaN" in lines_of(trial, screen)[0]
+    assert "the job returned NaN" in met.lines_of(trial)[0]
 
 
-def test_a_worker_that_is_killed_has_its_trial_tried_again(
-    folder: Path, trials: dict[str, list[FrozenTrial]], screen: list[str]
-) -> None:
-    first, again = trials["killed"]
+def test_a_worker_that_is_killed_has_its_trial_tried_again(met: Met) -> None:
+    first, again = met.trials["killed"]
     assert first.params == again.params
     assert again.user_attrs["continues"] == first.number
     assert "ProcessExpired" in again.user_attrs["error"]
-    assert "runs again: ProcessExpired" in lines_of(first, screen)[0]
-    assert "failed ProcessExpired" in lines_of(again, screen)[0]
-    assert {path.name for path in (folder / "sweep").glob("[0-9]*")} == set("012345")
+    assert "runs again: ProcessExpired" in met.lines_of(first)[0]
+    assert "failed ProcessExpired" in met.lines_of(again)[0]
+    assert {path.name for path in (met.folder / "sweep").glob("[0-9]*")} == set("012345")
+
+
+def test_failed_trials_are_made_up_for_where_they_do_not_count(
+    sweep: Sweep, load: Callable[[], optuna.Study]
+) -> None:
+    words = (
+        *("+fault=choice(none,exception)", "hydra/sweeper/sampler=random", "+x=interval(0.0,1.0)"),
+        *("hydra.sweeper.sampler.seed=1", "hydra.sweeper.max_failure_rate=1"),
+    )
+    sweep(*words, "hydra.sweeper.n_trials=4", n_jobs=1)
+    counted = Counter(trial.state.name for trial in load().trials)
+    assert counted["FAIL"] > 0
+    assert counted.total() == 4
+    done = sweep(*words, "hydra.sweeper.n_trials=4", "hydra.sweeper.count_failed=false", n_jobs=1)
+    assert "has its 4 trials" not in done.stdout
+    assert Counter(trial.state.name for trial in load().trials)["COMPLETE"] == 4
 
 
 # The shorter limit is over before the trial has a process.

@@ -11,8 +11,8 @@ KILLS = 7
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.timeout(600)
-def test_no_kill_loses_or_repeats_anything(tmp_path: Path, seed: int) -> None:
-    victim = Victim(tmp_path, f"sqlite:///{tmp_path / 'optuna.db'}", seed, n_trials=8)
+def test_no_kill_loses_or_repeats_anything(tmp_path: Path, url: str, seed: int) -> None:
+    victim = Victim(tmp_path, url, seed, n_trials=8)
     for kind in kinds(seed, KILLS):
         victim.kill_once(kind)
     assert victim.kills.total() == KILLS
@@ -21,15 +21,9 @@ def test_no_kill_loses_or_repeats_anything(tmp_path: Path, seed: int) -> None:
     assert f"has its {victim.n_trials} trials already" in victim.finish()
 
 
-@pytest.mark.parametrize("storage", ["postgresql", "journal"])
 @pytest.mark.timeout(600)
-def test_nor_does_one_on_another_storage(
-    tmp_path: Path, storage: str, request: pytest.FixtureRequest
-) -> None:
-    url = f"journal:///{tmp_path / 'study'}"
-    if storage == "postgresql":
-        url = request.getfixturevalue("postgresql")
-    victim = Victim(tmp_path, url, seed=4, n_trials=8)
+def test_nor_on_a_journal_file(tmp_path: Path) -> None:
+    victim = Victim(tmp_path, f"journal:///{tmp_path / 'study'}", seed=4, n_trials=8)
     for kind in kinds(4, 3):
         victim.kill_once(kind)
     victim.finish()

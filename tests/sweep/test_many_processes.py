@@ -27,14 +27,6 @@ from tests.sweep.killing import PATIENCE, Victim
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    if request.param == "postgresql":
-        found: str = request.getfixturevalue("postgresql")
-        return found
-    return f"sqlite:///{tmp_path / 'optuna.db'}"
-
-
 @pytest.fixture
 def study(url: str) -> optuna.Study:
     return optuna.create_study(study_name="s", storage=open_storage(url), load_if_exists=True)
@@ -217,8 +209,8 @@ def runners(victim: Victim) -> Counter[int]:
     return Counter(trial.user_attrs["owner"]["pid"] for trial in begun)
 
 
-def test_two_commands_share_the_work_and_one_takes_over(tmp_path: Path) -> None:
-    victim = Victim(tmp_path, f"sqlite:///{tmp_path / 'optuna.db'}", 0, n_trials=8)
+def test_two_commands_share_the_work_and_one_takes_over(tmp_path: Path, url: str) -> None:
+    victim = Victim(tmp_path, url, 0, n_trials=8)
     gate = tmp_path / "gate"
     first, second = (victim.start(f"+gate={gate}") for _ in range(2))
     while runners(victim) != {first.pid: 2, second.pid: 2}:

@@ -12,8 +12,9 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from src.sweep.studies.study_lock import file_lock
-from tests.sweep.conftest import Sweep, app_command, app_environment
+from src.sweep.studies.storage import open_storage
+from src.sweep.studies.study_lock import study_lock
+from tests.sweep.conftest import Sweep, app_command, app_environment, load_study, stored_in
 from tests.sweep.killing import PATIENCE, workers
 
 Load = Callable[[], optuna.Study]
@@ -23,10 +24,10 @@ COMMAND = (
 )
 
 
-def running(folder: Path, load: Load) -> "subprocess.Popen[str]":
+def running(folder: Path, url: str) -> "subprocess.Popen[str]":
     """Start a sweep whose trials stop at their third step, and return when two are there."""
     process = subprocess.Popen(
-        app_command(*COMMAND, "+steps=20", "+gate=gate", "+gate_at=3"),
+        app_command(*COMMAND, *stored_in(url), "+steps=20", "+gate=gate", "+gate_at=3"),
         cwd=folder,
         env=app_environment(),
         stdout=subprocess.PIPE,
@@ -36,7 +37,7 @@ def running(folder: Path, load: Load) -> "subprocess.Popen[str]":
     while process.poll() is None:
         time.sleep(0.1)
         if (folder / "sweep" / "worker-1.log").exists():
-            trials = load().get_trials(states=(TrialState.RUNNING,))
+            trials = load_study(url).get_trials(states=(TrialState.RUNNING,))
             if [len(trial.intermediate_values) for trial in trials] == [3, 3]:
                 return process
     raise AssertionError(process.communicate()[0])
@@ -54,9 +55,9 @@ def check_goes_on(sweep: Sweep, load: Load, interrupted: set[float]) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_ends_cleanly(
-    tmp_path: Path, sweep: Sweep, load: Load, number: signal.Signals
+    tmp_path: Path, url: str, sweep: Sweep, load: Load, number: signal.Signals
 ) -> None:
-    process = running(tmp_path, load)
+    process = running(tmp_path, url)
     children = workers(process.pid)
     interrupted = {trial.params["+x"] for trial in load().trials}
     process.send_signal(number)
@@ -71,12 +72,12 @@ def test_the_first_signal_ends_cleanly(
     check_goes_on(sweep, load, interrupted)
 
 
-def test_the_second_signal_ends_at_once(tmp_path: Path, sweep: Sweep, load: Load) -> None:
-    process = running(tmp_path, load)
+def test_the_second_signal_ends_at_once(tmp_path: Path, url: str, sweep: Sweep, load: Load) -> None:
+    process = running(tmp_path, url)
     children = workers(process.pid)
     interrupted = {trial.params["+x"] for trial in load().trials}
     # Nothing can be written while we hold the lock, so the clean end waits.
-    with file_lock(tmp_path / "sweep" / "optuna.db"):
+    with study_lock(url, open_storage(url), "sweep"):
         while process.poll() is None:
             process.send_signal(signal.SIGINT)
             time.sleep(0.5)
@@ -107,8 +108,10 @@ def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
-def test_kill_nine_leaves_nothing_behind(tmp_path: Path, sweep: Sweep, load: Load) -> None:
-    process = running(tmp_path, load)
+def test_kill_nine_leaves_nothing_behind(
+    tmp_path: Path, url: str, sweep: Sweep, load: Load
+) -> None:
+    process = running(tmp_path, url)
     children = workers(process.pid)
     assert len(children) == 2
     interrupted = {trial.params["+x"] for trial in load().trials}

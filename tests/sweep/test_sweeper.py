@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tests.sweep.conftest import Sweep, app_command, app_environment
+from tests.sweep.conftest import Sweep, app_command, app_environment, load_study, sqlite
 
 Load = Callable[[], optuna.Study]
 SPACE = "+x=interval(-5.0,5.0)"
@@ -41,7 +41,7 @@ def test_same_command_again_says_complete_and_more_trials_continue(
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_other_launchers_take_single_jobs(tmp_path: Path, load: Load, launcher: str) -> None:
+def test_other_launchers_take_single_jobs(tmp_path: Path, launcher: str) -> None:
     ours = app_command(SPACE, "hydra.sweeper.n_trials=4", f"hydra/launcher={launcher}")
     command = [
         word for word in ours if word != "hydra/launcher=workers" and "n_workers" not in word
@@ -51,7 +51,7 @@ def test_other_launchers_take_single_jobs(tmp_path: Path, load: Load, launcher: 
     )
     assert done.returncode == 0, done.stderr
     assert ("one trial at a time" in done.stdout) == (launcher == "basic")
-    assert states(load()) == {"COMPLETE": 4}
+    assert states(load_study(sqlite(tmp_path))) == {"COMPLETE": 4}
 
 
 def test_pruned_job_is_pruned_in_the_study_with_its_reports(sweep: Sweep, load: Load) -> None:
@@ -81,9 +81,11 @@ def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None
     assert {trial.user_attrs["stopped"] for trial in load().trials} == {"timeout"}
 
 
-def test_the_folders_of_another_study_are_not_overwritten(sweep: Sweep, tmp_path: Path) -> None:
+def test_the_folders_of_another_study_are_not_overwritten(
+    sweep: Sweep, load: Load, tmp_path: Path
+) -> None:
     sweep(SPACE, "hydra.sweeper.n_trials=2")
-    (tmp_path / "sweep" / "optuna.db").unlink()
+    optuna.delete_study(study_name="sweep", storage=load()._storage)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep" / "1").rglob("*")}
     done = sweep(SPACE, "hydra.sweeper.n_trials=2", code=1)
     (line,) = done.stderr.splitlines()
@@ -121,8 +123,8 @@ def test_params_in_the_config_and_several_objectives(sweep: Sweep, load: Load) -
         assert trial.values == pytest.approx([x**2, (x - 1) ** 2])
 
 
-def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load) -> None:
-    named = ("hydra.sweeper.n_trials=3", "hydra.sweeper.storage=sqlite:///sweep/optuna.db")
+def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load, url: str) -> None:
+    named = ("hydra.sweeper.n_trials=3", f"hydra.sweeper.storage='{url}'")
     sweep(SPACE, *named, "hydra.sweeper.study_name=earlier")
     done = sweep(
         *(SPACE, *named, "hydra.sweeper.study_name=sweep", "hydra.sweep.dir=second"),

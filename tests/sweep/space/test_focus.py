@@ -229,11 +229,9 @@ def test_the_table_leaves_models_out_that_are_gone(tmp_path: Path) -> None:
     assert "cnx" not in shown.replace("{cnx, eff}", "")
 
 
-def test_a_sweep_follows_another(
-    sweep: Sweep, load: Callable[[], optuna.Study], tmp_path: Path
-) -> None:
+def test_a_sweep_follows_another(sweep: Sweep, load: Callable[[], optuna.Study], url: str) -> None:
     """Its trials stay near the best of the first, which are tried first."""
-    storage = "hydra.sweeper.storage=sqlite:///sweep/optuna.db"
+    storage = f"hydra.sweeper.storage='{url}'"
     sweep(
         "+x=interval(-9.0,9.0)", storage, "hydra.sweeper.study_name=a", "hydra.sweeper.n_trials=9"
     )

@@ -16,7 +16,7 @@ from src.sweep.studies.ownership import this_process
 from src.sweep.studies.reserve import reserve
 from src.sweep.studies.storage import open_storage
 from src.sweep.studies.study import finished, was_interrupted
-from tests.sweep.conftest import Sweep, app_command, app_environment, load_study
+from tests.sweep.conftest import app_command, app_environment, load_study, run_sweep
 from tests.sweep.killing import PATIENCE
 
 WRITERS, REPORTS = 8, 100
@@ -36,8 +36,7 @@ def report_every_10_ms(url: str, ready: Any) -> None:
     trial.end_as_complete(1.0)
 
 
-def test_eight_processes_that_report_every_10_ms_meet_no_lock(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+def test_eight_processes_that_report_every_10_ms_meet_no_lock(url: str) -> None:
     optuna.create_study(study_name="sweep", storage=open_storage(url))
     # Its children do not import everything anew.
     context = multiprocessing.get_context("forkserver")
@@ -56,14 +55,14 @@ def test_eight_processes_that_report_every_10_ms_meet_no_lock(tmp_path: Path) ->
     assert {len(trial.intermediate_values) for trial in trials} == {REPORTS}
 
 
-def test_a_sweep_on_a_journal_file(sweep: Sweep, tmp_path: Path) -> None:
+def test_a_sweep_on_a_journal_file(tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
     words = (SPACE, f"hydra.sweeper.storage=journal:///{journal}", "+steps=3")
-    sweep(*words, "hydra.sweeper.n_trials=3")
+    run_sweep(tmp_path, *words, "hydra.sweeper.n_trials=3")
     # A process that is killed while it writes leaves half a line.
     with journal.open("a") as file:
         file.write('{"op_code": 5, "wor')
-    sweep(*words, "hydra.sweeper.n_trials=5")
+    run_sweep(tmp_path, *words, "hydra.sweeper.n_trials=5")
     trials = load_study(f"journal:///{journal}").trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 5
     assert {len(trial.intermediate_values) for trial in trials} == {3}

@@ -18,11 +18,6 @@ SPACE = {
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'optuna.db'}"
-
-
-@pytest.fixture
 def study(url: str) -> optuna.Study:
     return optuna.create_study(study_name="new", storage=open_storage(url), direction="maximize")
 
