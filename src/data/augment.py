@@ -58,11 +58,16 @@ class Augment(nn.Module):
         self._light = _Light(cfg)
         self._noise = cfg.noise * cfg.strength
         self._erase = min(cfg.erase * cfg.strength, 0.9)
+        self._acts = bool(
+            self._geometry.acts or self._light.acts or self._blur or self._noise or self._erase
+        )
         self.register_buffer("mean", torch.tensor(list(cfg.mean)).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(list(cfg.std)).view(1, 3, 1, 1), False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return augmented images of the same shape and dtype, at full precision inside."""
+        if not self._acts:
+            return images
         with torch.autocast(images.device.type, enabled=False):
             return self._change(images)
 

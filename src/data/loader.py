@@ -68,7 +68,9 @@ class BatchLoader:
         self._shuffle = shuffle
         self._drop_last = drop_last and len(image_set) >= batch_size
         self._on_device = _copy_to(device, image_set)
-        self._ahead = torch.cuda.is_available() if ahead is None else ahead
+        # Asked once: where there is no device it takes longer than gathering a batch.
+        self._pinned = torch.cuda.is_available()
+        self._ahead = self._pinned if ahead is None else ahead
         self._order = np.random.default_rng(seed)
         present = np.unique(image_set.labels)
         self._by_class = [np.flatnonzero(image_set.labels == c) for c in present] * balanced
@@ -107,7 +109,7 @@ class BatchLoader:
                 rows = rows.pin_memory().to(images.device, non_blocking=True)
             return images[rows].permute(0, 3, 1, 2), labels[rows]
         images = torch.from_numpy(self._set.pixels[self._set.rows[chosen]])
-        if torch.cuda.is_available():
+        if self._pinned:
             images = images.pin_memory()
         # Stored as [B, H, W, 3]: the view is channels-last already.
         return images.permute(0, 3, 1, 2), self._labels[torch.from_numpy(chosen)]

@@ -25,7 +25,7 @@ class GradientClipping(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any
     ) -> None:
         """Clip; log `train/grad_norm` as often as the loss."""
-        norm = clip(trainer, pl_module, self.max_norm)
+        norm = clip(trainer, optimizer, self.max_norm)
         every = getattr(trainer, "log_every_n_steps", 1)
         if trainer.loggers and (trainer.global_step + 1) % every == 0:
             pl_module.log("train/grad_norm", norm)

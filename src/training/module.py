@@ -67,6 +67,7 @@ class Classifier(pl.LightningModule):
         self._undecayed = undecayed(self.model) if is_sharded(cfg) else None
         self.normalize = Normalize(list(cfg.augment.mean), list(cfg.augment.std))
         self.augment = Augment(cfg.augment)
+        self._mixup_alpha = float(cfg.augment.mixup_alpha)
         self.train_criterion = TrainingLoss(cfg.loss, len(classes), labels)
         # Of each image: without its check of values, torchmetrics' mean leaves weights out.
         self.criterion = nn.CrossEntropyLoss(reduction="none")
@@ -126,8 +127,9 @@ class Classifier(pl.LightningModule):
         """Draw what is trained on: float [B, 3, H, W], and labels [B] or soft targets [B, C]."""
         images, labels = batch
         images = self.augment(self.normalize(images))
-        alpha = self.cfg.augment.mixup_alpha
-        return mixup(images, labels, len(self.classes), alpha) if alpha > 0 else (images, labels)
+        if self._mixup_alpha <= 0:
+            return images, labels
+        return mixup(images, labels, len(self.classes), self._mixup_alpha)
 
     def _in_pieces(self, images: Tensor, targets: Tensor, batch_idx: int, most: int) -> Tensor:
         """Run backward for all pieces, of `most` images, of a batch but the last.

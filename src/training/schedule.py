@@ -23,16 +23,17 @@ def learning_rate_factor(
     """
     if cfg.name not in NAMES:
         raise UserError(f"scheduler.name={cfg.name}: unknown; choose {' or '.join(NAMES)}")
+    # Read once: this is asked at every step, and a config takes its time to answer.
+    is_constant, floor = cfg.name == "constant", cfg.min_lr_ratio
     total = steps_per_epoch * max_epochs
     warmup = min(round(cfg.warmup_epochs * steps_per_epoch), total // 2)
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        if cfg.name == "constant":
+        if is_constant:
             return 1.0
         progress = min(1.0, (step - warmup) / max(1, total - 1 - warmup))
-        floor = cfg.min_lr_ratio
         return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
 
     return factor

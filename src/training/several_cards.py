@@ -142,13 +142,15 @@ class WrapBlocks:
         return not container and id(module) in self._elements and nonwrapped_numel >= SMALLEST_BLOCK
 
 
-def clip(trainer: pl.Trainer, module: nn.Module, max_norm: float) -> torch.Tensor:
+def clip(trainer: pl.Trainer, optimizer: torch.optim.Optimizer, max_norm: float) -> torch.Tensor:
     """Scale the gradients down to `max_norm`; return their norm before, over all cards."""
     sharded: Any = trainer.strategy.model
     if isinstance(trainer.strategy, FSDPStrategy):
         norm: torch.Tensor = sharded.clip_grad_norm_(max_norm)
         return norm
-    return torch.nn.utils.clip_grad_norm_(module.parameters(), max_norm)
+    # Not the module's, which would be looked for in all its parts, metrics included.
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return torch.nn.utils.clip_grad_norm_(trained, max_norm)
 
 
 def end_others(trainer: pl.Trainer) -> None:
