@@ -2,8 +2,9 @@
 
 python -m tests.benchmarks.plans
 
-Prints the tables of the README: the largest batch, the time of a trial, and how both grow with the
-image. Nothing is trained, and no earlier trial of this machine corrects the times.
+Prints the tables of the README: the largest batch and the time of a trial at the sizes that the
+guide has for a card, and how memory and time grow with the image. Nothing is trained, and no
+earlier trial of this machine corrects the times.
 """
 
 import json
@@ -12,28 +13,44 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tests.conftest import REPOSITORY
+from omegaconf import OmegaConf
 
-# Card -> the largest batch that is safe on it (the guide, section 5).
-CARDS = {"rtx4090": 128, "rtx3080": 64, "rtx3070": 48}
+from tests.conftest import CONF, REPOSITORY
+
+CARDS = ("rtx4090", "rtx3080", "rtx3070")
 MODELS = ("efficientnet_b3", "convnext_base", "swin_base")
 # Image size -> memory and time against 224 px (the guide, section 4).
 GROWTH = {224: (1.0, 1.0), 320: (2.1, 1.8), 384: (3.0, 2.5), 512: (5.3, 4.2)}
-# A card on which all of them fit whole.
-LARGE = "a100"
+# A card whose memory cuts no batch of them.
+ROOMY = ("gpu=rtx3080", "gpu.usable_gb=1000")
 
 
 def main() -> None:
     """Plan everything, and print three tables in Markdown."""
     plans = {
-        (card, model): plan(f"gpu={card}", f"model={model}") for card in CARDS for model in MODELS
+        (card, model): plan(f"gpu={card}", f"model={model}", *sizes_of(card))
+        for card in CARDS
+        for model in MODELS
     }
     print_table(["card", "guide", "px", *MODELS], fitting(plans))
     print_table(["card", *MODELS], searches(plans))
     print_table(["px", "memory: guide", *MODELS, "time: guide", *MODELS], growth())
+
+
+def profile(card: str) -> Any:
+    """Return the profile of a card, which has the guide's numbers (section 5)."""
+    return OmegaConf.load(Path(CONF) / "gpu" / f"{card}.yaml")
+
+
+def sizes_of(card: str) -> tuple[str, str]:
+    """Return the overrides that search over the sizes that the guide has for a card."""
+    found = profile(card)
+    images, batches = (",".join(map(str, s)) for s in (found.img_sizes, found.batch_sizes))
+    return f"data.img_size=choice({images})", f"data.batch_size=choice({batches})"
 
 
 def plan(*words: str) -> Any:
@@ -52,17 +69,21 @@ def plan(*words: str) -> Any:
 
 def fitting(plans: dict[tuple[str, str], Any]) -> Iterator[list[str]]:
     """Yield the largest batch without and with gradient checkpointing, and a trial's minutes."""
-    for card, safe in CARDS.items():
-        for px in plans[card, MODELS[0]]["searched"]["img_sizes"]:
-            row = [card, str(safe), str(px)]
-            for model in MODELS:
-                found = plans[card, model]
-                whole = found["largest"][str(px)]
-                less = found["largest_checkpointing"].get(str(px), whole)
-                cells = [cell for cell in found["cells"] if cell["img_size"] == px]
-                minutes = fmean(cell["seconds"] for cell in cells) / 60
-                row.append(f"{whole} ({less}), {minutes:.1f} min")
+    for card in CARDS:
+        guide = profile(card)
+        batches = f"{guide.batch_sizes[0]} to {guide.batch_sizes[-1]}, at most"
+        for px in guide.img_sizes:
+            row = [card, f"{batches} {guide.max_batch_size}", str(px)]
+            row += [_cell(plans[card, model], px) for model in MODELS]
             yield row
+
+
+def _cell(found: Any, px: int) -> str:
+    whole = str(found["largest"][str(px)])
+    less = found["largest_checkpointing"].get(str(px))
+    cells = [cell for cell in found["cells"] if cell["img_size"] == px]
+    minutes = fmean(cell["seconds"] for cell in cells) / 60
+    return f"{whole} ({less}), {minutes:.1f} min" if less else f"{whole}, {minutes:.1f} min"
 
 
 def searches(plans: dict[tuple[str, str], Any]) -> Iterator[list[str]]:
@@ -81,7 +102,7 @@ def _search(found: Any) -> str:
 def growth() -> Iterator[list[str]]:
     """Yield memory and time of a step against 224 px, at batch 32 and 16 bits."""
     sizes = ",".join(map(str, GROWTH))
-    words = (f"data.img_size=choice({sizes})", "data.batch_size=32", f"gpu={LARGE}")
+    words = (f"data.img_size=choice({sizes})", "data.batch_size=32", *ROOMY)
     cells = {}
     for model in MODELS:
         for cell in plan(f"model={model}", *words)["cells"]:
