@@ -4,7 +4,6 @@ import datetime
 import functools
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +22,10 @@ from src.results.plots import confusion, parameters, progress
 from src.results.plots.style import hover
 from src.results.summary import Summary
 from src.results.verdict import Verdict
-from src.results.words import describe_score, duration, score, show, without_password
+from src.results.words import describe_score, duration, score, short, show, without_password
 
-TOP = 10
+# Trials that are named with a reason for failing.
+NAMED = 10
 # In advice: a command in quotes, `key=value`, or a key of several parts.
 CODE = re.compile(
     r"'(?P<quoted>[^']+=[^']+)'|[a-z]\w*(?:\.\w+)+=(?:[^\s,;]*[^\s,;.])|[a-z]\w*(?:\.[a-z]\w*)+"
@@ -94,9 +94,9 @@ def render_report(
         decision=decision,
         verdict=decision.verdict,
         mistakes=mistakes,
-        top=found.ranked[:TOP],
+        top=found.top,
         front=[trial for trial in found.ranked if trial.number in found.front],
-        keys=parameters.searched(found.ranked[:TOP]),
+        keys=parameters.searched(found.top),
         plots=plots,
         slices=slices,
         drawn=[*plots.values(), *(plot for _, plot in slices)],
@@ -110,7 +110,7 @@ def render_report(
         duration=duration,
         show=show,
         score=score,
-        short=parameters.short,
+        short=short,
         subject=_subject(facts),
         # The library is one constant of our own dependency, not input.
         plotly=Markup(get_plotlyjs()),
@@ -162,17 +162,14 @@ def _hovers(study: optuna.Study) -> list[str]:
 
 def _failures(failed: Sequence[FrozenTrial]) -> list[tuple[str, int, str]]:
     """Return reasons, the most frequent first, with their count and the first few trials."""
-    reasons = Counter(without_password(str(t.user_attrs.get("error", "unknown"))) for t in failed)
-    found = []
-    for reason, count in reasons.most_common():
-        numbers = [
-            str(t.number)
-            for t in failed
-            if without_password(str(t.user_attrs.get("error", "unknown"))) == reason
-        ]
-        more = ", ..." if len(numbers) > TOP else ""
-        found.append((reason, count, ", ".join(numbers[:TOP]) + more))
-    return found
+    numbers: dict[str, list[str]] = {}
+    for trial in failed:
+        reason = without_password(str(trial.user_attrs.get("error", "unknown")))
+        numbers.setdefault(reason, []).append(str(trial.number))
+    return [
+        (reason, len(found), ", ".join(found[:NAMED]) + (", ..." if len(found) > NAMED else ""))
+        for reason, found in sorted(numbers.items(), key=lambda item: -len(item[1]))
+    ]
 
 
 def _pruning(found: Summary) -> str:

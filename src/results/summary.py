@@ -17,6 +17,8 @@ from src.results.paired import PairedDifference, corrected_resampled_t
 ENOUGH_FOLDS = 3
 # Below this many finished trials importances are noise.
 ENOUGH_FOR_IMPORTANCES = 8
+# Trials in the tables of the best.
+TOP = 10
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Summary:
     def best(self) -> FrozenTrial | None:
         """Return the best complete trial."""
         return self.ranked[0] if self.ranked else None
+
+    @property
+    def top(self) -> list[FrozenTrial]:
+        """Return the best complete trials, those that tables show."""
+        return self.ranked[:TOP]
 
     @property
     def finished(self) -> int:

@@ -6,14 +6,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.results.best_trials import print_best_trials
 from src.results.confirmation.judge import Confirmation
 from src.results.summary import Summary
 from src.results.verdict import verdict
-from src.results.words import duration, score, show
+from src.results.words import duration
 from src.results.write import ResultFiles
-from src.sweep.space.parameters import settings_of
 
-TOP = 10
 # Characters of the bar of a parameter that is all that matters.
 BAR = 30
 
@@ -26,7 +25,7 @@ def print_summary(files: ResultFiles, console: Console) -> None:
     if found.best is None:
         console.print("No trial ran to the end, so there is nothing to train with yet.")
     else:
-        console.print(_top(found))
+        print_best_trials(found, console)
         console.print()
         console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
         if found.importances:
@@ -77,21 +76,4 @@ def _importances(found: Summary) -> Table:
     for key, share in found.importances.items():
         bar = Text("━" * max(1, round(BAR * share)), style="blue")
         table.add_row(Text(key), f"{share:.0%}", bar)
-    return table
-
-
-def _top(found: Summary) -> Table:
-    trials = found.ranked[:TOP]
-    keys = list(dict.fromkeys(key for trial in trials for key in settings_of(trial.params)))
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("", "trial"):
-        table.add_column(column, no_wrap=True)
-    for column in found.objectives:
-        table.add_column(column, no_wrap=True, justify="right", min_width=6)
-    for key in keys:
-        table.add_column(key.rsplit(".", 1)[-1], justify="right", no_wrap=True)
-    for place, trial in enumerate(trials, 1):
-        cells = [show(settings_of(trial.params).get(key, "")) for key in keys]
-        scores = map(score, trial.values)
-        table.add_row(*map(Text, (str(place), str(trial.number), *scores, *cells)))
     return table

@@ -27,6 +27,11 @@ def show(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def short(key: str) -> str:
+    """Return the last part of a key, as it is known in tables: `lr` of `optimizer.lr`."""
+    return key.rsplit(".", 1)[-1]
+
+
 def duration(seconds: float) -> str:
     """Write a time in its two largest units, `1 h 05 min`."""
     minutes, rest = divmod(round(seconds), 60)

@@ -12,7 +12,7 @@ from src.results.confirmation.judge import Confirmation, compare
 from src.results.confirmation.plan import Plan, make_plan
 from src.results.confirmation.runs import Runs
 from src.results.stored_study import StoredStudy
-from src.results.words import show
+from src.results.words import short, show
 from src.results.write import write_results
 from src.trial.preflight import check_one_card, check_run
 
@@ -89,7 +89,7 @@ def _table(found: Confirmation) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("parameters")
     for one in found.contenders:
-        words = ", ".join(f"{key.rsplit('.', 1)[-1]}={show(v)}" for key, v in one.params.items())
+        words = ", ".join(f"{short(key)}={show(v)}" for key, v in one.params.items())
         interval = f"{one.low:+.4f} to {one.high:+.4f}"
         cells = (f"{one.score:.4f}", f"{one.gain:+.4f}", interval, f"{one.p:.3f}", words)
         table.add_row(str(one.trial), *cells)

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from src.results.plots.axis import Axis
 from src.results.plots.style import COMPLETE, MUTED, SCALE, finish, points
 from src.results.summary import Summary
+from src.results.words import short
 
 # A surface through fewer points would be invented.
 ENOUGH_FOR_CONTOUR = 8
@@ -195,8 +196,3 @@ def _groups(ranked: Sequence[FrozenTrial]) -> list[Sequence[FrozenTrial]]:
 def searched(trials: Sequence[FrozenTrial]) -> list[str]:
     """Return the parameters of some trials, in order."""
     return list(dict.fromkeys(key for trial in trials for key in trial.params))
-
-
-def short(key: str) -> str:
-    """Return the last part of a key, as it is known on the page: `lr` of `optimizer.lr`."""
-    return key.rsplit(".", 1)[-1]
