@@ -1,6 +1,5 @@
 """What the screen shows during a search: a live table on a terminal, plain lines elsewhere."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from src.sweep.studies.study import FINISHED, counts, was_interrupted
+from src.sweep.time_left import TimeLeft
+from src.sweep.trial_words import describe, outcome, runs_again, score, taken_over, waiting
 
 STATE_WORDS = {
     TrialState.COMPLETE: "done",
@@ -69,13 +70,13 @@ class PlainDisplay:
     ) -> None:
         self._study = study
         self._n_trials = n_trials
-        self._clock = Clock(n_trials, deadline)
+        self._time_left = TimeLeft(n_trials, deadline)
         self._console = console
         self._waits = False
 
     def start(self) -> None:
         """Count what an earlier run has finished already."""
-        self._clock.start(_finished(self._study))
+        self._time_left.start(_finished(self._study))
 
     def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
         """Say nothing: the line at the end has everything."""
@@ -93,7 +94,7 @@ class PlainDisplay:
         ]
         if best is not None:
             parts.append(f"best {score(best)} (trial {best.number})")
-        parts.append(f"{self._clock.left(done)} left")
+        parts.append(f"{self._time_left.after(done)} left")
         self._print(" | ".join(parts))
 
     def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
@@ -127,7 +128,7 @@ class LiveDisplay:
         self._device_lines = device_lines
         self._study = study
         self._n_trials = n_trials
-        self._clock = Clock(n_trials, deadline)
+        self._time_left = TimeLeft(n_trials, deadline)
         self._waits = False
         self._live = Live(
             get_renderable=self._render, console=console, refresh_per_second=2, transient=True
@@ -135,7 +136,7 @@ class LiveDisplay:
 
     def start(self) -> None:
         """Show the panel."""
-        self._clock.start(_finished(self._study))
+        self._time_left.start(_finished(self._study))
         self._live.start()
 
     def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
@@ -173,7 +174,7 @@ class LiveDisplay:
             f"[green]{by_state[TrialState.COMPLETE]} done[/]",
             f"[yellow]{by_state[TrialState.PRUNED]} pruned[/]",
             f"[red]{by_state[TrialState.FAIL]} failed[/]",
-            f"{self._clock.left(done)} left",
+            f"{self._time_left.after(done)} left",
         )
         parts: list[RenderableType] = [head]
         if self._device_lines is not None:
@@ -199,89 +200,6 @@ class LiveDisplay:
             row = (str(trial.number), attrs.get("worker", "-"), attrs.get("progress", "starting"))
             table.add_row(*(Text(cell) for cell in (*row, now, describe(trial.params))))
         return table
-
-
-class Clock:
-    """How long a search still takes, judged by what this run has finished."""
-
-    def __init__(self, n_trials: int, deadline: float | None) -> None:
-        self._n_trials = n_trials
-        self._deadline = deadline
-        self.start(0)
-
-    def start(self, done: int) -> None:
-        """Begin to count, with `done` trials finished by earlier runs."""
-        self._started = time.monotonic()
-        self._done_before = done
-
-    def left(self, done: int) -> str:
-        """Return the time left as `1:05`, `?` before the first trial ends."""
-        estimates = []
-        fresh = done - self._done_before
-        if fresh > 0:
-            a_trial = (time.monotonic() - self._started) / fresh
-            estimates.append(a_trial * max(0, self._n_trials - done))
-        if self._deadline is not None:
-            estimates.append(max(0.0, self._deadline - time.time()))
-        if not estimates or (fresh <= 0 and self._deadline is None):
-            return "?"
-        return duration(min(estimates))
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as `m:ss` or `h:mm:ss`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def describe(params: Mapping[str, Any]) -> str:
-    """Write parameters in one line, each by the last part of its key."""
-    parts = []
-    for key, value in params.items():
-        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-        parts.append(f"{key.rsplit('.', 1)[-1]}={shown}")
-    return " ".join(parts)
-
-
-def score(trial: FrozenTrial) -> str:
-    """Write the value or values of a finished trial."""
-    return ", ".join(f"{value:.4f}" for value in trial.values or [])
-
-
-def outcome(trial: FrozenTrial) -> str:
-    """Write what came of a trial: its score, where it was pruned, or why it failed."""
-    if trial.state is TrialState.COMPLETE:
-        return score(trial)
-    if trial.state is TrialState.PRUNED:
-        last = trial.intermediate_values.get(trial.last_step or 0)
-        at = trial.user_attrs.get("progress", f"step {trial.last_step}")
-        return f"at {at}" + (f" with {last:.4f}" if last is not None else "")
-    return str(trial.user_attrs.get("error", ""))
-
-
-def runs_again(trial: FrozenTrial) -> str:
-    """Write why a trial was cut off and is tried again."""
-    reason = trial.user_attrs.get("error", "it was interrupted")
-    return f"trial {trial.number} runs again: {reason}"
-
-
-def taken_over(trials: Sequence[FrozenTrial]) -> str:
-    """Write which trials have lost their process."""
-    numbers = [trial.number for trial in trials]
-    return f"trials {numbers} were interrupted; they run again"
-
-
-def waiting(trials: Sequence[FrozenTrial]) -> str:
-    """Write whose trials are still awaited."""
-    where = [
-        f"{trial.number} ({trial.user_attrs.get('owner', {}).get('host', 'elsewhere')})"
-        for trial in trials
-    ]
-    return (
-        f"all trials are given out; waiting for {', '.join(where)}, should one be lost it runs "
-        "here. Ctrl-C leaves them to the other process"
-    )
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
