@@ -137,6 +137,39 @@ def test_more_time_than_there_is_and_less(capsys: pytest.CaptureFixture[str]) ->
     assert any("would be used" in line for line in early["advice"])
 
 
+@pytest.mark.parametrize("key", ["optuna.timeout", "optuna.n_trials"])
+def test_who_follows_the_advice_is_in_time(capsys: pytest.CaptureFixture[str], key: str) -> None:
+    words = (*SMALL, "optuna.timeout=5", "optuna.n_trials=60")
+    late = planned(capsys, *words)
+    assert not late["in_time"]
+    told = re.search(rf"{key}=\d+", " ".join(late["advice"]))
+    assert told
+    assert planned(capsys, *words, told[0])["in_time"]
+
+
+def test_a_search_too_short_to_prune_saves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = printed(capsys, *SMALL, "pruning.n_startup_trials=20", "optuna.n_trials=20")
+    assert "pruning" not in shown
+
+
+def test_a_trial_that_takes_longer_than_it_may_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    found = planned(capsys, *SMALL, "optuna.trial_timeout=0.1")
+    assert any("optuna.trial_timeout" in line for line in found["advice"])
+    found = planned(capsys, *SMALL, "optuna.trial_timeout=1000")
+    assert not any("optuna.trial_timeout" in line for line in found["advice"])
+
+
+def test_what_trials_that_share_a_card_lack_is_not_blamed_on_the_model(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = planned(capsys, *SMALL, "gpu.usable_gb=1.2", "gpu.trials_per_device=2")
+    assert not all(cell["fits"] for cell in found["cells"])
+    told = " ".join(found["advice"])
+    assert "gpu.trials_per_device=1" in told
+    assert "too large" not in told
+    assert "several can" not in told
+
+
 def test_earlier_trials_correct_the_times(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -165,7 +198,7 @@ def test_earlier_trials_correct_the_times(
     after = planned(capsys, *words)
     assert after["correction"]["trials"] == 1
     assert after["seconds_a_trial"] == pytest.approx(60)
-    assert "as 1 earlier trials of this model took" in printed(capsys, *words)
+    assert "as 1 earlier trial of this model took" in printed(capsys, *words)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +208,17 @@ def test_earlier_trials_correct_the_times(
         (["model=choice(tiny,resnet50)"], "a plan is for one model"),
         (["data.img_size=8"], "data.img_size=8"),
         (["hparams_search=fats"], "fats"),
+        (["optuna.n_jobs=0"], "optuna.n_jobs: 0 is below 1"),
+        (["optuna.n_trials=0"], "optuna.n_trials: 0 is below 1"),
+        (["optuna.timeout=-5"], "optuna.timeout: -5.0 is below 0"),
+        (["optuna.objectives=[f2]"], "optuna.objectives: 'f2' is unknown"),
+        (["gpu.trials_per_device=0"], "gpu.trials_per_device=0: must be at least 1"),
+        (["gpu.trials_per_device=100"], "gpu.trials_per_device=100: leaves a trial no memory"),
+        (["gpu.usable_gb=0.1"], "gpu.usable_gb=0.1: leaves a trial no memory"),
+        (["gpu.bandwidth_gb=0"], "gpu.bandwidth_gb=0.0: must be more than 0"),
+        (["data.batch_size=choice(8,128)"], "data.batch_size=128: gpu=rtx3080 is safe up to 64"),
+        (["data.img_size=choice(8,64)"], "data.img_size=8: must be at least 16"),
+        (["hparams_search=fast", "trainer.devices=2"], "trainer.devices=2: a search gives every"),
     ],
 )
 def test_mistakes_are_one_line(

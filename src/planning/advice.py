@@ -14,7 +14,7 @@ MUCH_TIME_LEFT = 0.5
 
 def advice(plan: SearchPlan, cfg: DictConfig) -> list[str]:
     """Return what to change, the most urgent first; empty where all is well."""
-    return [*_memory(plan, cfg), *_time(plan), *_sharing(plan, cfg)]
+    return [*_memory(plan, cfg), *_time(plan), *_trial_time(plan, cfg), *_sharing(plan, cfg)]
 
 
 def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
@@ -36,6 +36,11 @@ def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
         yield text
         too_large = too_large or not largest
         one_card_is_not_enough = one_card_is_not_enough or not max(largest, with_less)
+    sharing = cfg.gpu.trials_per_device
+    if sharing > 1 and any(not cell.fits for cell in plan.cells):
+        yield f"{sharing} trials share a card: gpu.trials_per_device=1 gives each of them all of it"
+    if too_large and sharing > 1:
+        return
     if too_large:
         yield (
             f"{cfg.model.name} is too large for gpu={cfg.gpu.name} at those sizes: take a smaller "
@@ -61,15 +66,32 @@ def _time(plan: SearchPlan) -> Iterator[str]:
         return
     if not plan.in_time:
         whole = round(plan.seconds / 60 + 0.5) * 60
+        if not plan.trials_in_time:
+            limit = duration(plan.timeout)
+            yield f"not one trial finishes in {limit}: raise optuna.timeout={whole}"
+            return
         yield (
             f"about {plan.trials_in_time} of {plan.n_trials} trials finish in "
             f"{duration(plan.timeout)}: raise optuna.timeout={whole} for all of them, or lower "
-            f"optuna.n_trials={max(1, plan.trials_in_time)}"
+            f"optuna.n_trials={plan.trials_in_time}"
         )
     elif plan.seconds < MUCH_TIME_LEFT * plan.timeout:
         yield (
             f"only {duration(plan.seconds)} of {duration(plan.timeout)} would be used: raise "
             "optuna.n_trials, or quick_validation.epochs for scores that can be trusted more"
+        )
+
+
+def _trial_time(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
+    limit = cfg.optuna.trial_timeout
+    late = [cell for cell in plan.cells if limit is not None and cell.seconds > limit]
+    if late:
+        slowest = max(late, key=lambda cell: cell.seconds)
+        whole = round(slowest.seconds / 60 + 0.5) * 60
+        yield (
+            f"a trial of batch {slowest.batch_size} at {slowest.img_size} px takes "
+            f"{duration(slowest.seconds)}, but ends after optuna.trial_timeout="
+            f"{duration(limit)}: raise optuna.trial_timeout={whole}"
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import FrozenTrial
 
@@ -17,8 +18,11 @@ from src.planning.counting import count_all
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
 from src.planning.pruning import Saving, expected_saving
 from src.planning.workload import Images, Searched, count_images, searched_sizes
+from src.sweep.budget import check_limits
 from src.training.fit import EVALUATION_BATCHES
 from src.trial.forecast import fit_into, footprint_of, pruning, room
+from src.trial.objectives import check_objectives
+from src.trial.preflight import check_one_card, check_values
 
 # Of the training step, by image size.
 Footprints = Mapping[int, Footprint]
@@ -55,12 +59,13 @@ class SearchPlan:
     images: Images
     searched: Searched
     parameters: int
+    # How many trials come before pruning may begin.
+    unpruned: int
     # Trials that can share a card, by memory.
     trials_a_card: int
     correction: Correction
     pruning: Saving
     seconds_a_trial: float
-    seconds: float
     n_trials: int
     n_jobs: int
     timeout: float | None
@@ -73,9 +78,27 @@ class SearchPlan:
     @property
     def trials_in_time(self) -> int:
         """Return how many trials are expected to finish before `optuna.timeout`."""
-        if self.in_time or self.timeout is None:
+        limit = self.timeout
+        if limit is None:
             return self.n_trials
-        return int(self.n_trials * self.timeout / self.seconds)
+        fitting = (n for n in range(self.n_trials, 0, -1) if self.seconds_of(n) <= limit)
+        return next(fitting, 0)
+
+    @property
+    def is_pruned(self) -> bool:
+        """Tell whether any trial is expected to be ended early."""
+        return self.pruning.share > 0 and self.n_trials > self.unpruned
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the whole search is expected to take."""
+        return self.seconds_of(self.n_trials)
+
+    def seconds_of(self, n_trials: int) -> float:
+        """Return how long a search of so many trials is expected to take."""
+        full = min(self.unpruned, n_trials)
+        work = self.seconds_a_trial * (full + (n_trials - full) * (1 - self.pruning.share))
+        return work / min(self.n_jobs, n_trials)
 
 
 def make_plan(
@@ -92,6 +115,7 @@ def make_plan(
         UserError: something in the config makes no sense.
     """
     searched = searched_sizes(cfg, arguments)
+    _check(cfg, searched)
     progress("counting images")
     images = count_images(cfg)
     plain, checkpointed = _count(cfg, searched, images, progress)
@@ -104,9 +128,6 @@ def make_plan(
         for batch in searched.batch_sizes
     )
     saved = expected_saving(cfg, pruning(cfg), earlier)
-    a_trial, n_trials = fmean(cell.seconds for cell in cells), cfg.optuna.n_trials
-    full = min(cfg.pruning.n_startup_trials, n_trials) if cfg.pruning.enabled else n_trials
-    work = a_trial * (full + (n_trials - full) * (1 - saved.share))
     return SearchPlan(
         cells=cells,
         largest=_largest(cfg, plain),
@@ -118,12 +139,27 @@ def make_plan(
         trials_a_card=_trials_a_card(cfg, cells),
         correction=corrected,
         pruning=saved,
-        seconds_a_trial=a_trial,
-        seconds=work / min(cfg.optuna.n_jobs, n_trials),
-        n_trials=n_trials,
+        unpruned=cfg.pruning.n_startup_trials,
+        seconds_a_trial=fmean(cell.seconds for cell in cells),
+        n_trials=cfg.optuna.n_trials,
         n_jobs=cfg.optuna.n_jobs,
         timeout=cfg.optuna.timeout,
     )
+
+
+def _check(cfg: DictConfig, searched: Searched) -> None:
+    """Refuse what the search would refuse.
+
+    Raises:
+        SweepError, UserError: names the key, the value and what to do.
+    """
+    check_limits(cfg.optuna)
+    check_objectives(cfg)
+    if cfg.optuna.enabled and HydraConfig.get().runtime.choices.get("hparams_search"):
+        check_one_card(cfg, "a search gives every trial")
+    for side in searched.img_sizes:
+        for batch in searched.batch_sizes:
+            check_values(_at(cfg, img_size=side, batch_size=batch))
 
 
 def _count(

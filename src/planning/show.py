@@ -32,6 +32,7 @@ def to_json(plan: SearchPlan, cfg: DictConfig) -> str:
     found = dataclasses.asdict(plan)
     if math.isinf(plan.available):
         found["available"] = None
+    found["seconds"] = plan.seconds
     found["in_time"] = plan.in_time
     found["advice"] = advice(plan, cfg)
     return json.dumps(found, indent=2)
@@ -89,7 +90,7 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
     text.append(duration(plan.seconds_a_trial), style="bold")
     text.append(" on average, the search ")
     text.append(duration(plan.seconds), style="bold")
-    if plan.pruning.share:
+    if plan.is_pruned:
         saved, trials = plan.pruning.share, plan.pruning.trials
         told = (
             f"saves {saved:.0%}, as in {trials} earlier trials"
@@ -105,8 +106,9 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
         text.append("\ntimes are from the card's data sheet: no earlier trial to correct them by")
     else:
         of = "of this model" if found.same_model else "of other models"
+        counted = "1 earlier trial" if found.trials == 1 else f"{found.trials} earlier trials"
         text.append(
-            f"\ntimes are the data sheet's x {found.factor:.2f}, as {found.trials} earlier trials "
-            f"{of} took on this kind of device"
+            f"\ntimes are the data sheet's x {found.factor:.2f}, as {counted} {of} took on this "
+            "kind of device"
         )
     return text

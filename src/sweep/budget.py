@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from src.sweep.errors import SweepError
@@ -10,13 +11,33 @@ from src.sweep.errors import SweepError
 # it has taken this much of its time.
 HANGING = 1.5
 
+# Name -> smallest and largest value that makes sense, of those keys of the study that are numbers.
+LIMITS = {
+    "n_trials": (1, math.inf),
+    "n_jobs": (1, math.inf),
+    "max_failure_rate": (0, 1),
+    "timeout": (0, math.inf),
+    "trial_timeout": (0, math.inf),
+    "retries": (0, math.inf),
+    "from_study_trials": (1, math.inf),
+}
 
-def check_limit(name: str, value: float | None, low: float, high: float = math.inf) -> None:
+
+def check_limits(values: Mapping[str, float | None]) -> None:
     """Refuse a number that is out of its range.
+
+    Args:
+        values: of keys of the study; those that have no limit are left alone.
 
     Raises:
         SweepError: names the key.
     """
+    for name, (low, high) in LIMITS.items():
+        if name in values:
+            _check_limit(name, values[name], low, high)
+
+
+def _check_limit(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
         side = f"below {low}" if value < low else f"above {high}"
         raise SweepError(f"optuna.{name}: {value} is {side}")

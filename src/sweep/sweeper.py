@@ -15,7 +15,7 @@ from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from src.sweep.budget import Budget, check_limit
+from src.sweep.budget import Budget, check_limits
 from src.sweep.display import make_display
 from src.sweep.errors import SweepError
 from src.sweep.hydra_messages import in_short
@@ -79,13 +79,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         **stock: Any,
     ) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        check_limit("n_trials", stock["n_trials"], 1)
-        check_limit("n_jobs", stock["n_jobs"], 1)
-        check_limit("max_failure_rate", stock["max_failure_rate"], 0, 1)
-        check_limit("timeout", timeout, 0)
-        check_limit("trial_timeout", trial_timeout, 0)
-        check_limit("retries", retries, 0)
-        check_limit("from_study_trials", from_study_trials, 1)
+        limited = {"timeout": timeout, "trial_timeout": trial_timeout, "retries": retries}
+        check_limits({**stock, **limited, "from_study_trials": from_study_trials})
         with told_by_key("hydra.sweeper.sampler"):
             sampler = instantiate(sampler, _execution_whitelist_=SAMPLER_WHITELIST)
         with told_by_key("hydra.sweeper.custom_search_space"):

@@ -40,7 +40,13 @@ SMALLEST = {
     "scheduler.warmup_epochs": 0,
     "augment.mixup_alpha": 0,
     "augment.strength": 0,
+    "gpu.trials_per_device": 1,
+    "gpu.memory_gb": 0,
+    "gpu.usable_gb": 0,
+    "gpu.max_batch_size": 1,
 }
+# Estimates divide by them.
+RATES = ("gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
 # They do nothing in a training run.
 SEARCH_KEYS = ("optuna.n_trials=", "optuna.timeout=", "optuna.n_jobs=", "optuna.from_study=")
 SHARES = ("model.drop_rate", "model.drop_path_rate", "loss.label_smoothing")
@@ -192,6 +198,10 @@ def check_values(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if value < low:
             raise UserError(f"{key}={value}: must be at least {low}")
+    for key in RATES:
+        value = OmegaConf.select(cfg, key)
+        if value <= 0:
+            raise UserError(f"{key}={value}: must be more than 0")
     for key in SHARES:
         value = OmegaConf.select(cfg, key)
         if not 0 <= value < 1:
@@ -204,10 +214,12 @@ def check_values(cfg: DictConfig) -> None:
     if micro_batch is not None and micro_batch < 1:
         raise UserError(f"trainer.micro_batch_size={micro_batch}: must be at least 1, or null")
     _check_batch(cfg)
-    # Imported here, as it brings torch along.
+    # Imported here, as they bring torch along.
     from src.training.several_cards import check_several_cards
+    from src.trial.forecast import check_room
 
     check_several_cards(cfg)
+    check_room(cfg.gpu)
 
 
 def _check_batch(cfg: DictConfig) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.sweep.budget import HANGING, Budget, check_limit
+from src.sweep.budget import HANGING, Budget, check_limits
 from src.sweep.errors import SweepError
 from tests.conftest import Door
 
@@ -31,10 +31,9 @@ def test_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_limits() -> None:
-    check_limit("timeout", None, 0)
-    check_limit("max_failure_rate", 1.0, 0, 1)
+    check_limits({"timeout": None, "max_failure_rate": 1.0, "other": -1})
     with pytest.raises(SweepError, match=r"optuna\.retries: -1 is below 0"):
-        check_limit("retries", -1, 0)
+        check_limits({"retries": -1})
 
 
 @pytest.mark.parametrize(
