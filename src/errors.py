@@ -1,14 +1,15 @@
 """The one exception for mistakes that a user can mend."""
 
 import contextlib
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import hydra._internal.utils as inside_hydra
 from hydra.errors import CompactHydraException
 
-from src.sweep.hydra_messages import in_short, refusal
+from src.sweep.hydra_messages import in_short, refusal, unknown_flag
 
 
 class UserError(CompactHydraException):
@@ -28,12 +29,16 @@ def told_in_one_line() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def hydra_in_short() -> Iterator[None]:
+def hydra_in_short(own_flags: Sequence[str] = ()) -> Iterator[None]:
     """Let Hydra tell mistakes on the command line in a line or two.
 
     Hydra has no hook for that, so the function that prints them is replaced; where a later
     version has none of that name, its own messages stay.
+
+    Args:
+        own_flags: those of the door itself, of which Hydra knows nothing.
     """
+    _check_flags(own_flags)
     report: Callable[[Any], Any] | None = getattr(inside_hydra, "run_and_report", None)
     if report is None:
         yield
@@ -60,3 +65,17 @@ def hydra_in_short() -> Iterator[None]:
         yield
     finally:
         inside_hydra.run_and_report = report  # type: ignore[assignment]
+
+
+def _check_flags(own_flags: Sequence[str]) -> None:
+    """End the program at a flag that is wrong, before Hydra prints the usage of all of them."""
+    make_parser = getattr(inside_hydra, "get_args_parser", None)
+    if make_parser is None:
+        return
+    parser = make_parser()
+    parser.error = lambda message: sys.exit(message.removeprefix("argument "))
+    words = [word for word in sys.argv[1:] if word not in own_flags]
+    _, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        known = re.findall(r"--[a-z-]+", parser.format_usage())
+        sys.exit(unknown_flag(unknown[0], [*own_flags, *known]))

@@ -19,6 +19,7 @@ from src.trial import config as config  # registers the schema of conf/train.yam
 from src.trial.earlier_search import in_full
 
 CONF = str(Path(__file__).parents[1] / "conf")
+AS_JSON = "--json"
 # This door runs nothing that a config names.
 CALLABLE: tuple[str, ...] = ("logging.StreamHandler",)
 # It leaves no folder behind.
@@ -32,10 +33,10 @@ def main(words: Sequence[str]) -> None:
         words: of the command line; `--json` prints the plan for programs.
     """
     words = in_full(words)
-    as_json = "--json" in words
+    as_json = AS_JSON in words
     # A range is no value that one config could have; it is for the search space alone.
     ranges = [word for word in words if _is_range(word)]
-    rest = [word for word in words if word not in ("--json", "-m", "--multirun", *ranges)]
+    rest = [word for word in words if word not in (AS_JSON, "-m", "--multirun", *ranges)]
     overrides = [*(word for word in rest if not word.startswith("-")), *ranges]
 
     @hydra.main(config_path=CONF, config_name="train", execution_whitelist=CALLABLE)
@@ -69,5 +70,5 @@ def _is_range(word: str) -> bool:
 
 
 if __name__ == "__main__":
-    with hydra_in_short():
+    with hydra_in_short([AS_JSON]):
         main(sys.argv[1:])

@@ -28,6 +28,10 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("optuna.ntrials=3",), ("optuna.ntrials", "did you mean optuna.n_trials?")),
     (("model.kwargs={act_layer: gelu}",), ("write +model.kwargs={act_layer: gelu}",)),
     (("--config-name=trian",), ("--config-name=trian", "no such config")),
+    (("--nonsense",), ("--nonsense", "no such flag", "--help")),
+    (("--optimizer.lr=1",), ("--optimizer.lr=1", "as in optimizer.lr=1")),
+    (("--multi-run",), ("--multi-run", "did you mean --multirun?")),
+    (("--cfg=jobb",), ("--cfg", "jobb", "hydra")),
     # Values of the wrong type or size.
     (("optimizer.lr=abc",), ("optimizer.lr=abc", "not a number")),
     (("seed=1.5",), ("seed=1.5", "not a whole number")),
@@ -146,6 +150,11 @@ OTHERS: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
     ("src.ensemble", ("study=earlier", "membrs=3"), ("membrs", "did you mean members?")),
     ("src.predict", ("data=scans",), ("run=FOLDER", "data=PATH")),
     ("src.predict", ("run=outputs/none", "data=scans"), ("run=outputs/none", "no such folder")),
+    ("src.report", ("--study=earlier",), ("--study=earlier", "as in study=earlier")),
+    ("src.confirm", ("--nonsense",), ("--nonsense", "no such flag")),
+    ("src.ensemble", ("--nonsense",), ("--nonsense", "no such flag")),
+    ("src.predict", ("--nonsense",), ("--nonsense", "no such flag")),
+    ("src.plan", ("--jsn",), ("--jsn", "did you mean --json?")),
     ("src.plan", ("gpu=rtx309",), ("gpu=rtx309", "rtx3080")),
     ("src.plan", ("hparams_search=fats", "gpu=cpu"), ("hparams_search=fats", "did you mean fast?")),
 ]
@@ -182,8 +191,13 @@ def tiny(words: tuple[str, ...]) -> list[str]:
     ]
 
 
+def row_id(part: str | tuple[str, ...]) -> str:
+    """Return what stands for a part of a row in the name of its test."""
+    return part if isinstance(part, str) else " ".join(part)[:50]
+
+
 @pytest.mark.usefixtures("earlier")
-@pytest.mark.parametrize(("words", "told"), TRAIN, ids=lambda row: " ".join(row)[:50])
+@pytest.mark.parametrize(("words", "told"), TRAIN, ids=row_id)
 def test_in_training(
     door: Door, tmp_path: Path, cache_dir: Path, words: tuple[str, ...], told: tuple[str, ...]
 ) -> None:
@@ -192,7 +206,7 @@ def test_in_training(
 
 
 @pytest.mark.usefixtures("earlier")
-@pytest.mark.parametrize(("words", "told"), SEARCHES, ids=lambda row: " ".join(row)[:50])
+@pytest.mark.parametrize(("words", "told"), SEARCHES, ids=row_id)
 def test_in_a_search(
     door: Door, tmp_path: Path, cache_dir: Path, words: tuple[str, ...], told: tuple[str, ...]
 ) -> None:
@@ -204,7 +218,7 @@ def test_in_a_search(
 
 
 @pytest.mark.usefixtures("earlier")
-@pytest.mark.parametrize(("module", "words", "told"), OTHERS, ids=lambda row: " ".join(row)[:50])
+@pytest.mark.parametrize(("module", "words", "told"), OTHERS, ids=row_id)
 def test_at_the_other_doors(
     door: Door, tmp_path: Path, module: str, words: tuple[str, ...], told: tuple[str, ...]
 ) -> None:

@@ -46,6 +46,16 @@ def in_short(error: HydraException) -> str:
     return "\n".join(lines[:2])
 
 
+def unknown_flag(word: str, flags: Iterable[str]) -> str:
+    """Return what to write instead of a flag that there is not."""
+    flag, equals, _ = word.partition("=")
+    hint = did_you_mean(flag, flags)
+    if not hint.endswith("?"):
+        key = word.lstrip("-") if equals else "key=value"
+        hint = f"; keys have no dashes, as in {key}, and --help lists them"
+    return f"{word}: there is no such flag{hint}"
+
+
 def refusal(error: BaseException) -> str | None:
     """Return what Hydra's execution whitelist has refused, and under which key; None: nothing."""
     cause: BaseException | None = error
