@@ -1,6 +1,9 @@
 """Which images count as the same, and that finding them is complete and quick."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ from PIL import Image, ImageFilter
 from src.data.documents.generate import KINDS, draw_page
 from src.data.duplicates import ALIKE, alike, group_same
 from src.data.inspection import inspect_files
+from src.data.load import load_splits
+from tests.data.pictures import names, write
 
 
 def hashes(bits: np.ndarray) -> np.ndarray:
@@ -94,3 +99,33 @@ def test_most_copies_are_found(looks: dict[str, str]) -> None:
         copies = [name for name in looks if name.endswith(kind)]
         found = [by_name[name] == by_name[f"{name.split('.')[0]}.png"] for name in copies]
         assert np.mean(found) >= least, kind
+
+
+def test_copies_are_reported_and_stay_together(tmp_path: Path, data: Callable[..., Any]) -> None:
+    root = write(tmp_path / "images")
+    for i in range(5):
+        shutil.copy(root / "note" / f"{2 * i:02}.png", root / "note" / f"copy{i}.png")
+    blurred = Image.open(root / "note" / "01.jpg").filter(ImageFilter.GaussianBlur(0.4))
+    blurred.resize((100, 125)).save(root / "note" / "blurred.jpg")
+    splits = load_splits(data())
+    assert "12 images are 6 in truth" in splits.notes[0]
+    assert "note/00.png = note/copy0.png" in splits.notes[0]
+    assert len(splits.notes) == 1
+    for part in names(splits):
+        for i in range(5):
+            assert (f"note/{2 * i:02}.png" in part) == (f"note/copy{i}.png" in part)
+        assert ("note/01.jpg" in part) == ("note/blurred.jpg" in part)
+    exact = load_splits(data(near_duplicates=False))
+    assert "10 images are 5 in truth" in exact.notes[0]
+
+
+def test_copies_in_several_splits_and_classes_are_named(
+    tmp_path: Path, data: Callable[..., Any]
+) -> None:
+    root = write(tmp_path / "images", 4, ("train", "val", "test"))
+    shutil.copy(root / "train" / "note" / "00.png", root / "test" / "note" / "copy.png")
+    shutil.copy(root / "train" / "note" / "02.png", root / "train" / "letter" / "copy.png")
+    notes = load_splits(data()).notes
+    assert "several classes: train/letter/copy.png (letter) = train/note/02.png (note)" in notes[1]
+    assert "1 of them are in several of the splits" in notes[2]
+    assert "test/note/copy.png" in notes[2]

@@ -1,0 +1,109 @@
+"""The report: what it says, that it is safe and small, and that a real browser shows all of it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from plotly.offline import get_plotlyjs
+
+from src.data.load import load_splits
+from src.results.report import with_code
+from src.results.stored_study import StoredStudy
+from src.results.summary import summarize
+from src.results.write import write_results
+from src.trial.out_of_fold import OutOfFold
+from tests.browser import BROWSER, DRIVER, browser, resize
+from tests.results.example_study import make_study, written
+
+
+def test_nothing_that_is_shown_can_run_and_nothing_is_fetched(
+    tmp_path: Path, search_config: Any
+) -> None:
+    _, page = written(make_study(9, 2, 2), tmp_path, search_config)
+    assert "<script>alert(1)" not in page
+    assert "<b>name</b>" not in page
+    outside = page.split("<script>")[0] + page.split("</script>")[-1]
+    assert not re.search(r'(src|href)="(?!data:|#)', outside)
+
+
+def test_keys_and_commands_in_a_text_are_set_as_code() -> None:
+    text = "Set search_space.lr.high=0.03, <b>or</b> 'python -m src.x study=s' more. See 0.5."
+    assert with_code(text) == (
+        "Set <code>search_space.lr.high=0.03</code>, &lt;b&gt;or&lt;/b&gt; "
+        "<code>python -m src.x study=s</code> more. See 0.5."
+    )
+
+
+def test_the_defaults_may_be_the_best(tmp_path: Path, search_config: Any) -> None:
+    study = make_study(complete=1)
+    _, page = written(study, tmp_path, search_config)
+    assert "Nothing beats the defaults so far" in page
+
+
+def test_a_study_that_still_runs_says_so(tmp_path: Path, search_config: Any) -> None:
+    _, page = written(make_study(complete=9, running=2), tmp_path, search_config)
+    assert "still running</b>, 2 trials in flight" in page
+
+
+def test_two_thousand_trials_stay_small_on_disk(tmp_path: Path) -> None:
+    study = make_study(complete=1200, pruned=800)
+    files = write_results(StoredStudy(study, tmp_path))
+    plotly_itself = len(get_plotlyjs())
+    assert files.report.stat().st_size - plotly_itself < 2_000_000
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver here")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_in_a_browser(
+    tmp_path: Path, cache_dir: Path, search_config: Any, scheme: str
+) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    study = make_study(9, 3, 1)
+    search_config.data.cache_dir = str(cache_dir)
+    best = tmp_path / str(summarize(study).ranked[0].number)
+    best.mkdir()
+    predictions_with_mistakes(search_config.data).save(best)
+    files, _ = written(study, tmp_path, search_config)
+    with browser(scheme) as driver:
+        driver.get(files.report.absolute().as_uri())
+        assert not driver.execute_script("return places.every(p => p.dataset.drawn)")
+        driver.execute_script("places.forEach(draw)")
+        done = "return places.every(p => p.dataset.drawn === 'done' && p.querySelector(MARKS))"
+        marks = "'.points path, path.js-line, .heatmaplayer image, .contourfill path'"
+        script = done.replace("MARKS", marks)
+        WebDriverWait(driver, 60).until(lambda page: page.execute_script(script))
+        assert set(driver.execute_script("return places.map(p => p.id)")) == {
+            *("history", "curves", "importances", "contour", "parallel", "confusion", "timeline"),
+            *("slice-1", "slice-2", "slice-3"),
+        }
+        loaded = "return [...document.images].every(i => i.complete && i.naturalWidth > 0)"
+        assert driver.execute_script("return document.images.length") > 0
+        assert driver.execute_script(loaded)
+        links = driver.find_elements("css selector", "nav a")
+        assert len(links) >= 8
+        for link in links:
+            target = link.get_attribute("href").split("#")[1]
+            assert driver.execute_script("return !!document.getElementById(arguments[0])", target)
+        driver.execute_script("arguments[0].click()", links[-1])
+        moved = "return window.scrollY > 1000"
+        WebDriverWait(driver, 20).until(lambda page: page.execute_script(moved))
+        assert driver.get_log("browser") == []
+        paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        red = int(re.findall(r"\d+", paper)[0])
+        assert (red > 200) == (scheme == "light")
+        resize(driver, 390, 800)
+        overflow = "return document.documentElement.scrollWidth - window.innerWidth"
+        WebDriverWait(driver, 20).until(lambda page: page.execute_script(overflow) <= 0)
+
+
+def predictions_with_mistakes(data: Any) -> OutOfFold:
+    """Return predictions for all images that are trained on, a few of them wrong."""
+    images = load_splits(data).train
+    guessed = np.where(np.arange(len(images)) % 24 == 0, 1, images.labels)
+    probabilities = np.eye(len(images.classes), dtype=np.float16)[guessed]
+    folds = np.arange(len(images)) % 2
+    return OutOfFold(images.rows, images.labels, folds, probabilities, images.classes)
