@@ -42,7 +42,7 @@ def cached_array(
         dtype: of the array.
 
     Raises:
-        UserError: there is no room for it on the disk.
+        UserError: there is no room for it on the disk, or the folder cannot be written to.
     """
     path = Path(folder) / f"{name}.npy"
     if not path.exists():
@@ -56,16 +56,25 @@ def cached_array(
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Keep other processes and threads from building the file, and wait for those that do."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Keep other processes and threads from building the file, and wait for those that do.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
     guard = FileLock(path.with_name(f"{path.name}.lock"), mode=0o666)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         guard.acquire(timeout=1)
     except Timeout:
         told = f"another process prepares {path.name}; waiting for it"
         log.info(told)
         Console(stderr=True).print(told, highlight=False, soft_wrap=True)
         guard.acquire()
+    except OSError as error:
+        raise UserError(
+            f"data.cache_dir={path.parent}: cannot be written to ({error.strerror}); give a folder "
+            "that can"
+        ) from error
     try:
         yield
     finally:
@@ -105,7 +114,7 @@ def _reserve(part: Path) -> None:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 return
             raise UserError(
-                f"data.cache_dir={part.parent}: the decoded images need {size / 2**30:.1f} GB, "
+                f"data.cache_dir={part.parent}: the decoded images need {size / 2**30:.2f} GB, "
                 "which the disk does not have; free some, take a smaller data.img_size, or "
                 "another folder"
             ) from error

@@ -5,7 +5,8 @@ counted on fake CPU tensors. Two rules of CUDA matter for memory there and are a
 
 * autocast: which operations run in float32 is CUDA's list (PyTorch's docs, torch.amp, "CUDA Ops
   that can autocast to float32"); a CPU keeps normalisation and softmax in 16 bits;
-* attention: in 16 bits it runs as one memory-efficient kernel, which keeps no matrix of scores.
+* attention: in 16 bits it runs as one memory-efficient kernel, which keeps no matrix of scores, for
+  queries [B, H, L, D].
 """
 
 import contextlib
@@ -87,6 +88,11 @@ def _attention(
     scale: float | None = None,
     **_: Any,
 ) -> Tensor:
+    if query.ndim != 4:
+        # Without a dimension of heads, or with one of windows, no fused kernel takes it.
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask, dropout_p, is_causal, scale=scale
+        )
     dtype = torch.get_autocast_dtype("cpu")
     query, key, value = (tensor.to(dtype) for tensor in (query, key, value))
     if attn_mask is not None:

@@ -1,6 +1,7 @@
 """The timm model that is trained: made by name, with what the `model` group sets in it."""
 
 import difflib
+import re
 from typing import Any
 
 import timm
@@ -114,6 +115,11 @@ def _check_values(cfg: ModelConfig) -> None:
             )
 
 
+def _names(error: TypeError, argument: str) -> bool:
+    """Tell whether it is about that argument, in Python's words or in timm's."""
+    return re.search(rf"argument(\(s\): \[.*)? ?'{argument}'", str(error)) is not None
+
+
 def _create(cfg: ModelConfig, num_classes: int, img_size: int, hub: bool = False) -> nn.Module:
     """Make the model, with the arguments under the names that it has for them.
 
@@ -135,7 +141,7 @@ def _create(cfg: ModelConfig, num_classes: int, img_size: int, hub: bool = False
                 cfg.name, pretrained=hub, num_classes=num_classes, **kwargs
             )
         except TypeError as error:
-            unknown = next((name for name in kwargs if f"argument '{name}'" in str(error)), None)
+            unknown = next((name for name in kwargs if _names(error, name)), None)
             if unknown is None or unknown in cfg.kwargs:
                 raise _refused(cfg, img_size, error) from error
             value = kwargs.pop(unknown)

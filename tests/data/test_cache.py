@@ -112,6 +112,12 @@ def test_a_full_disk_is_told_before_anything_is_written(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", no_room)
-    with pytest.raises(UserError, match=r"data\.cache_dir=.* need 0\.0 GB"):
+    with pytest.raises(UserError, match=r"data\.cache_dir=.* need 0\.00 GB"):
         cached_array(str(tmp_path), "x", (2,), lambda _: pytest.fail("written"))
     assert files(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^data\.cache_dir=.*file: cannot be written to"):
+        cached_array(str(tmp_path / "file"), "x", (2, 2), ones)

@@ -148,6 +148,18 @@ def test_the_rules_for_cuda_are_those_of_pytorch(name: str) -> None:
     assert found["cpu"][1] == pytest.approx(found["cuda"][1], rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["twins_svt_small", "samvit_base_patch16"])
+def test_attention_over_windows_or_without_heads_is_counted(name: str) -> None:
+    """No fused kernel of CUDA takes such queries, so the matrix of scores is kept."""
+
+    def make() -> nn.Module:
+        model: nn.Module = timm.create_model(name, img_size=224, num_classes=CLASSES)
+        return model
+
+    step = count(make, StepKind(224, CLASSES, "16-mixed"), batch=1)
+    assert 0 < step.saved < step.peak
+
+
 def test_checkpointing_and_half_precision_take_less() -> None:
     def saved(precision: str, checkpointing: bool) -> int:
         return count(maker("test_vit", checkpointing), StepKind(SIDE, CLASSES, precision)).saved

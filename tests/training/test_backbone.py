@@ -11,7 +11,7 @@ from torch import nn
 
 from src.data.image_set import ImageSet
 from src.errors import UserError
-from src.training.backbone import create_backbone
+from src.training.backbone import check_backbone, create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit
 from tests.conftest import Compose
@@ -27,6 +27,13 @@ def differing(model: nn.Module, other: nn.Module) -> set[str]:
 def test_no_drop_path_by_default() -> None:
     model = create_backbone(ModelConfig("test_vit"), 3, 32)
     assert not any(isinstance(part, DropPath) for part in model.modules())
+
+
+@pytest.mark.parametrize("name", ["poolformer_s12", "hrnet_w18_small"])
+def test_models_that_refuse_the_image_size_in_timms_own_words(name: str) -> None:
+    check_backbone(ModelConfig(name), 64)
+    with pytest.raises(UserError, match=r"^model.name=.* does not take this.*unheard_of"):
+        check_backbone(ModelConfig(name, kwargs={"unheard_of": 1}), 64)
 
 
 def test_more_arguments_reach_timm() -> None:
