@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial
 
 from src.results.confirmation.judge import Confirmation
+from src.results.paired import PairedDifference
 from src.results.summary import ENOUGH_FOLDS, Summary
 
 
@@ -63,14 +64,7 @@ def verdict(found: Summary, confirmations: Sequence[Confirmation] = ()) -> Verdi
             f"src.confirm study={found.name}' measures it with fresh seeds and folds.",
             tone="unsure",
         )
-    method = (
-        f"95 % interval of the gain: {gain.low:+.4f} to {gain.high:+.4f}. From the differences on "
-        f"{gain.pairs} folds, each trained twice, by the corrected resampled t-test (Nadeau & "
-        f"Bengio 2003), which allows for the training images that folds share. With {gain.pairs} "
-        "folds it is wide. The best trial was also picked because it scored highest, so its score "
-        f"is a little too good: 'python -m src.confirm study={found.name}' measures it again with "
-        "fresh seeds and folds, and on the test split."
-    )
+    method = _from_folds(gain, found.name)
     if gain.is_clear and gain.mean > 0:
         return Verdict(f"Better than the defaults by {gain.mean:.4f}", detail, method, "good")
     return Verdict(
@@ -78,6 +72,17 @@ def verdict(found: Summary, confirmations: Sequence[Confirmation] = ()) -> Verdi
         f"{detail} The gain of {gain.mean:+.4f} is within what folds differ by.",
         method,
         "unsure",
+    )
+
+
+def _from_folds(gain: PairedDifference, study: str) -> str:
+    return (
+        f"95 % interval of the gain: {gain.low:+.4f} to {gain.high:+.4f}. From the differences on "
+        f"{gain.pairs} folds, each trained twice, by the corrected resampled t-test (Nadeau & "
+        f"Bengio 2003), which allows for the training images that folds share. With {gain.pairs} "
+        "folds it is wide. The best trial was also picked because it scored highest, so its score "
+        f"is a little too good: 'python -m src.confirm study={study}' measures it again with "
+        "fresh seeds and folds, and on the test split."
     )
 
 

@@ -103,6 +103,10 @@ def write_run(
         table.writerow(["true \\ predicted", *classes])
         for name, row in zip(classes, test.confusion, strict=True):
             table.writerow([name, *row])
+    _write_confusion_page(folder / "confusion_matrix.html", test, classes)
+
+
+def _write_confusion_page(path: Path, test: Metrics, classes: Sequence[str]) -> None:
     figure = go.Figure(
         go.Heatmap(
             z=test.confusion,
@@ -119,4 +123,4 @@ def write_run(
         yaxis_title="true",
         yaxis_autorange="reversed",
     )
-    figure.write_html(folder / "confusion_matrix.html", include_plotlyjs=True)
+    figure.write_html(path, include_plotlyjs=True)

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,24 +151,6 @@ def make_trainer(
     Raises:
         UserError: Lightning refuses the `trainer` group.
     """
-    chosen = list(callbacks)
-    if cfg.callbacks.gradient_clip_norm is not None:
-        chosen.append(GradientClipping(cfg.callbacks.gradient_clip_norm))
-    keep = output_dir is not None and cfg.callbacks.checkpoint
-    if keep:
-        chosen.append(
-            ModelCheckpoint(
-                output_dir,
-                "best",
-                monitor="val/f1",
-                mode="max",
-                save_weights_only=True,
-                # A run that starts again replaces the file.
-                enable_version_counter=False,
-            )
-        )
-    if output_dir is not None and cfg.callbacks.progress:
-        chosen.append(EpochLines())
     own = cfg.trainer
     arguments: dict[str, Any] = dict(
         max_epochs=max_epochs,
@@ -178,10 +160,10 @@ def make_trainer(
         strategy=make_strategy(own),
         accumulate_grad_batches=own.accumulate_grad_batches,
         log_every_n_steps=own.log_every_n_steps,
-        callbacks=chosen,
+        callbacks=[*callbacks, *_callbacks(cfg.callbacks, output_dir)],
         logger=logger or False,
         default_root_dir=output_dir,
-        enable_checkpointing=keep,
+        enable_checkpointing=output_dir is not None and cfg.callbacks.checkpoint,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -191,6 +173,24 @@ def make_trainer(
         return pl.Trainer(**arguments)
     except (ValueError, TypeError, MisconfigurationException) as error:
         raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+
+
+def _callbacks(cfg: DictConfig, output_dir: Path | None) -> Iterator[pl.Callback]:
+    """Make those of the `callbacks` group; without a folder nothing is kept or told."""
+    if cfg.gradient_clip_norm is not None:
+        yield GradientClipping(cfg.gradient_clip_norm)
+    if output_dir is not None and cfg.checkpoint:
+        yield ModelCheckpoint(
+            output_dir,
+            "best",
+            monitor="val/f1",
+            mode="max",
+            save_weights_only=True,
+            # A run that starts again replaces the file.
+            enable_version_counter=False,
+        )
+    if output_dir is not None and cfg.progress:
+        yield EpochLines()
 
 
 def _quiet_lightning() -> None:

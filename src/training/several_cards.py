@@ -60,9 +60,13 @@ def check_several_cards(cfg: DictConfig) -> None:
             f"data.batch_size={size}: is the batch of all trainer.devices={cards} cards together, "
             f"which cannot share it evenly; take {near}"
         )
-    if not is_sharded(cfg):
-        return
-    if cards == 1:
+    if is_sharded(cfg):
+        _check_sharded(cfg)
+
+
+def _check_sharded(cfg: DictConfig) -> None:
+    """Refuse what weights that are shared out cannot do."""
+    if cfg.trainer.devices == 1:
         raise UserError(
             "trainer.strategy=fsdp: shares one model out over several cards; give "
             "trainer.devices=2 or more, or leave it at auto"

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
 
 from src.results.confirmation.judge import Confirmation, compare
 from src.results.confirmation.plan import Plan, make_plan
 from src.results.confirmation.runs import Runs
+from src.results.confirmation.table import print_confirmation
 from src.results.stored_study import StoredStudy
-from src.results.words import short, show
 from src.results.write import write_results
 from src.trial.preflight import check_one_card, check_run
 
@@ -59,13 +58,7 @@ def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmat
         test_defaults=[runs.score(run) for run in tests if run.trial == plan.defaults],
     )
     written = _write(stored.folder, found, scores, plan)
-    console.print(_table(found))
-    console.print(found.sentence, style="bold", highlight=False, soft_wrap=True)
-    files = write_results(stored)
-    console.print(f"Figures: {written}\nReport: {files.report}", highlight=False, soft_wrap=True)
-    if files.command is not None:
-        console.print("Train with what the figures say is best:", style="bold")
-        console.print(f"  {files.command}", highlight=False, soft_wrap=True)
+    print_confirmation(found, written, write_results(stored), console)
     return found
 
 
@@ -81,17 +74,3 @@ def _write(folder: Path, found: Confirmation, scores: dict[int, list[float]], pl
                 repeat, fold = divmod(i, found.folds)
                 table.writerow([trial, repeat + 1, fold + 1, value])
     return path
-
-
-def _table(found: Confirmation) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("trial", "macro-F1", "gain", "95 % interval", "p"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("parameters")
-    for one in found.contenders:
-        words = ", ".join(f"{short(key)}={show(v)}" for key, v in one.params.items())
-        interval = f"{one.low:+.4f} to {one.high:+.4f}"
-        cells = (f"{one.score:.4f}", f"{one.gain:+.4f}", interval, f"{one.p:.3f}", words)
-        table.add_row(str(one.trial), *cells)
-    table.add_row(str(found.defaults_trial), f"{found.defaults_score:.4f}", "", "", "", "defaults")
-    return table

@@ -115,9 +115,7 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
     Raises:
         UserError: nothing to compare, or a number that makes no sense.
     """
-    for key, least in LEAST.items():
-        if cfg[key] is not None and cfg[key] < least:
-            raise UserError(f"{key}={cfg[key]}: must be at least {least}")
+    _check_numbers(cfg)
     ranked = rank(stored.study, stored.complete())
     defaults = next((t for t in ranked if t.user_attrs.get("defaults")), None)
     name = stored.study.study_name
@@ -130,18 +128,10 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
     if not best:
         raise UserError(f"study={name}: only the defaults are complete; go on with the search")
     changed = _changed_data(cfg)
-    configs = {}
-    for trial in [*best, defaults]:
-        config = stored.trial_config(trial.number)
-        for key, value in changed.items():
-            OmegaConf.update(config, f"data.{key}", value)
-        config.callbacks.progress = False
-        if cfg.n_jobs is not None:
-            config.optuna.n_jobs = cfg.n_jobs
-        override = config.quick_validation.batch_size_override
-        if override is not None:
-            config.data.batch_size = override
-        configs[trial.number] = config
+    configs = {
+        trial.number: _config(stored, trial.number, changed, cfg.n_jobs)
+        for trial in [*best, defaults]
+    }
     first = configs[best[0].number]
     return Plan(
         configs=configs,
@@ -154,6 +144,28 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         data=data_fingerprint(first.data),
         other_data=bool(changed),
     )
+
+
+def _check_numbers(cfg: DictConfig) -> None:
+    for key, least in LEAST.items():
+        if cfg[key] is not None and cfg[key] < least:
+            raise UserError(f"{key}={cfg[key]}: must be at least {least}")
+
+
+def _config(
+    stored: StoredStudy, number: int, changed: Mapping[str, Any], n_jobs: int | None
+) -> DictConfig:
+    """Return the config that a trial is run again with, on the images that `changed` names."""
+    config = stored.trial_config(number)
+    for key, value in changed.items():
+        OmegaConf.update(config, f"data.{key}", value)
+    config.callbacks.progress = False
+    if n_jobs is not None:
+        config.optuna.n_jobs = n_jobs
+    override = config.quick_validation.batch_size_override
+    if override is not None:
+        config.data.batch_size = override
+    return config
 
 
 def _different(trials: list[Any]) -> list[Any]:

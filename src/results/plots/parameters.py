@@ -93,21 +93,7 @@ def contour(found: Summary) -> go.Figure | None:
     axes = [Axis(key, trials) for key in keys]
     places = np.array([[axis.place(trial) for axis in axes] for trial in trials])
     scores = np.array([trial.values[0] for trial in trials])
-    line = np.linspace(0, 1, GRID)
-    grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
-    surface = _smoothed(cdist(grid, places), scores).reshape(GRID, GRID)
-    figure = go.Figure(
-        go.Contour(
-            x=line.round(4).tolist(),
-            y=line.round(4).tolist(),
-            z=surface.round(5).tolist(),
-            colorscale=SCALE,
-            contours={"showlines": False},
-            ncontours=24,
-            hoverinfo="skip",
-            colorbar={"thickness": 12, "outlinewidth": 0},
-        )
-    )
+    figure = go.Figure(_surface(places, scores))
     figure.add_trace(
         points(
             trials,
@@ -126,6 +112,23 @@ def contour(found: Summary) -> go.Figure | None:
         places_of_ticks, texts = axis.ticks()
         update(tickvals=places_of_ticks, ticktext=texts, range=[-0.02, 1.02], showgrid=False)
     return figure.update_layout(showlegend=False)
+
+
+def _surface(places: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> go.Contour:
+    """Return the surface through scores [trials] at places [trials, 2] of the unit square."""
+    line = np.linspace(0, 1, GRID)
+    grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+    surface = _smoothed(cdist(grid, places), scores).reshape(GRID, GRID)
+    return go.Contour(
+        x=line.round(4).tolist(),
+        y=line.round(4).tolist(),
+        z=surface.round(5).tolist(),
+        colorscale=SCALE,
+        contours={"showlines": False},
+        ncontours=24,
+        hoverinfo="skip",
+        colorbar={"thickness": 12, "outlinewidth": 0},
+    )
 
 
 def _smoothed(
@@ -152,18 +155,9 @@ def parallel_coordinates(found: Summary) -> go.Figure | None:
     axes = [Axis(key, trials) for key in keys]
     figure = go.Figure()
     for shade, group in reversed(list(enumerate(_groups(trials)))):
-        x: list[Any] = []
-        y: list[Any] = []
-        numbers: list[Any] = []
-        for trial in group:
-            x += [*range(len(axes)), None]
-            y += [*(round(axis.place(trial), 4) for axis in axes), None]
-            numbers += [trial.number] * (len(axes) + 1)
         name, colour, width = SHADES[shade]
         look = {"color": colour, "width": width}
-        figure.add_scatter(
-            x=x, y=y, customdata=numbers, meta="trials", mode="lines", name=name, line=look
-        )
+        figure.add_scatter(**_lines(group, axes), mode="lines", name=name, line=look)
     finish(figure, "", "", 420)
     for i, axis in enumerate(axes):
         places, texts = axis.ticks()
@@ -185,6 +179,18 @@ def parallel_coordinates(found: Summary) -> go.Figure | None:
         legend={"y": 1.1, "traceorder": "reversed"},
         meta={"min_width": sum(max(90, 20 + 8 * len(short(key))) for key in keys)},
     )
+
+
+def _lines(trials: Sequence[FrozenTrial], axes: Sequence[Axis]) -> dict[str, Any]:
+    """Return a line across the axes for each trial, in one trace with gaps between."""
+    x: list[Any] = []
+    y: list[Any] = []
+    numbers: list[Any] = []
+    for trial in trials:
+        x += [*range(len(axes)), None]
+        y += [*(round(axis.place(trial), 4) for axis in axes), None]
+        numbers += [trial.number] * (len(axes) + 1)
+    return {"x": x, "y": y, "customdata": numbers, "meta": "trials"}
 
 
 def _groups(ranked: Sequence[FrozenTrial]) -> list[Sequence[FrozenTrial]]:
