@@ -4,16 +4,13 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from src.results.summary import Summary
+from src.results.width import fits
 from src.results.words import score, short, show
 from src.sweep.space.parameters import key_of, settings_of
-
-# Wider than any table: the width that a table would like to have is asked for within it.
-WIDEST = 10_000
 
 
 def print_best_trials(found: Summary, console: Console) -> None:
@@ -28,7 +25,7 @@ def print_best_trials(found: Summary, console: Console) -> None:
     """
     trials = found.top
     keys = _keys(trials)
-    if _fits(_table(found, trials, keys), console):
+    if fits(_table(found, trials, keys), console):
         console.print(_table(found, trials, keys))
         return
     equal = [key for key in keys if len({_cell(trial, key) for trial in trials}) == 1]
@@ -38,7 +35,7 @@ def print_best_trials(found: Summary, console: Console) -> None:
         (key for key in keys if key not in equal), key=lambda key: order.get(key, len(order))
     )
     left_out: list[str] = []
-    while shown and not _fits(_table(found, trials, shown), console):
+    while shown and not fits(_table(found, trials, shown), console):
         left_out.insert(0, shown.pop())
     console.print(_table(found, trials, shown))
     if equal:
@@ -71,8 +68,3 @@ def _table(found: Summary, trials: Sequence[FrozenTrial], keys: Sequence[str]) -
         cells = [_cell(trial, key) for key in keys]
         table.add_row(str(place), str(trial.number), *map(score, trial.values), *map(Text, cells))
     return table
-
-
-def _fits(table: Table, console: Console) -> bool:
-    options = console.options.update(max_width=WIDEST)
-    return Measurement.get(console, options, table).maximum <= console.width
