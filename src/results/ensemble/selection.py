@@ -64,14 +64,15 @@ def select_greedily(
 def macro_f1(probabilities: Floats, labels: Labels) -> float:
     """Return the mean over all classes of the F1 of the most probable class.
 
-    A class that is neither there nor predicted counts as 0, as in the runs' own scores.
+    A class that is neither there nor predicted does not count, as in the runs' own scores.
     scikit-learn takes 20 times as long, which a bootstrap feels.
     """
     count = probabilities.shape[1]
     predicted = probabilities.argmax(1)
     hits = np.bincount(labels[predicted == labels], minlength=count)
     support = np.bincount(labels, minlength=count) + np.bincount(predicted, minlength=count)
-    return float((2 * hits / np.maximum(support, 1)).mean())
+    there = support > 0
+    return float((2 * hits[there] / support[there]).mean())
 
 
 def _score(probabilities: Floats, labels: Labels) -> tuple[float, float]:

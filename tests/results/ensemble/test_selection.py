@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
+from torchmetrics.classification import MulticlassF1Score
 
 from src.results.ensemble.scores import paired_gain, weighted_mean
 from src.results.ensemble.selection import Floats, Labels, macro_f1, select_greedily
@@ -76,10 +78,15 @@ def test_macro_f1_is_scikit_learns(classes: int, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count)
     found = rng.dirichlet(np.ones(classes), count)
-    theirs = f1_score(
-        labels, found.argmax(1), labels=range(classes), average="macro", zero_division=0
-    )
+    theirs = f1_score(labels, found.argmax(1), average="macro", zero_division=0)
     assert macro_f1(found, labels) == pytest.approx(theirs)
+
+
+def test_macro_f1_is_the_runs_own_where_a_class_is_missing() -> None:
+    labels = np.array([0, 1, 0])
+    found = model(labels, [0, 1], sure=0.9, classes=4)
+    theirs = MulticlassF1Score(4, average="macro")(torch.tensor(found), torch.tensor(labels))
+    assert macro_f1(found, labels) == pytest.approx(theirs.item())
 
 
 def test_a_gain_has_an_interval_that_tells_chance_from_more() -> None:
