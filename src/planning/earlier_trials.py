@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 # Newest trials that are looked at; machines and drivers change.
 NEWEST = 50
-# Other models are counted too where this one was never trained, at most so many.
+# Where this model was never trained, the newest so many others stand in, each at its image size.
 OTHER_MODELS = 2
 
 

@@ -24,7 +24,7 @@ from src.sweep.space.search_space import SearchSpace, build_search_space
 from src.sweep.studies.storage import counted_from
 
 IMG_SIZE, BATCH_SIZE = "data.img_size", "data.batch_size"
-# Of a range of batch sizes so many are shown.
+# So many sizes stand for a range of them.
 SHOWN = 6
 
 
@@ -93,7 +93,7 @@ def searched_sizes(cfg: DictConfig, arguments: Sequence[str]) -> Searched:
 
 
 def _around_earlier(cfg: DictConfig) -> SearchSpace | None:
-    """Return the ranges of `hparams_search=focus`."""
+    """Return the ranges of `hparams_search=focus`; None in any other search."""
     keys = HydraConfig.get().sweeper.get("focus") if HydraConfig.initialized() else None
     if keys is None:
         return None

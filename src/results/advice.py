@@ -11,10 +11,14 @@ from src.results.words import show
 from src.sweep.space.focus import pressed_end, widened
 from src.sweep.space.focus_rule import FocusRule
 
+# Above this share of pruned trials, good ones may be among them.
 MANY_PRUNED = 0.6
+# Reasons to end a trial that are not the pruner's.
 OUT_OF_TIME = ("timeout", "trial_timeout")
+# Below this share of the epochs pruning is not worth having; judged from so many trials on.
 LITTLE_SAVED = 0.05
 ENOUGH_FOR_PRUNING = 15
+# With fewer complete trials nothing is said of small differences and of ends of ranges.
 FEW_FINISHED = 10
 
 

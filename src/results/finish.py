@@ -14,7 +14,7 @@ from src.results.write import write_results
 
 def finish(study: optuna.Study, folder: Path, config: DictConfig) -> None:
     """Write the results of `study` into `folder` and print the summary."""
-    # For the report, which has the study alone.
+    # `src.report` ranks by it later, with nothing but the study at hand.
     rule = {"rule": config.optuna.choose, "tolerance": config.optuna.tolerance}
     study.set_user_attr("choose", rule)
     show_results(StoredStudy(study, folder))

@@ -1,4 +1,4 @@
-"""Which classes the best trial confuses, with images: from its out-of-fold predictions."""
+"""Which classes a trial confuses, with images: from its out-of-fold predictions."""
 
 import base64
 import io

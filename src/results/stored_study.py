@@ -129,7 +129,7 @@ def open_study(cfg: StudyDoorConfig | DictConfig) -> StoredStudy:
 
 
 def _existing(url: str) -> str:
-    """Return the URL, a SQLite file by its whole path; opening one that is not there makes one."""
+    """Return the URL, a SQLite file by its whole path; refuse one that opening would create."""
     try:
         parsed = make_url(url)
     except ArgumentError:

@@ -25,7 +25,7 @@ class Verdict:
 def trial_to_train(found: Summary, confirmations: Sequence[Confirmation]) -> FrozenTrial | None:
     """Return the trial to train with: the best of the search.
 
-    Where fresh runs have confirmed or refuted it, theirs, which may be the defaults.
+    Where fresh runs have been made, the best of those instead, which may be the defaults.
     """
     for one in confirmations:
         if not one.other_data:

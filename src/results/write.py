@@ -27,7 +27,7 @@ from src.sweep.space.parameters import settings_of
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """What was written; None where there is no complete trial yet."""
+    """What was written; a path is None where the study holds nothing for that file yet."""
 
     summary: Summary
     trials: Path

@@ -1,4 +1,4 @@
-"""The whole config of the doors: every group's keys, and the guide's own sections."""
+"""The whole config of a training and a search: every group's keys, and the guide's sections."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +35,7 @@ class StudyConfig:
     timeout: float | None = None
     # Seconds for one trial: over them it ends at its next report; one that hangs is killed.
     trial_timeout: float | None = None
-    # How often a trial is tried again after a fault that may be gone then, as a killed worker.
+    # How often a trial is tried again after a fault that may be gone then, such as a killed worker.
     retries: int = 1
     # Go on with a study although what makes its scores comparable has changed.
     accept_changes: bool = False

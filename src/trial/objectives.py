@@ -35,7 +35,7 @@ class Objective:
 
 
 def _f1(labels: Labels, probabilities: Probabilities, average: str | None = "macro") -> Any:
-    # Classes that are in no fold count neither for nor against.
+    # A class that is neither in the fold nor predicted there counts neither for nor against.
     predicted = probabilities.argmax(1)
     return f1_score(labels, predicted, average=average, zero_division=0.0)
 

@@ -159,11 +159,13 @@ def tell_notes(splits: Splits) -> None:
 
 
 def check_one_card(cfg: DictConfig, what: str) -> None:
-    """Refuse several cards where Lightning would start more than one training again for each.
+    """Refuse several cards for one of many trainings.
+
+    Lightning starts the whole command again for each card, and with it all the other trainings.
 
     Args:
         cfg: the whole config.
-        what: gives something one card, in words.
+        what: who gives one card to what, as in "a search gives every trial".
 
     Raises:
         UserError: several cards, or the strategy for them.
@@ -189,7 +191,7 @@ def _tell(text: str) -> None:
 
 
 def check_values(cfg: DictConfig) -> None:
-    """Check the numbers of a job.
+    """Check the numbers of a job, and the names that are chosen from a few.
 
     Raises:
         UserError: names the key, the value and what to do.

@@ -18,6 +18,7 @@ from src.results.summary import rank
 OF_THE_MODEL = ("img_size", "batch_size", "sampling")
 # Seeds of repetitions lie this far apart: the search has used the first few after `seed`.
 STRIDE = 1000
+# Key -> smallest value that makes sense.
 LEAST = {
     "top": 1,
     "repeats": 1,

@@ -13,7 +13,7 @@ from src.results.stored_study import StoredStudy
 from src.trial.preflight import check_one_card, check_run
 from src.trial.run import train
 
-# Written last by a run that has ended.
+# What a run has left when it has ended.
 NEEDED = ("config.yaml", "best.ckpt", "classes.json", "metrics.json")
 
 

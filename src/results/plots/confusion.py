@@ -1,4 +1,4 @@
-"""The confusion matrix of the best trial's out-of-fold predictions."""
+"""The confusion matrix of a trial's out-of-fold predictions."""
 
 from html import escape
 

@@ -18,7 +18,7 @@ from src.results.words import short
 # A surface through fewer points would be invented.
 ENOUGH_FOR_CONTOUR = 8
 GRID = 40
-# The surface is as smooth as the distance to the so-manieth nearest trial.
+# Each place of the surface is smoothed as far as its fourth nearest trial.
 NEIGHBOURS = 4
 # Beyond this many, points are drawn small and faint.
 MANY_POINTS = 200

@@ -1,4 +1,4 @@
-"""How the search went on: history, learning curves, the workers' timeline, the Pareto front."""
+"""How the search went: history, learning curves, the workers' timeline, the Pareto front."""
 
 import datetime
 from typing import Any
