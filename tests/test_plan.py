@@ -117,7 +117,17 @@ def test_a_fixed_size_leaves_one_column_and_two_trials_share_a_card(
     shared = planned(capsys, *SMALL, "data.batch_size=16", "gpu.trials_per_device=2")
     assert shared["available"] == pytest.approx((9.78 / 2 - 0.2) * GIB)
     assert shared["trials_a_card"] == whole["trials_a_card"] > 2
-    assert any("gpu.trials_per_device" in line for line in whole["advice"])
+    assert any("gpu.trials_per_device=2" in line for line in whole["advice"])
+
+
+def test_trials_that_share_a_busy_card_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("hparams_search=fast", "gpu=rtx3080", "model.name=resnet50", "data.batch_size=24")
+    alone = planned(capsys, *words)
+    assert alone["trials_a_card"] > 1
+    assert alone["gain_of_sharing"] < 1.1
+    assert not any("trials_per_device" in line for line in alone["advice"])
+    shared = planned(capsys, *words, "gpu.trials_per_device=2", "optuna.n_jobs=2")
+    assert alone["seconds"] / shared["seconds"] == pytest.approx(alone["gain_of_sharing"])
 
 
 def test_a_cpu_has_no_limit(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,24 @@ def check_device(gpu: DictConfig, accelerator: str) -> None:
         )
 
 
+def check_jobs(gpu: DictConfig, accelerator: str, n_jobs: int) -> None:
+    """Refuse more trials at a time than this machine's cards are shared out among.
+
+    Raises:
+        UserError: some card would have more of them than their memory is planned for.
+    """
+    if accelerator not in ("cuda", "gpu") or n_jobs <= slots(accelerator, gpu.trials_per_device):
+        return
+    count = max(1, len(cards()))
+    each = -(-n_jobs // count)
+    what = "1 card" if count == 1 else f"{count} cards"
+    raise UserError(
+        f"optuna.n_jobs={n_jobs}: this machine has {what}, with gpu.trials_per_device="
+        f"{gpu.trials_per_device}; give gpu.trials_per_device={each} too, so that trials share the "
+        "memory, or leave optuna.n_jobs out"
+    )
+
+
 def differing_card(gpu: DictConfig, accelerator: str) -> str | None:
     """Return a warning where the card's memory is not that of the profile, else None."""
     if accelerator in ("cpu", "mps") or not gpu.memory_gb or not cards():

@@ -29,12 +29,16 @@ class StepTime:
 
 
 def step_time(footprint: Footprint, batch_size: int, gpu: GpuConfig) -> StepTime:
-    """Estimate the time of a step on a card of this profile."""
+    """Estimate the time of a step on a card of this profile.
+
+    Trials that share a card take turns on it: each operation waits for those of the others, and
+    only where the card would wait for Python do they not hold each other up.
+    """
     flops, moved, wide = footprint.work(batch_size)
     rate = COMPUTE * 1e12 * np.where(wide, gpu.tflops_float32, gpu.tflops)
     seconds = np.maximum(flops / rate, moved / (BANDWIDTH * 1e9 * gpu.bandwidth_gb))
-    dispatch = DISPATCH if gpu.memory_gb else 0.0
-    seconds = np.maximum(seconds, dispatch)
+    if gpu.memory_gb:
+        seconds = np.maximum(seconds * gpu.trials_per_device, DISPATCH)
     return StepTime(
         train=float(seconds.sum()), forward=float(seconds[: footprint.small.forward].sum())
     )

@@ -1,5 +1,6 @@
 """The plan of a search: memory and time of every image size x batch size, and what to change."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class SearchPlan:
     unpruned: int
     # Trials that can share a card, by memory.
     trials_a_card: int
+    # How much faster a search is with one trial more on each card; 1 where none fits.
+    gain_of_sharing: float
     correction: Correction
     pruning: Saving
     seconds_a_trial: float
@@ -128,6 +131,7 @@ def make_plan(
         for batch in searched.batch_sizes
     )
     saved = expected_saving(cfg, pruning(cfg), earlier)
+    fitting = _trials_a_card(cfg, cells)
     return SearchPlan(
         cells=cells,
         largest=_largest(cfg, plain),
@@ -136,7 +140,8 @@ def make_plan(
         images=images,
         searched=searched,
         parameters=plain[searched.img_sizes[0]].small.parameters,
-        trials_a_card=_trials_a_card(cfg, cells),
+        trials_a_card=fitting,
+        gain_of_sharing=_gain_of_sharing(cfg, images, cells, plain, fitting),
         correction=corrected,
         pruning=saved,
         unpruned=cfg.pruning.n_startup_trials,
@@ -245,6 +250,7 @@ def _correction(cfg: DictConfig, images: Images, trials: Sequence[FrozenTrial]) 
         with open_dict(other):
             other.model.name = load["model"]
             other.trainer.precision = load["precision"]
+            other.gpu.trials_per_device = load.get("trials_per_device", 1)
             other.quick_validation.folds = load["folds"]
         try:
             footprint = footprint_of(other, images.classes)
@@ -270,3 +276,26 @@ def _trials_a_card(cfg: DictConfig, cells: Sequence[Cell]) -> int:
     images = a_trial - room(cfg.gpu)
     card = a_trial * cfg.gpu.trials_per_device
     return max(1, int(card // (images + max(cell.needed for cell in cells))))
+
+
+def _gain_of_sharing(
+    cfg: DictConfig, images: Images, cells: Sequence[Cell], plain: Footprints, fitting: int
+) -> float:
+    """Return how many times as many trials a card gets through with one more at a time."""
+    now = int(cfg.gpu.trials_per_device)
+    if fitting <= now:
+        return 1.0
+    shared = copy.deepcopy(cfg)
+    shared.gpu.trials_per_device = now + 1
+    epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
+
+    def a_trial(config: DictConfig) -> float:
+        return sum(
+            trial_seconds(
+                _at(config, img_size=cell.img_size, batch_size=cell.batch_size),
+                *(plain[cell.img_size], images.train, epochs),
+            )
+            for cell in cells
+        )
+
+    return (now + 1) / now * a_trial(cfg) / a_trial(shared)

@@ -103,12 +103,14 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
         text.append(f"optuna.timeout ({duration(plan.timeout)})")
     found = plan.correction
     if not found.trials:
-        text.append("\ntimes are from the card's data sheet: no earlier trial to correct them by")
+        source = "from the card's data sheet" if cfg.gpu.memory_gb else "a guess for a CPU"
+        text.append(f"\ntimes are {source}: no earlier trial to correct them by")
     else:
         of = "of this model" if found.same_model else "of other models"
+        source = "the data sheet's" if cfg.gpu.memory_gb else "the guess"
         counted = "1 earlier trial" if found.trials == 1 else f"{found.trials} earlier trials"
         text.append(
-            f"\ntimes are the data sheet's x {found.factor:.2f}, as {counted} {of} took on this "
+            f"\ntimes are {source} x {found.factor:.2f}, as {counted} {of} took on this "
             "kind of device"
         )
     return text

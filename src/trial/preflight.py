@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -11,7 +12,7 @@ from src.data.folds import stratified_folds
 from src.data.load import load_splits
 from src.data.splits import Splits
 from src.errors import UserError
-from src.hardware.profile import check_device, differing_card
+from src.hardware.profile import check_device, check_jobs, differing_card
 from src.trial.objectives import check_objectives
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,10 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
         UserError: names the key, the value and what to do.
     """
     _check_card(cfg)
+    # Other launchers have the cards of other machines.
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if choices.get("hydra/launcher") == "local_workers":
+        check_jobs(cfg.gpu, cfg.trainer.accelerator, cfg.optuna.n_jobs)
     check_objectives(cfg)
     for job in [cfg, *jobs]:
         check_one_card(job, "a search gives every trial")

@@ -47,6 +47,19 @@ def test_auto_without_a_card_is_the_cpu(machine: list[Card], cfg: Compose) -> No
     assert (config.trainer.accelerator, config.data.img_size) == ("cpu", 64)
 
 
+def test_trials_that_share_a_card_are_known_to(machine: list[Card], cfg: Compose) -> None:
+    machine.append(Card("NVIDIA GeForce RTX 3080", 9.8))
+    gpu = cfg("gpu=rtx3080").gpu
+    profile.check_jobs(gpu, "cuda", 1)
+    profile.check_jobs(gpu, "cpu", 4)
+    with pytest.raises(UserError, match=r"optuna.n_jobs=3: .* 1 card, .*trials_per_device=3 too"):
+        profile.check_jobs(gpu, "cuda", 3)
+    machine.append(machine[0])
+    profile.check_jobs(gpu, "cuda", 2)
+    gpu.trials_per_device = 2
+    profile.check_jobs(gpu, "cuda", 4)
+
+
 def test_a_card_profile_needs_a_card_unless_told_otherwise(
     machine: list[Card], cfg: Compose
 ) -> None:
