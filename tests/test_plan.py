@@ -95,6 +95,9 @@ def test_trials_do_as_planned(
     assert small["fits"]
     assert not large["fits"]
     assert large["checkpointing"] == (checkpointing == "true")
+    told = " ".join(found["advice"])
+    assert ("run with it" in told) == (checkpointing == "true")
+    assert ("gpu.checkpointing=true runs those marked c" in told) == (checkpointing == "false")
 
 
 def test_computing_twice_takes_its_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,6 +212,31 @@ def test_earlier_trials_correct_the_times(
     assert after["correction"]["trials"] == 1
     assert after["seconds_a_trial"] == pytest.approx(60)
     assert "as 1 earlier trial of this model took" in printed(capsys, *words)
+
+
+def test_earlier_trials_are_compared_as_they_trained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = (
+        *("hparams_search=fast", "gpu=rtx3080", "model.name=vit_tiny_patch16_224"),
+        *("data.img_size=224", "data.batch_size=48", "gpu.checkpointing=true", "gpu.usable_gb=1.2"),
+    )
+    before = planned(capsys, *words)
+    (cell,) = before["cells"]
+    assert cell["checkpointing"]
+    (tmp_path / "multirun").mkdir()
+    study = optuna.create_study(storage="sqlite:///multirun/optuna.db", study_name="earlier")
+    load = {
+        **{"model": "vit_tiny_patch16_224", "img_size": 224, "batch_size": 48, "folds": 3},
+        **{"precision": "16-mixed", "images": before["images"]["train"]},
+    }
+    noted = {
+        **{"workload": load, "train_seconds": 2 * cell["seconds"], "epochs": 9},
+        "foreseen": {"fits": False, "micro_batch": None, "checkpointing": True},
+        "environment": {"device": "NVIDIA GeForce RTX 3080, 10 GB"},
+    }
+    study.add_trial(create_trial(value=0.5, user_attrs=noted))
+    assert planned(capsys, *words)["correction"]["factor"] == pytest.approx(2)
 
 
 @pytest.mark.parametrize(

@@ -54,13 +54,25 @@ def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
                 f"python -m src.train trainer.devices=2 trainer.strategy={cfg.gpu.strategy}"
             )
     elif any(not cell.fits for cell in plan.cells):
-        yield (
-            "trials that do not fit run with the same effective batch, in pieces that fit: "
-            "nothing to do, but they are slower and batch norm sees the pieces"
-        )
+        yield from _how_they_run(plan, cfg)
         fitting = [b for b in plan.searched.batch_sizes if b <= min(plan.largest.values())]
         if fitting and plan.searched.batch_is_searched:
             yield f"to search only what fits whole: search_space.batch_size.choices={fitting}"
+
+
+def _how_they_run(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
+    """Say how trials run whose batch does not fit as it is."""
+    refused = [cell for cell in plan.cells if not cell.fits]
+    if any(cell.checkpointing and cell.micro_batch == cell.batch_size for cell in refused):
+        yield "trials that fit with gradient checkpointing run with it: nothing to do, but slower"
+    cut = [cell for cell in refused if cell.micro_batch < cell.batch_size]
+    if cut:
+        whole = not cfg.gpu.checkpointing and any(cell.fits_checkpointing for cell in cut)
+        yield (
+            "trials that do not fit run with the same effective batch, in pieces that fit: "
+            "nothing to do, but they are slower and batch norm sees the pieces"
+            + ("; gpu.checkpointing=true runs those marked c whole" if whole else "")
+        )
 
 
 def _time(plan: SearchPlan) -> Iterator[str]:

@@ -36,7 +36,7 @@ def correction(
     trials: Iterable[FrozenTrial],
     model: str,
     on_device: Callable[[str], bool],
-    estimate: Callable[[dict[str, Any], int], float | None],
+    estimate: Callable[[dict[str, Any]], float | None],
 ) -> Correction:
     """Compare the seconds that trials took with the estimate for them.
 
@@ -46,7 +46,7 @@ def correction(
         trials: of any studies.
         model: timm's name.
         on_device: tells by its name whether a device is the one that is planned for.
-        estimate: seconds for a workload and a number of epochs; None where it cannot tell.
+        estimate: seconds for what a trial notes of itself; None where it cannot tell.
     """
     usable = [trial for trial in trials if _is_usable(trial, on_device)]
     usable.sort(key=lambda trial: trial.datetime_complete or trial.datetime_start, reverse=True)  # type: ignore[arg-type, return-value]
@@ -57,10 +57,9 @@ def correction(
         usable = [t for t in usable if _kind(t) in chosen]
     ratios = []
     for trial in (same or usable)[:NEWEST]:
-        attrs = trial.user_attrs
-        seconds = estimate(attrs["workload"], attrs["epochs"])
+        seconds = estimate(trial.user_attrs)
         if seconds:
-            ratios.append(attrs["train_seconds"] / seconds)
+            ratios.append(trial.user_attrs["train_seconds"] / seconds)
     if not ratios:
         return Correction()
     return Correction(median(ratios), len(ratios), same_model=bool(same))

@@ -1,26 +1,25 @@
 """The plan of a search: memory and time of every image size x batch size, and what to change."""
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial
 
 from src.errors import UserError
 from src.hardware import memory
 from src.hardware.footprint import Footprint
-from src.hardware.speed import step_time
 from src.planning.counting import count_all
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
 from src.planning.pruning import Saving, expected_saving
+from src.planning.trial_time import at_size, trial_seconds
 from src.planning.workload import Images, Searched, count_images, searched_sizes
 from src.sweep.budget import check_limits
-from src.training.fit import EVALUATION_BATCHES
+from src.trial.fitting import FORESEEN
 from src.trial.forecast import fit_into, footprint_of, pruning, room
 from src.trial.objectives import check_objectives
 from src.trial.preflight import check_one_card, check_values
@@ -164,14 +163,14 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
         check_one_card(cfg, "a search gives every trial")
     for side in searched.img_sizes:
         for batch in searched.batch_sizes:
-            check_values(_at(cfg, img_size=side, batch_size=batch))
+            check_values(at_size(cfg, img_size=side, batch_size=batch))
 
 
 def _count(
     cfg: DictConfig, searched: Searched, images: Images, progress: Callable[[str], Any]
 ) -> tuple[Footprints, Footprints]:
     """Count a step at every image size, and with checkpointing where the largest does not fit."""
-    sized = {side: _at(cfg, img_size=side) for side in searched.img_sizes}
+    sized = {side: at_size(cfg, img_size=side) for side in searched.img_sizes}
     progress(f"counting a training step of {cfg.model.name}")
     plain = count_all(sized, images.classes)
     most = max(searched.batch_sizes)
@@ -189,33 +188,6 @@ def _largest(cfg: DictConfig, footprints: Footprints) -> dict[int, int]:
     return {side: memory.largest_batch(found, limit, most) for side, found in footprints.items()}
 
 
-def trial_seconds(
-    cfg: DictConfig,
-    footprint: Footprint,
-    train_images: int,
-    epochs: int,
-    micro_batch: int | None = None,
-) -> float:
-    """Estimate the seconds of a trial that trains `epochs` in all its folds together.
-
-    Args:
-        cfg: its config.
-        footprint: of its training step.
-        train_images: of all folds; each fold trains on all but its own share.
-        epochs: over all folds.
-        micro_batch: images at a time.
-    """
-    folds, batch_size = int(cfg.quick_validation.folds), int(cfg.data.batch_size)
-    at_a_time = min(micro_batch or batch_size, batch_size)
-    held_out = train_images / folds
-    steps = max(1, (train_images - held_out) // batch_size)
-    pieces = math.ceil(batch_size / at_a_time)
-    train = step_time(footprint, math.ceil(batch_size / pieces), cfg.gpu).train * pieces
-    evaluated = EVALUATION_BATCHES * at_a_time
-    forward = step_time(footprint, evaluated, cfg.gpu).forward
-    return epochs * (steps * train + math.ceil(held_out / evaluated) * forward)
-
-
 def _cell(
     cfg: DictConfig,
     images: Images,
@@ -225,7 +197,7 @@ def _cell(
     checkpointed: Footprint | None,
     factor: float,
 ) -> Cell:
-    sized = _at(cfg, img_size=side, batch_size=batch)
+    sized = at_size(cfg, img_size=side, batch_size=batch)
     found = fit_into(sized, footprint, checkpointed)
     less = None if checkpointed is None else memory.needed(checkpointed, batch)
     trained = checkpointed if found.checkpointing and checkpointed else footprint
@@ -245,27 +217,23 @@ def _cell(
 
 
 def _correction(cfg: DictConfig, images: Images, trials: Sequence[FrozenTrial]) -> Correction:
-    def estimate(load: dict[str, Any], epochs: int) -> float | None:
-        other = _at(cfg, img_size=load["img_size"], batch_size=load["batch_size"])
+    def estimate(noted: dict[str, Any]) -> float | None:
+        load = noted["workload"]
+        other = at_size(cfg, img_size=load["img_size"], batch_size=load["batch_size"])
         with open_dict(other):
             other.model.name = load["model"]
             other.trainer.precision = load["precision"]
             other.gpu.trials_per_device = load.get("trials_per_device", 1)
             other.quick_validation.folds = load["folds"]
         try:
-            footprint = footprint_of(other, images.classes)
+            less = bool(noted.get(FORESEEN, {}).get("checkpointing"))
+            footprint = footprint_of(other, images.classes, checkpointing=less)
         except UserError:
             return None
-        return trial_seconds(other, footprint, load["images"], epochs)
+        at_a_time = noted.get("micro_batch")
+        return trial_seconds(other, footprint, load["images"], noted["epochs"], at_a_time)
 
     return correction(trials, cfg.model.name, is_device_of(cfg.gpu), estimate)
-
-
-def _at(cfg: DictConfig, **data: int) -> DictConfig:
-    """Return a copy of the config with other sizes."""
-    found = OmegaConf.merge(cfg, {"data": data})
-    assert isinstance(found, DictConfig)
-    return found
 
 
 def _trials_a_card(cfg: DictConfig, cells: Sequence[Cell]) -> int:
@@ -292,7 +260,7 @@ def _gain_of_sharing(
     def a_trial(config: DictConfig) -> float:
         return sum(
             trial_seconds(
-                _at(config, img_size=cell.img_size, batch_size=cell.batch_size),
+                at_size(config, img_size=cell.img_size, batch_size=cell.batch_size),
                 *(plain[cell.img_size], images.train, epochs),
             )
             for cell in cells

@@ -160,6 +160,11 @@ def test_attention_over_windows_or_without_heads_is_counted(name: str) -> None:
     assert 0 < step.saved < step.peak
 
 
+def test_what_a_model_keeps_from_its_first_step_is_there_in_both_counted() -> None:
+    found = count_footprint(maker("convit_tiny"), sgd, StepKind(224, CLASSES, "16-mixed"))
+    assert found.peak(16) > found.peak(8)
+
+
 def test_checkpointing_and_half_precision_take_less() -> None:
     def saved(precision: str, checkpointing: bool) -> int:
         return count(maker("test_vit", checkpointing), StepKind(SIDE, CLASSES, precision)).saved
