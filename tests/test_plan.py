@@ -100,6 +100,20 @@ def test_trials_do_as_planned(
     assert ("gpu.checkpointing=true runs those marked c" in told) == (checkpointing == "false")
 
 
+@pytest.mark.parametrize("checkpointing", ["true", "false"])
+def test_a_model_that_only_checkpointing_makes_fit(
+    capsys: pytest.CaptureFixture[str], checkpointing: str
+) -> None:
+    words = ("hparams_search=fast", "gpu=rtx3080", "model.name=vit_tiny_patch16_224")
+    sizes = ("data.img_size=1024", "data.batch_size=1", "gpu.usable_gb=1.2")
+    found = planned(capsys, *words, *sizes, f"gpu.checkpointing={checkpointing}")
+    assert found["largest"]["1024"] == 0 < found["largest_checkpointing"]["1024"]
+    told = " ".join(found["advice"])
+    assert ("too large" in told) == (checkpointing == "false")
+    assert ("give gpu.checkpointing=true" in told) == (checkpointing == "false")
+    assert "several can" not in told
+
+
 def test_computing_twice_takes_its_time(capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         *("hparams_search=fast", "gpu=rtx3080", "model.name=vit_tiny_patch16_224"),

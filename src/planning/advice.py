@@ -36,7 +36,8 @@ def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
         if with_less > largest:
             text += f", with gradient checkpointing {with_less}"
         yield text
-        too_large = too_large or not largest
+        possible = max(largest, with_less) if cfg.gpu.checkpointing else largest
+        too_large = too_large or not possible
         one_card_is_not_enough = one_card_is_not_enough or not max(largest, with_less)
     sharing = cfg.gpu.trials_per_device
     if sharing > 1 and any(not cell.fits for cell in plan.cells):
@@ -44,10 +45,10 @@ def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
     if too_large and sharing > 1:
         return
     if too_large:
-        yield (
-            f"{cfg.model.name} is too large for gpu={cfg.gpu.name} at those sizes: take a smaller "
-            "model, or leave these image sizes out"
-        )
+        ways = "take a smaller model, or leave these image sizes out"
+        if not one_card_is_not_enough:
+            ways = f"give gpu.checkpointing=true, {ways}"
+        yield f"{cfg.model.name} is too large for gpu={cfg.gpu.name} at those sizes: {ways}"
         if one_card_is_not_enough:
             yield (
                 "one card cannot hold it; several can, in a training without a search: "
