@@ -56,7 +56,7 @@ def main(words: Sequence[str]) -> None:
             else:
                 print_plan(plan, cfg, screen)
 
-    sys.argv[1:] = [*rest, *NO_FILES]
+    sys.argv[1:] = [*NO_FILES, *rest]
     show()
 
 
