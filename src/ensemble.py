@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import hydra_in_short, told_in_one_line
 from src.results.ensemble import config as config  # registers the schema of conf/ensemble.yaml
+from src.untrusted_config import check_environment
 
 # This door runs nothing that a config names.
 CALLABLE: tuple[str, ...] = ()
@@ -24,6 +25,7 @@ def main(cfg: DictConfig) -> None:
     from src.results.ensemble.build import build_ensemble
 
     with told_in_one_line():
+        check_environment()
         wishes: Any = OmegaConf.to_object(cfg)
         try:
             build_ensemble(wishes, Console())

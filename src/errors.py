@@ -1,7 +1,10 @@
 """The one exception for mistakes that a user can mend."""
 
 import contextlib
+import errno
+import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,6 +13,12 @@ import hydra._internal.utils as inside_hydra
 from hydra.errors import CompactHydraException
 
 from src.sweep.hydra_messages import in_short, refusal, unknown_flag
+
+# A folder in which nothing can be written.
+NO_PLACE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EEXIST),
+)
 
 
 class UserError(CompactHydraException):
@@ -52,6 +61,13 @@ def hydra_in_short(own_flags: Sequence[str] = ()) -> Iterator[None]:
                 if type(error).__module__ == "hydra.errors":
                     raise UserError(in_short(error)) from None
                 raise
+            except OSError as error:
+                if error.errno not in NO_PLACE or error.filename is None:
+                    raise
+                raise UserError(
+                    f"{error.filename}: {os.strerror(error.errno)}; mend it, or take another "
+                    "folder with paths.multirun_dir, paths.output_dir or data.cache_dir"
+                ) from None
             except Exception as error:
                 refused = refusal(error)
                 if refused:
@@ -63,6 +79,10 @@ def hydra_in_short(own_flags: Sequence[str] = ()) -> Iterator[None]:
     inside_hydra.run_and_report = report_in_short  # type: ignore[assignment]
     try:
         yield
+    except KeyboardInterrupt:
+        # While it starts; whatever has begun to work tells how it goes on.
+        print("stopped", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     finally:
         inside_hydra.run_and_report = report  # type: ignore[assignment]
 

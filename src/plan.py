@@ -17,6 +17,7 @@ from src.errors import hydra_in_short, told_in_one_line
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 from src.trial import config as config  # registers the schema of conf/train.yaml
 from src.trial.earlier_search import in_full
+from src.untrusted_config import check_environment
 
 CONF = str(Path(__file__).parents[1] / "conf")
 AS_JSON = "--json"
@@ -48,6 +49,7 @@ def main(words: Sequence[str]) -> None:
 
         screen = Console()
         with told_in_one_line():
+            check_environment()
             check_values(cfg)
             with Console(stderr=True).status("reading the config") as status:
                 plan = make_plan(cfg, overrides, status.update)

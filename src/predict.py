@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import hydra_in_short, told_in_one_line
 from src.inference import config as config  # registers the schema of conf/predict.yaml
+from src.untrusted_config import check_environment
 
 # This door runs nothing that a config names.
 CALLABLE: tuple[str, ...] = ()
@@ -26,6 +27,7 @@ def main(cfg: DictConfig) -> None:
     from src.inference.predict import predict
 
     with told_in_one_line():
+        check_environment()
         wishes: Any = OmegaConf.to_object(cfg)
         work = predict if wishes.export is None else export
         try:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from src.errors import hydra_in_short, told_in_one_line
 from src.results import config as config  # registers the schema of conf/report.yaml
+from src.untrusted_config import check_environment
 
 # This door runs nothing that a config names.
 CALLABLE: tuple[str, ...] = ()
@@ -20,6 +21,7 @@ def main(cfg: DictConfig) -> None:
     from src.results.stored_study import open_study
 
     with told_in_one_line():
+        check_environment()
         show_results(open_study(cfg), cfg.examples)
 
 

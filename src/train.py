@@ -19,9 +19,10 @@ CALLABLE = (
     "optuna.pruners.*",
     "optuna.samplers.*",
     "src.sweep.grid_then_random.*",
+    "src.trial.run",
     "src.trial.preflight.check_search",
     "src.results.finish.finish",
-    "logging.FileHandler",
+    "src.untrusted_config.LogFile",
     "logging.StreamHandler",
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from src.errors import hydra_in_short
 from src.sweep.studies.storage import open_storage
 from tests.conftest import TINY, Door
 
@@ -227,3 +228,27 @@ def test_at_the_other_doors(
 
 def test_the_table_is_long_enough() -> None:
     assert len(TRAIN) + len(SEARCHES) + len(OTHERS) >= 40
+
+
+def test_a_folder_that_takes_nothing_is_told_in_one_line(tmp_path: Path, door: Door) -> None:
+    # Root could write into a folder without rights.
+    (tmp_path / "file").touch()
+    for key in ("paths.multirun_dir", "data.cache_dir"):
+        line = door("src.train", *FAST, *TINY, f"{key}=file/folder", code=1).splitlines()[-1]
+        assert "file/folder" in line
+        assert "Not a directory; mend it, or take another folder with paths.multirun_dir" in line
+
+
+def test_a_damaged_study_is_told_in_one_line(tmp_path: Path, door: Door) -> None:
+    (tmp_path / "optuna.db").write_bytes(b"no database" * 1000)
+    storage = f"optuna.storage=sqlite:///{tmp_path / 'optuna.db'}"
+    (line,) = door("src.train", *FAST, *TINY, storage, code=1).splitlines()
+    assert line.startswith(storage)
+    assert "move it away" in line
+
+
+def test_ctrl_c_while_it_starts_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end, hydra_in_short():
+        raise KeyboardInterrupt
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "stopped\n"

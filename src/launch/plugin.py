@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from typing import Any
 
 from hydra.core.utils import JobReturn
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -27,11 +29,26 @@ class WorkersLauncher(Launcher):
         from src.launch.job import JobContext
         from src.launch.workers import WorkerPool
 
+        self._check_preload(hydra_context.execution_whitelist)
         context = JobContext.capture(hydra_context, task_function, config)
         log_folder = str(config.hydra.sweep.dir)
         self._pool: Any = WorkerPool(
             self._n_workers, self._devices, self._preload, context, log_folder
         )
+
+    def _check_preload(self, allowed: Any) -> None:
+        """Refuse modules that the app's whitelist does not hold; importing one runs its code.
+
+        Raises:
+            CompactHydraException: names them.
+        """
+        if not isinstance(allowed, tuple):
+            return
+        for module in self._preload:
+            if not any(fnmatchcase(module, pattern) for pattern in allowed):
+                raise CompactHydraException(
+                    f"hydra.launcher.preload: '{module}' is not in the execution whitelist"
+                )
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

@@ -37,9 +37,15 @@ from src.sweep.stop_signals import StopSignals, stop_signals
 from src.sweep.studies.credentials import StoragePassword, without_passwords
 from src.sweep.studies.outage import told_if_away
 from src.sweep.studies.storage import open_storage, study_location
-from src.sweep.studies.study import check_folder, finished, open_study
+from src.sweep.studies.study import (
+    check_folder,
+    finished,
+    has_begun,
+    is_complete,
+    open_study,
+)
 from src.sweep.studies.study_lock import study_lock
-from src.sweep.studies.warm_start import warm_start
+from src.sweep.studies.warm_start import is_too_late, warm_start
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +156,11 @@ class AsyncSweeper(OptunaSweeperImpl):
                 study = self._open_study()
                 check_folder(study, folder)
                 space.check_study(study)
+                if "command" in study.user_attrs or study.get_trials(deepcopy=False):
+                    # A sampler with a seed would draw what the study's first process has drawn.
+                    study.sampler.reseed_rng()
                 self._remember(study, space, arguments)
-                if not study.get_trials(deepcopy=False):
-                    self._queue_first_trials(study, space)
+                self._queue_first_trials(study, space)
             with stop_signals() as signals:
                 try:
                     self._run_loop(study, space, signals)
@@ -198,8 +206,17 @@ class AsyncSweeper(OptunaSweeperImpl):
         record_space(study, space)
 
     def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
+        """Queue what a study begins with, or what is missing of it: an error may cut it short."""
+        if has_begun(study):
+            if self._from_study is not None and is_too_late(study):
+                self._say(
+                    f"optuna.from_study={self._from_study} is left out: study {study.study_name} "
+                    "has begun without it; start another with optuna.study_name=NAME"
+                )
+            return
         if self._start_with_defaults:
-            study.enqueue_trial(space.defaults(self._config), user_attrs={"defaults": True})
+            params = space.defaults(self._config)
+            study.enqueue_trial(params, user_attrs={"defaults": True}, skip_if_exists=True)
         if self._from_study is not None:
             url, _ = study_location(self._config.hydra)
             count = warm_start(
@@ -211,11 +228,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         done = finished(study, self._count_failed)
         name = study.study_name
         if done >= self.n_trials:
-            self._say(
-                f"study {name} has its {self.n_trials} trials already; extend it with "
-                f"optuna.n_trials={done + self.n_trials}, or start another with "
-                f"optuna.study_name={name}-2"
-            )
+            self._say(is_complete(name, done, self.n_trials))
             return
         if done:
             self._say(f"study {name} goes on: {done} of {self.n_trials} trials are finished")

@@ -55,6 +55,8 @@ class StudyConfig:
     n_jobs: int = 1
     # The search stops when more than this share of the last 10 trials failed.
     max_failure_rate: float = 0.5
+    # Whether a failed trial is one of the n_trials.
+    count_failed: bool = True
     # A study, or a YAML file of parameters, whose best are tried first by a new study.
     from_study: str | None = None
     from_study_trials: int = 5

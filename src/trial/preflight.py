@@ -14,6 +14,7 @@ from src.data.splits import Splits
 from src.errors import UserError
 from src.hardware.profile import check_device, check_jobs, differing_card
 from src.trial.objectives import check_objectives
+from src.untrusted_config import check_environment
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     Raises:
         UserError: names the key, the value and what to do.
     """
+    check_environment()
     _check_card(cfg)
     # Other launchers have the cards of other machines.
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}

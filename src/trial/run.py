@@ -24,6 +24,7 @@ from src.training.several_cards import is_first, leave_group
 from src.trial.fitting import Fitting
 from src.trial.preflight import check_command, check_run, check_same_data, tell_notes
 from src.trial.quick_validation import cross_validate
+from src.untrusted_config import check_environment
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ def run(cfg: DictConfig) -> float | list[float]:
     trial = current_trial()
     if trial is None:
         try:
+            check_environment()
             check_command(HydraConfig.get())
             check_run(cfg)
             return train(cfg, Path(HydraConfig.get().runtime.output_dir))
@@ -45,6 +47,7 @@ def run(cfg: DictConfig) -> float | list[float]:
             # Inside a job Hydra would print a traceback.
             log.error("%s", error)
             sys.exit(str(error))
+    check_environment()
     override = cfg.quick_validation.batch_size_override
     if override is not None:
         with open_dict(cfg):

@@ -62,6 +62,8 @@ class Victim:
             f"hydra.sweeper.storage='{self.url}'",
             *("+x=interval(-5.0,5.0)", "+seconds=0.2", "+steps=4", "+once=1"),
             *("hydra.sweeper.study_name=sweep", "hydra.sweeper.retries=100"),
+            # As all presets have one; every process draws from it.
+            "hydra.sweeper.sampler.seed=1",
             *(f"hydra.sweeper.n_trials={self.n_trials}", *more),
         )
         return subprocess.Popen(

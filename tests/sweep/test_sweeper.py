@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from src.sweep.studies.study import is_complete
 from tests.sweep.conftest import Sweep, app_command, app_environment, load_study, sqlite
 
 Load = Callable[[], optuna.Study]
@@ -32,12 +33,20 @@ def test_finishes_n_trials_each_in_its_own_folder(sweep: Sweep, load: Load, tmp_
 def test_same_command_again_says_complete_and_more_trials_continue(
     sweep: Sweep, load: Load
 ) -> None:
-    sweep(SPACE, "hydra.sweeper.n_trials=3")
-    again = sweep(SPACE, "hydra.sweeper.n_trials=3")
+    # A seed, as in all presets: the same draws again would be duplicates.
+    command = (SPACE, "hydra.sweeper.sampler.seed=1")
+    sweep(*command, "hydra.sweeper.n_trials=3")
+    again = sweep(*command, "hydra.sweeper.n_trials=3")
     assert "has its 3 trials already" in again.stdout
     assert "optuna.n_trials=6" in again.stdout
-    sweep(SPACE, "hydra.sweeper.n_trials=5")
-    assert states(load()) == {"COMPLETE": 5}
+    sweep(*command, "hydra.sweeper.n_trials=5")
+    study = load()
+    assert states(study) == {"COMPLETE": 5}
+    assert len({trial.params["+x"] for trial in study.trials}) == 5
+
+
+def test_fewer_trials_than_there_are_change_nothing() -> None:
+    assert is_complete("s", 5, 3).startswith("study s has 5 of 3 trials already; extend it with ")
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])

@@ -15,7 +15,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from src.sweep.errors import SweepError
 from src.sweep.nearest import did_you_mean
@@ -26,6 +26,8 @@ from src.sweep.studies.study_lock import file_lock
 
 SQLITE_PATIENCE = 120.0
 CONNECT_SECONDS = 10
+# What SQLite says of a file that it cannot read any more.
+DAMAGED = ("not a database", "malformed")
 # Two processes that create the tables at the same time: the later one finds them and goes on.
 OPENING_ATTEMPTS = 3
 
@@ -97,7 +99,10 @@ def open_storage(url: str) -> BaseStorage:
         # Drivers raise errors of their own; whichever it is, the user's URL is the cause.
         reason = str(error).strip().splitlines()[0]
         shown = parsed.render_as_string(hide_password=True)
-        raise SweepError(f"optuna.storage={shown}: it cannot be opened ({reason})") from error
+        told = f"optuna.storage={shown}: it cannot be opened ({reason})"
+        if isinstance(error, DatabaseError) and any(word in reason for word in DAMAGED):
+            told += "; put a copy of the file in its place, or move it away to start anew"
+        raise SweepError(told) from error
 
 
 def _open_file(parsed: URL) -> BaseStorage:

@@ -37,7 +37,7 @@ def warm_start(
     n_best: int,
     url: str,
 ) -> int:
-    """Queue good parameters in `study`, which is new.
+    """Queue good parameters in `study`, which is new; what is queued already is not queued again.
 
     Args:
         study: where they are queued.
@@ -59,7 +59,8 @@ def warm_start(
     for params, origin in found:
         fitting = fit_into(distributions, params)
         if fitting and fitting not in queued:
-            study.enqueue_trial(fitting, user_attrs={"from_study": origin})
+            attrs = {"from_study": origin}
+            study.enqueue_trial(fitting, user_attrs=attrs, skip_if_exists=True)
             queued.append(fitting)
     if not queued:
         raise SweepError(
@@ -67,6 +68,12 @@ def warm_start(
             f"these are: {', '.join(distributions)}"
         )
     return len(queued)
+
+
+def is_too_late(study: optuna.Study) -> bool:
+    """Tell whether a study that has begun did so without a warm start."""
+    trials = study.get_trials(deepcopy=False)
+    return not any("from_study" in trial.user_attrs for trial in trials)
 
 
 def best_trials(study: optuna.Study, n_best: int) -> list[FrozenTrial]:

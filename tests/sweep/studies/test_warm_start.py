@@ -7,8 +7,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from src.sweep.errors import SweepError
-from src.sweep.studies.storage import open_storage
+from src.sweep.studies.storage import load_study, open_storage
 from src.sweep.studies.warm_start import fit_into, warm_start
+from tests.conftest import TINY, Door
 
 SPACE = {
     "lr": FloatDistribution(1e-4, 1e-2, log=True),
@@ -85,3 +86,19 @@ def test_mistakes_are_told(study: optuna.Study, url: str, tmp_path: Path) -> Non
         with pytest.raises(SweepError, match=told):
             warm_start(study, SPACE, source, 5, url)
     assert not study.trials
+
+
+def test_a_mistake_in_it_takes_nothing_from_the_study(door: Door, tmp_path: Path) -> None:
+    # No time for any trial: what is queued can be seen.
+    search = ("src.train", "-m", "hparams_search=fast", *TINY, "optuna.timeout=0")
+    name = "optuna.from_study=best.yaml"
+    assert "no such file" in door(*search, name, code=1)
+    (tmp_path / "best.yaml").write_text("optimizer.lr: 2e-3\n")
+    assert "the best 1 of best.yaml run first" in door(*search, name)
+    url = f"sqlite:///{tmp_path / 'multirun' / 'optuna.db'}"
+    study = load_study(url, "fast-tiny-documents")
+    assert [sorted(trial.user_attrs) for trial in study.trials] == [["defaults"], ["from_study"]]
+    begun = optuna.create_study(study_name="begun", storage=study._storage, direction="maximize")
+    begun.tell(begun.ask(), 0.5)
+    told = door(*search, name, "optuna.study_name=begun")
+    assert f"{name} is left out: study begun has begun without it" in told
