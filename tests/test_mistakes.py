@@ -247,7 +247,10 @@ def test_a_damaged_study_is_told_in_one_line(tmp_path: Path, door: Door) -> None
     assert "move it away" in line
 
 
-def test_ctrl_c_while_it_starts_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_while_it_starts_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["src.train"])
     with pytest.raises(SystemExit) as end, hydra_in_short():
         raise KeyboardInterrupt
     assert end.value.code == 130

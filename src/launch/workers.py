@@ -131,8 +131,12 @@ class Place:
             if number in cancelled:
                 self._job.cancel()
             return self._result(self._job)
-        except (ProcessExpired, BrokenProcessPool):
+        except ProcessExpired as error:
             # What the process was killed in stays broken: half a message, a lock that it held.
+            self.renew()
+            told = how_it_ended(error.exitcode)
+            raise ProcessExpired(told, error.exitcode, error.pid) from None  # type: ignore[no-untyped-call]
+        except BrokenProcessPool:
             self.renew()
             raise
 
@@ -190,6 +194,15 @@ class Place:
             self._job.cancel()
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+
+def how_it_ended(exit_code: int) -> str:
+    """Say how a worker process ended, by its exit code; a negative one is a signal's number."""
+    if exit_code == -signal.SIGKILL:
+        return "the worker was killed, as the kernel does when the machine's memory is full"
+    with contextlib.suppress(ValueError):
+        return f"the worker was ended by {signal.Signals(-exit_code).name}"
+    return f"the worker ended with exit code {exit_code}"
 
 
 def surroundings(

@@ -171,9 +171,15 @@ class AsyncSweeper(OptunaSweeperImpl):
         return study
 
     def _write_results(self, study: optuna.Study, folder: Path) -> None:
-        write_stock_results(study, folder)
-        if self._on_end is not None:
-            call("hydra.sweeper.on_end", self._on_end, study, folder, self._config)
+        try:
+            write_stock_results(study, folder)
+            if self._on_end is not None:
+                call("hydra.sweeper.on_end", self._on_end, study, folder, self._config)
+        except OSError as error:
+            raise SweepError(
+                f"{folder}: the results could not be written ({error}); every trial is in the "
+                "study, and the same command writes them"
+            ) from error
 
     def _settings_now(self) -> dict[str, Any]:
         if self._settings is None:

@@ -111,9 +111,18 @@ def test_a_worker_that_is_killed_has_its_trial_tried_again(met: Met) -> None:
     assert first.params == again.params
     assert again.user_attrs["continues"] == first.number
     assert "ProcessExpired" in again.user_attrs["error"]
-    assert "runs again: ProcessExpired" in met.lines_of(first)[0]
+    assert "runs again: ProcessExpired: the worker was killed" in met.lines_of(first)[0]
     assert "failed ProcessExpired" in met.lines_of(again)[0]
     assert {path.name for path in (met.folder / "sweep").glob("[0-9]*")} == set("012345")
+
+
+def test_results_that_find_no_room_are_told_in_one_line(sweep: Sweep, tmp_path: Path) -> None:
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "optimization_results.yaml").symlink_to("/dev/full")
+    errors = sweep("+x=choice(1.0)", "hydra.sweeper.n_trials=1", code=1).stderr
+    assert "Traceback" not in errors
+    assert "No space left on device" in errors.splitlines()[-1]
+    assert "the same command writes them" in errors.splitlines()[-1]
 
 
 def test_failed_trials_are_made_up_for_where_they_do_not_count(
