@@ -66,7 +66,7 @@ def hydra_in_short(own_flags: Sequence[str] = ()) -> Iterator[None]:
                     raise
                 raise UserError(
                     f"{error.filename}: {os.strerror(error.errno)}; mend it, or take another "
-                    "folder with paths.multirun_dir, paths.output_dir or data.cache_dir"
+                    "folder with paths.multirun_dir or paths.output_dir"
                 ) from None
             except Exception as error:
                 refused = refusal(error)

@@ -233,10 +233,10 @@ def test_the_table_is_long_enough() -> None:
 def test_a_folder_that_takes_nothing_is_told_in_one_line(tmp_path: Path, door: Door) -> None:
     # Root could write into a folder without rights.
     (tmp_path / "file").touch()
-    for key in ("paths.multirun_dir", "data.cache_dir"):
-        line = door("src.train", *FAST, *TINY, f"{key}=file/folder", code=1).splitlines()[-1]
-        assert "file/folder" in line
-        assert "Not a directory; mend it, or take another folder with paths.multirun_dir" in line
+    words = (*FAST, *TINY, "paths.multirun_dir=file/folder")
+    line = door("src.train", *words, code=1).splitlines()[-1]
+    assert line.startswith("file/folder")
+    assert "Not a directory; mend it, or take another folder with paths.multirun_dir" in line
 
 
 def test_a_damaged_study_is_told_in_one_line(tmp_path: Path, door: Door) -> None:
