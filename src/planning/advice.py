@@ -71,7 +71,7 @@ def _how_they_run(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
         whole = not cfg.gpu.checkpointing and any(cell.fits_checkpointing for cell in cut)
         yield (
             "trials that do not fit run with the same effective batch, in pieces that fit: "
-            "nothing to do, but they are slower, and batch norm, where there is any, sees the pieces"
+            "nothing to do, but they are slower, and batch norm, if there is any, sees the pieces"
             + ("; gpu.checkpointing=true runs those marked c whole" if whole else "")
         )
 
