@@ -55,24 +55,8 @@ def hydra_in_short(own_flags: Sequence[str] = ()) -> Iterator[None]:
 
     def report_in_short(work: Callable[[], Any]) -> Any:
         def told() -> Any:
-            try:
+            with _shortened():
                 return work()
-            except CompactHydraException as error:
-                if type(error).__module__ == "hydra.errors":
-                    raise UserError(in_short(error)) from None
-                raise
-            except OSError as error:
-                if error.errno not in NO_PLACE or error.filename is None:
-                    raise
-                raise UserError(
-                    f"{error.filename}: {os.strerror(error.errno)}; mend it, or take another "
-                    "folder with paths.multirun_dir or paths.output_dir"
-                ) from None
-            except Exception as error:
-                refused = refusal(error)
-                if refused:
-                    raise UserError(refused) from None
-                raise
 
         return report(told)
 
@@ -85,6 +69,29 @@ def hydra_in_short(own_flags: Sequence[str] = ()) -> Iterator[None]:
         sys.exit(128 + signal.SIGINT)
     finally:
         inside_hydra.run_and_report = report  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def _shortened() -> Iterator[None]:
+    """Make a `UserError` of the mistakes that Hydra tells at length or with a traceback."""
+    try:
+        yield
+    except CompactHydraException as error:
+        if type(error).__module__ == "hydra.errors":
+            raise UserError(in_short(error)) from None
+        raise
+    except OSError as error:
+        if error.errno not in NO_PLACE or error.filename is None:
+            raise
+        raise UserError(
+            f"{error.filename}: {os.strerror(error.errno)}; mend it, or take another "
+            "folder with paths.multirun_dir or paths.output_dir"
+        ) from None
+    except Exception as error:
+        refused = refusal(error)
+        if refused:
+            raise UserError(refused) from None
+        raise
 
 
 def _check_flags(own_flags: Sequence[str]) -> None:
