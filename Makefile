@@ -50,7 +50,7 @@ bench: $(INSTALLED) ## Measure what is promised
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 dashboard: $(INSTALLED) ## Show all studies in the browser, on this machine only; PORT=8080 STORAGE=URL
-	$(BIN)/optuna-dashboard --host 127.0.0.1 --port $(PORT) '$(or $(STORAGE),sqlite:///multirun/optuna.db)'
+	@$(BIN)/optuna-dashboard --host 127.0.0.1 --port $(PORT) '$(or $(STORAGE),sqlite:///multirun/optuna.db)'
 
 clean: ## Remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache data_cache

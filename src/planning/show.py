@@ -34,6 +34,7 @@ def to_json(plan: SearchPlan, cfg: DictConfig) -> str:
         found["available"] = None
     found["seconds"] = plan.seconds
     found["in_time"] = plan.in_time
+    found["trials_in_time"] = plan.trials_in_time
     found["advice"] = advice(plan, cfg)
     return json.dumps(found, indent=2)
 

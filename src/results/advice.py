@@ -76,10 +76,10 @@ def _too_few(found: Summary) -> list[str]:
     if not found.finished or len(found.ranked) >= FEW_FINISHED:
         return []
     count = len(found.ranked)
+    have = f"Only {count} trial{' has' if count == 1 else 's have'}" if count else "No trial has"
     return [
-        f"Only {count} trial{' has' if count == 1 else 's have'} run to the end: too few to trust "
-        "small differences. Raise optuna.n_trials and run the same command again; it goes on "
-        "from here."
+        f"{have} run to the end: too few to trust small differences. Raise optuna.n_trials and "
+        "run the same command again; it goes on from here."
     ]
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import sys
 import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -168,6 +169,9 @@ class AsyncSweeper(OptunaSweeperImpl):
                     self._jobs.close()
                     with told_if_away(self._say, "no results are written"):
                         self._write_results(study, folder)
+        if signals.received:
+            # As of any program that a signal has ended, so that a script does not go on.
+            sys.exit(128 + signals.received[0])
         return study
 
     def _write_results(self, study: optuna.Study, folder: Path) -> None:

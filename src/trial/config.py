@@ -33,7 +33,8 @@ class StudyConfig:
     n_trials: int = 20
     # Seconds for the whole search; null: as long as it takes.
     timeout: float | None = None
-    # Seconds for one trial: over them it ends at its next report; one that hangs is killed.
+    # Seconds for one trial, from the start of its worker: over them it ends at its next report; one
+    # that hangs is killed.
     trial_timeout: float | None = None
     # How often a trial is tried again after a fault that may be gone then, such as a killed worker.
     retries: int = 1

@@ -62,7 +62,7 @@ def test_the_first_signal_ends_cleanly(
     interrupted = {trial.params["+x"] for trial in load().trials}
     process.send_signal(number)
     output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
+    assert process.returncode == 128 + number
     assert "stopped with 0 of 4 trials finished; trials [0, 1] run again next time" in output
     assert "The same command goes on:\n  python -m tests.sweep.app -m hydra/sweeper" in output
     assert "Traceback" not in output
