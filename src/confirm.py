@@ -8,9 +8,10 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from src.errors import hydra_in_short, told_in_one_line
+from src.command_line.mistakes import hydra_in_short
+from src.command_line.untrusted_config import check_environment
+from src.errors import told_in_one_line
 from src.results import config as config  # registers the schema of conf/confirm.yaml
-from src.untrusted_config import check_environment
 
 # This door runs nothing that a config names.
 CALLABLE: tuple[str, ...] = ()

@@ -13,11 +13,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 
-from src.errors import hydra_in_short, told_in_one_line
+from src.command_line.mistakes import hydra_in_short
+from src.command_line.untrusted_config import check_environment
+from src.errors import told_in_one_line
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 from src.trial import config as config  # registers the schema of conf/train.yaml
 from src.trial.earlier_search import in_full
-from src.untrusted_config import check_environment
 
 CONF = str(Path(__file__).parents[1] / "conf")
 AS_JSON = "--json"

@@ -10,9 +10,10 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import hydra_in_short, told_in_one_line
+from src.command_line.mistakes import hydra_in_short
+from src.command_line.untrusted_config import check_environment
+from src.errors import told_in_one_line
 from src.inference import config as config  # registers the schema of conf/predict.yaml
-from src.untrusted_config import check_environment
 
 # This door runs nothing that a config names.
 CALLABLE: tuple[str, ...] = ()

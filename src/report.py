@@ -6,9 +6,10 @@ python -m src.report study=NAME
 import hydra
 from omegaconf import DictConfig
 
-from src.errors import hydra_in_short, told_in_one_line
+from src.command_line.mistakes import hydra_in_short
+from src.command_line.untrusted_config import check_environment
+from src.errors import told_in_one_line
 from src.results import config as config  # registers the schema of conf/report.yaml
-from src.untrusted_config import check_environment
 
 # This door runs nothing that a config names.
 CALLABLE: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from src.errors import hydra_in_short
+from src.command_line.mistakes import hydra_in_short
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 from src.trial import config as config  # registers the schema of conf/train.yaml
 from src.trial.earlier_search import in_full
@@ -22,7 +22,7 @@ CALLABLE = (
     "src.trial.run",
     "src.trial.preflight.check_search",
     "src.results.finish.finish",
-    "src.untrusted_config.LogFile",
+    "src.command_line.untrusted_config.LogFile",
     "logging.StreamHandler",
 )
 

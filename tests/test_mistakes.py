@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from src.errors import hydra_in_short
+from src.command_line.mistakes import hydra_in_short
 from src.sweep.studies.storage import open_storage
 from tests.conftest import TINY, Door
 

@@ -36,17 +36,11 @@ from src.sweep.space.space_record import record_space
 from src.sweep.stock_results import write_stock_results
 from src.sweep.stop_signals import StopSignals, stop_signals
 from src.sweep.studies.credentials import StoragePassword, without_passwords
+from src.sweep.studies.first_trials import FirstTrials
 from src.sweep.studies.outage import told_if_away
 from src.sweep.studies.storage import open_storage, study_location
-from src.sweep.studies.study import (
-    check_folder,
-    finished,
-    has_begun,
-    is_complete,
-    open_study,
-)
+from src.sweep.studies.study import check_folder, finished, is_complete, open_study
 from src.sweep.studies.study_lock import study_lock
-from src.sweep.studies.warm_start import is_too_late, warm_start
 
 log = logging.getLogger(__name__)
 
@@ -216,23 +210,14 @@ class AsyncSweeper(OptunaSweeperImpl):
         record_space(study, space)
 
     def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
-        """Queue what a study begins with, or what is missing of it: an error may cut it short."""
-        if has_begun(study):
-            if self._from_study is not None and is_too_late(study):
-                self._say(
-                    f"optuna.from_study={self._from_study} is left out: study {study.study_name} "
-                    "has begun without it; start another with optuna.study_name=NAME"
-                )
-            return
-        if self._start_with_defaults:
-            params = space.defaults(self._config)
-            study.enqueue_trial(params, user_attrs={"defaults": True}, skip_if_exists=True)
-        if self._from_study is not None:
-            url, _ = study_location(self._config.hydra)
-            count = warm_start(
-                study, space.distributions, self._from_study, self._from_study_trials, url
-            )
-            self._say(f"the best {count} of {self._from_study} run first")
+        url, _ = study_location(self._config.hydra)
+        first = FirstTrials(
+            defaults=space.defaults(self._config) if self._start_with_defaults else None,
+            from_study=self._from_study,
+            n_best=self._from_study_trials,
+        )
+        for told in first.queue(study, space.distributions, url):
+            self._say(told)
 
     def _run_loop(self, study: optuna.Study, space: SearchSpace, signals: StopSignals) -> None:
         done = finished(study, self._count_failed)

@@ -8,13 +8,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from src.command_line.untrusted_config import check_environment
 from src.data.folds import stratified_folds
 from src.data.load import load_splits
 from src.data.splits import Splits
 from src.errors import UserError
 from src.hardware.profile import check_device, check_jobs, differing_card
 from src.trial.objectives import check_objectives
-from src.untrusted_config import check_environment
 
 log = logging.getLogger(__name__)
 

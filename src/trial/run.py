@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
+from src.command_line.untrusted_config import check_environment
 from src.data.load import load_splits
 from src.errors import UserError
 from src.hardware import profile as profile
@@ -24,7 +25,6 @@ from src.training.several_cards import is_first, leave_group
 from src.trial.fitting import Fitting
 from src.trial.preflight import check_command, check_run, check_same_data, tell_notes
 from src.trial.quick_validation import cross_validate
-from src.untrusted_config import check_environment
 
 log = logging.getLogger(__name__)
 

@@ -91,12 +91,6 @@ def finished(study: optuna.Study, count_failed: bool = True) -> int:
     return sum(by_state[state] for state in states)
 
 
-def has_begun(study: optuna.Study) -> bool:
-    """Tell whether a trial has been started; before that, what is queued may be incomplete."""
-    trials = study.get_trials(deepcopy=False)
-    return any(trial.state is not TrialState.WAITING for trial in trials)
-
-
 def is_complete(name: str, done: int, n_trials: int) -> str:
     """Say that a study has all its trials, and how to go on."""
     has = f"its {done}" if done == n_trials else f"{done} of {n_trials}"

@@ -70,12 +70,6 @@ def warm_start(
     return len(queued)
 
 
-def is_too_late(study: optuna.Study) -> bool:
-    """Tell whether a study that has begun did so without a warm start."""
-    trials = study.get_trials(deepcopy=False)
-    return not any("from_study" in trial.user_attrs for trial in trials)
-
-
 def best_trials(study: optuna.Study, n_best: int) -> list[FrozenTrial]:
     """Return the best complete trials, of several objectives the Pareto front first."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
