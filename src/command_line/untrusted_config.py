@@ -19,7 +19,7 @@ def check_environment() -> None:
     Raises:
         UserError: names them.
     """
-    names = list(HydraConfig.get().job.env_set)
+    names = list(HydraConfig.get().job.env_set) if HydraConfig.initialized() else []
     if names:
         raise UserError(
             f"hydra.job.env_set: a config may not set {', '.join(names)}, as it can come from "
