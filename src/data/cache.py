@@ -45,13 +45,28 @@ def cached_array(
         UserError: there is no room for it on the disk, or the folder cannot be written to.
     """
     path = Path(folder) / f"{name}.npy"
+    array = _open(path, shape)
+    if array is not None:
+        return array
+    with lock(path):
+        array = _open(path, shape)
+        if array is not None:
+            return array
+        log.info("building %s", path)
+        replace_file(path, lambda part: _build(part, shape, fill, dtype))
+        built: Array = np.load(path, mmap_mode="r")
+        return built
+
+
+def _open(path: Path, shape: tuple[int, ...]) -> Array | None:
+    """Return what is there already; None where nothing is, or a file that was cut off."""
     if not path.exists():
-        with lock(path):
-            if not path.exists():
-                log.info("building %s", path)
-                replace_file(path, lambda part: _build(part, shape, fill, dtype))
-    array: Array = np.load(path, mmap_mode="r")
-    return array
+        return None
+    try:
+        array: Array = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError):
+        return None
+    return array if array.shape == shape else None
 
 
 @contextmanager

@@ -54,6 +54,14 @@ def test_a_build_that_fails_leaves_no_file(tmp_path: Path) -> None:
     assert cached_array(str(tmp_path), "x", (2,), ones).tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("left", [0, 40, 200])
+def test_a_file_that_was_cut_off_is_built_again(tmp_path: Path, left: int) -> None:
+    cached_array(str(tmp_path), "x", (300,), ones)
+    os.truncate(tmp_path / "x.npy", left)
+    assert cached_array(str(tmp_path), "x", (300,), ones).tolist() == [1] * 300
+    assert files(tmp_path) == ["x.npy"]
+
+
 def test_others_may_read_the_cache(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
