@@ -151,8 +151,9 @@ class AsyncSweeper(OptunaSweeperImpl):
                 study = self._open_study()
                 check_folder(study, folder)
                 space.check_study(study)
-                if "command" in study.user_attrs or study.get_trials(deepcopy=False):
-                    # A sampler with a seed would draw what the study's first process has drawn.
+                if self._from_study or "command" in study.user_attrs or study.get_trials():
+                    # A sampler with a seed would draw what the study's first process, or the
+                    # earlier study, has drawn.
                     study.sampler.reseed_rng()
                 self._remember(study, space, arguments)
                 self._queue_first_trials(study, space)

@@ -133,7 +133,11 @@ def test_params_in_the_config_and_several_objectives(sweep: Sweep, load: Load) -
 
 
 def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load, url: str) -> None:
-    named = ("hydra.sweeper.n_trials=3", f"hydra.sweeper.storage='{url}'")
+    # A seed, as in all presets: the second study must not draw what the first has drawn.
+    named = (
+        *("hydra.sweeper.n_trials=3", f"hydra.sweeper.storage='{url}'"),
+        "hydra.sweeper.sampler.seed=1",
+    )
     sweep(SPACE, *named, "hydra.sweeper.study_name=earlier")
     done = sweep(
         *(SPACE, *named, "hydra.sweeper.study_name=sweep", "hydra.sweep.dir=second"),
@@ -143,6 +147,8 @@ def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load, url: 
     later = load()
     earlier = optuna.load_study(study_name="earlier", storage=later._storage)
     assert later.trials[0].params == earlier.best_params
+    drawn = {trial.params["+x"] for study in (earlier, later) for trial in study.trials}
+    assert len(drawn) == 5
 
 
 def test_not_enabled_runs_once_without_a_study(sweep: Sweep, tmp_path: Path) -> None:
