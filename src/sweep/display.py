@@ -13,7 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from src.sweep.studies.study import FINISHED, counts, was_interrupted
+from src.sweep.budget import Budget
+from src.sweep.studies.study import counts, finished, was_interrupted
 from src.sweep.time_left import TimeLeft
 from src.sweep.trial_words import describe, outcome, runs_again, score, taken_over, waiting
 
@@ -48,8 +49,7 @@ class Display(Protocol):
 
 def make_display(
     study: optuna.Study,
-    n_trials: int,
-    deadline: float | None,
+    budget: Budget,
     console: Console,
     device_lines: Callable[[], Sequence[str]] | None = None,
 ) -> Display:
@@ -58,25 +58,23 @@ def make_display(
     `device_lines` says how busy the devices are, where the launcher can tell.
     """
     if console.is_terminal:
-        return LiveDisplay(study, n_trials, deadline, console, device_lines)
-    return PlainDisplay(study, n_trials, deadline, console)
+        return LiveDisplay(study, budget, console, device_lines)
+    return PlainDisplay(study, budget, console)
 
 
 class PlainDisplay:
     """One line an event, for logs and pipes."""
 
-    def __init__(
-        self, study: optuna.Study, n_trials: int, deadline: float | None, console: Console
-    ) -> None:
+    def __init__(self, study: optuna.Study, budget: Budget, console: Console) -> None:
         self._study = study
-        self._n_trials = n_trials
-        self._time_left = TimeLeft(n_trials, deadline)
+        self._budget = budget
+        self._time_left = TimeLeft(budget.n_trials, budget.deadline)
         self._console = console
         self._waits = False
 
     def start(self) -> None:
         """Count what an earlier run has finished already."""
-        self._time_left.start(_finished(self._study))
+        self._time_left.start(finished(self._study, self._budget.count_failed))
 
     def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
         """Say nothing: the line at the end has everything."""
@@ -86,11 +84,11 @@ class PlainDisplay:
         if was_interrupted(trial):
             self._print(runs_again(trial))
             return
-        done = _finished(self._study)
+        done = finished(self._study, self._budget.count_failed)
         best = best_trial(self._study)
         parts = [
             f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
-            f"{done}/{self._n_trials} finished",
+            f"{done}/{self._budget.n_trials} finished",
         ]
         if best is not None:
             parts.append(f"best {score(best)} (trial {best.number})")
@@ -120,15 +118,14 @@ class LiveDisplay:
     def __init__(
         self,
         study: optuna.Study,
-        n_trials: int,
-        deadline: float | None,
+        budget: Budget,
         console: Console,
         device_lines: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         self._device_lines = device_lines
         self._study = study
-        self._n_trials = n_trials
-        self._time_left = TimeLeft(n_trials, deadline)
+        self._budget = budget
+        self._time_left = TimeLeft(budget.n_trials, budget.deadline)
         self._waits = False
         self._live = Live(
             get_renderable=self._render, console=console, refresh_per_second=2, transient=True
@@ -136,7 +133,7 @@ class LiveDisplay:
 
     def start(self) -> None:
         """Show the panel."""
-        self._time_left.start(_finished(self._study))
+        self._time_left.start(finished(self._study, self._budget.count_failed))
         self._live.start()
 
     def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
@@ -166,11 +163,11 @@ class LiveDisplay:
 
     def _render(self) -> RenderableType:
         by_state = counts(self._study)
-        done = sum(by_state[state] for state in FINISHED)
+        done = finished(self._study, self._budget.count_failed)
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=self._n_trials, completed=done, width=30),
-            f"[bold]{done}/{self._n_trials}[/] trials",
+            ProgressBar(total=self._budget.n_trials, completed=done, width=30),
+            f"[bold]{done}/{self._budget.n_trials}[/] trials",
             f"[green]{by_state[TrialState.COMPLETE]} done[/]",
             f"[yellow]{by_state[TrialState.PRUNED]} pruned[/]",
             f"[red]{by_state[TrialState.FAIL]} failed[/]",
@@ -213,8 +210,3 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
         return None
     sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
     return max(complete, key=lambda trial: sign * (trial.values or [0.0])[0])
-
-
-def _finished(study: optuna.Study) -> int:
-    by_state = counts(study)
-    return sum(by_state[state] for state in FINISHED)

@@ -30,7 +30,7 @@ class FailureWindow:
     def __init__(self, budget: Budget) -> None:
         self._size = min(FAILURE_WINDOW, budget.n_trials)
         self._rate = budget.max_failure_rate
-        self._failed: deque[bool] = deque(maxlen=FAILURE_WINDOW)
+        self._failed: deque[bool] = deque(maxlen=self._size)
         self.last_error: BaseException | None = None
 
     def add(self, trial: FrozenTrial) -> None:

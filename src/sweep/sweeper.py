@@ -230,7 +230,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             self._say(f"study {name} goes on: {done} of {self.n_trials} trials are finished")
         budget = self._budget()
         display = make_display(
-            *(study, self.n_trials, budget.deadline, self._console),
+            *(study, budget, self._console),
             # Of the launchers only ours can tell how busy its devices are.
             device_lines=getattr(self.launcher, "device_lines", None),
         )

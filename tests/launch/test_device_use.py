@@ -11,6 +11,7 @@ from rich.console import Console
 
 from src.launch.device_use import GIB, device_lines
 from src.launch.plugin import WorkersLauncher
+from src.sweep.budget import Budget
 from src.sweep.display import make_display
 
 CARDS = {0: (97, 7.1), 1: (3, 0.5)}
@@ -59,7 +60,9 @@ def test_the_live_display_shows_them() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=120)
     study = optuna.create_study()
-    display = make_display(study, 3, None, console, lambda: device_lines(["1"]))
+    display = make_display(
+        study, Budget(n_trials=3, n_jobs=1), console, lambda: device_lines(["1"])
+    )
     display.start()
     display.stop()
     assert "gpu 1  3 % busy, 0.5 of 9.8 GB used" in screen.getvalue()

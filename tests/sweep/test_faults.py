@@ -137,7 +137,9 @@ def test_failed_trials_are_made_up_for_where_they_do_not_count(
     assert counted["FAIL"] > 0
     assert counted.total() == 4
     done = sweep(*words, "hydra.sweeper.n_trials=4", "hydra.sweeper.count_failed=false", n_jobs=1)
-    assert "has its 4 trials" not in done.stdout
+    assert "goes on: " in done.stdout
+    assert "| 4/4 finished" in done.stdout
+    assert "| 5/4 finished" not in done.stdout
     assert Counter(trial.state.name for trial in load().trials)["COMPLETE"] == 4
 
 
@@ -197,6 +199,13 @@ def test_a_sweep_that_is_broken_from_the_start_ends_before_ten_trials() -> None:
     few.add(ended(TrialState.FAIL))
     with pytest.raises(SweepError):
         few.add(ended(TrialState.FAIL))
+
+
+def test_more_trials_than_asked_for_exceed_no_rate_that_allows_all() -> None:
+    """As there are where failed ones do not count."""
+    failures = window(1.0, n_trials=4)
+    for _ in range(12):
+        failures.add(ended(TrialState.FAIL))
 
 
 def test_pruned_trials_are_no_failures() -> None:
