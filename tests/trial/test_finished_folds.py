@@ -17,7 +17,6 @@ from src.sweep.studies.reserve import reserve
 from src.training.fit import FitResult, fit
 from src.training.loggers import open_run_log
 from src.trial import quick_validation
-from src.trial.code_version import code_version
 from src.trial.finished_folds import take_over
 from src.trial.out_of_fold import OutOfFold
 from src.trial.running_score import RunningScore
@@ -125,15 +124,3 @@ def test_a_loss_that_is_no_number_ends_the_trial_in_its_first_epoch(
         run(quick, blobs, trial, tmp_path)
     assert len(fits.seeds) == 1
     assert trial.study.trials[0].intermediate_values == {}
-
-
-def test_the_code_version_sees_code_and_no_comments(tmp_path: Path) -> None:
-    room = tmp_path / "training"
-    room.mkdir()
-    file = room / "fit.py"
-    versions: list[str] = []
-    texts = ("a = 1\n", "# why\n\na = 1\n", "a = 2\n")
-    for text in texts:
-        file.write_text(text)
-        versions.append(code_version(tmp_path))
-    assert versions[0] == versions[1] != versions[2]
