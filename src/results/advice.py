@@ -7,14 +7,17 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial
 
 from src.results.summary import ENOUGH_FOLDS, Summary
-from src.results.words import show
+from src.results.words import counted, show
 from src.sweep.space.focus import pressed_end, widened
 from src.sweep.space.focus_rule import FocusRule
+from src.sweep.space.parameters import key_of
 
 # Above this share of pruned trials, good ones may be among them.
 MANY_PRUNED = 0.6
-# Reasons to end a trial that are not the pruner's.
-OUT_OF_TIME = ("timeout", "trial_timeout")
+# Above this share of trials that a limit of their own has ended, it is too low.
+MANY_OUT_OF_TIME = 0.2
+# Above this share of failed trials the reasons come first.
+MANY_FAILED = 0.5
 # Below this share of the epochs pruning is not worth having; judged from so many trials on.
 LITTLE_SAVED = 0.05
 ENOUGH_FOR_PRUNING = 15
@@ -30,31 +33,90 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
         entries: parameter -> the node that holds its range, `search_space.<name>`.
         confirmed: fresh runs have said how sure the gain is.
     """
-    pressed = edges(found.ranked, entries)
-    said = [
+    pressed = [] if found.all_equal else edges(found.ranked, entries)
+    many_failed = len(found.failed) > MANY_FAILED * found.finished
+    return [
+        *(_failures(found) if many_failed else ()),
+        *_cut_off(found),
+        *_out_of_time(found),
         *_too_many_pruned(found),
         *_little_saved(found),
+        *_all_equal(found),
         *_too_few(found),
-        *([] if confirmed else _noise(found)),
+        *([] if confirmed or found.all_equal else _noise(found)),
         *pressed,
         *(_focus(found) if pressed else ()),
         *_out_of_memory(found),
+        *(() if many_failed else _failures(found)),
     ]
-    if found.failed:
-        trials = "1 trial" if len(found.failed) == 1 else f"{len(found.failed)} trials"
-        said.append(f"{trials} failed; the reasons are listed under Failures.")
+
+
+def _failures(found: Summary) -> list[str]:
+    if not found.failed:
+        return []
+    reason, numbers = found.failure_reasons[0]
+    trials = counted(len(found.failed), "trial")
+    often = "with" if len(numbers) == len(found.failed) else f"{len(numbers)} of them with"
+    first = f"{trials} of {found.finished} failed, {often}: {reason.rstrip('.')}."
+    if found.ranked:
+        return [f"{first} All reasons are listed under Failures."]
+    return [
+        f"{first} Mend that first; then start the search again, with another optuna.study_name "
+        "or a larger optuna.n_trials."
+    ]
+
+
+def _cut_off(found: Summary) -> list[str]:
+    if not found.lost:
+        return []
+    trials = counted(len(found.lost), "trial")
+    if found.running:
+        return [f"{trials} lost their process; those that still run take them over."]
+    lost = "lost its process" if len(found.lost) == 1 else "lost their process"
+    again = "it runs" if len(found.lost) == 1 else "they run"
+    return [
+        f"The search was cut off: {trials} {lost}. Start the same command again; it goes on from "
+        f"here, and {again} again."
+    ]
+
+
+def _out_of_time(found: Summary) -> list[str]:
+    said = []
+    for key, trials in found.out_of_time.items():
+        # The end of a whole search always meets the last trials.
+        few = len(trials) <= MANY_OUT_OF_TIME * found.finished or key == "optuna.timeout"
+        if found.ranked and few:
+            continue
+        steps = [len(trial.intermediate_values) for trial in trials]
+        said.append(
+            f"{len(trials)} of {counted(found.finished, 'trial')} had not ended when {key} was "
+            f"over, half of them after {counted(round(median(steps)), 'epoch')}. Raise it, or "
+            "make trials shorter: quick_validation.epochs, quick_validation.folds."
+        )
     return said
+
+
+def _all_equal(found: Summary) -> list[str]:
+    if not found.all_equal:
+        return []
+    score = found.ranked[0].values[0]
+    return [
+        f"All {len(found.ranked)} complete trials have the same {found.objectives[0]}, "
+        f"{score:.4f}: nothing that was searched mattered. Either there is nothing left to gain, "
+        "or the models learn nothing: look at the learning curves, and raise "
+        "quick_validation.epochs if they are flat."
+    ]
 
 
 def _too_many_pruned(found: Summary) -> list[str]:
     # What ran out of time says nothing about the pruner.
-    pruned = [t for t in found.pruned if t.user_attrs.get("stopped") not in OUT_OF_TIME]
+    pruned = found.by_pruner
     if not found.finished or len(pruned) / found.finished <= MANY_PRUNED:
         return []
     steps = [len(trial.intermediate_values) for trial in pruned]
-    when = f", half of them within {median(steps):.0f} epochs" if steps else ""
+    when = f", half of them within {counted(round(median(steps)), 'epoch')}" if steps else ""
     return [
-        f"{len(pruned)} of {found.finished} trials were pruned{when}. Raise "
+        f"{len(pruned)} of {counted(found.finished, 'trial')} were pruned{when}. Raise "
         "pruning.patience or pruning.n_startup_trials so that more of them are seen to the end."
     ]
 
@@ -73,13 +135,14 @@ def _little_saved(found: Summary) -> list[str]:
 
 
 def _too_few(found: Summary) -> list[str]:
-    if not found.finished or len(found.ranked) >= FEW_FINISHED:
-        return []
     count = len(found.ranked)
-    have = f"Only {count} trial{' has' if count == 1 else 's have'}" if count else "No trial has"
+    # Without any, what has ended the others is told.
+    if not count or count >= FEW_FINISHED:
+        return []
     return [
-        f"{have} run to the end: too few to trust small differences. Raise optuna.n_trials and "
-        "run the same command again; it goes on from here."
+        f"Only {counted(count, 'trial')} {'has' if count == 1 else 'have'} run to the end: too few "
+        "to trust small differences. Raise optuna.n_trials and run the same command again; it goes "
+        "on from here."
     ]
 
 
@@ -88,7 +151,7 @@ def _out_of_memory(found: Summary) -> list[str]:
     met = [t for t in ended if t.user_attrs.get("out_of_memory")]
     if not met:
         return []
-    trials = "1 trial" if len(met) == 1 else f"{len(met)} trials"
+    trials = counted(len(met), "trial")
     lost = len({t.number for t in met} & {t.number for t in found.failed})
     fate = f"{lost} failed" if lost else "none was lost"
     said = [
@@ -145,10 +208,11 @@ def edges(ranked: Sequence[FrozenTrial], entries: Mapping[str, str]) -> list[str
         return []
     best = ranked[: FocusRule().count(len(ranked))]
     said = []
-    for key, old in best[0].distributions.items():
-        values = [trial.params[key] for trial in best if key in trial.params]
+    for name, old in best[0].distributions.items():
+        values = [trial.params[name] for trial in best if name in trial.params]
+        key, label = key_of(name), name[len(key_of(name)) + 1 : -1]
         if isinstance(old, CategoricalDistribution):
-            said += _edge_of_choices(key, old, values, entries)
+            said += _edge_of_choices(key, label, old, values, entries)
             continue
         end = pressed_end(old, values)
         if end is None or not isinstance(old, (FloatDistribution, IntDistribution)):
@@ -158,10 +222,20 @@ def edges(ranked: Sequence[FrozenTrial], entries: Mapping[str, str]) -> list[str
             continue
         way = "upwards" if end == "high" else "downwards"
         said.append(
-            f"Widen {key} {way}: the best trials press against its end at {show(now)}. "
-            + _how(key, end, float(f"{new:.2g}"), old, entries)
+            f"Widen {_of(key, label)} {way}: the best trials press against its end at "
+            f"{show(now)}. {_how(key, end, float(f'{new:.2g}'), old, entries)} in another study"
+            f"{_alone(label)}."
         )
     return said
+
+
+def _of(key: str, label: str) -> str:
+    """Name a parameter, and whose it is where each model has its own."""
+    return f"{key} of {label}" if label else key
+
+
+def _alone(label: str) -> str:
+    return f", of {label} alone" if label else ""
 
 
 def _focus(found: Summary) -> list[str]:
@@ -179,14 +253,18 @@ def _how(
     entries: Mapping[str, str],
 ) -> str:
     if key in entries:
-        return f"Set {entries[key]}.{end}={new:g} in another study."
+        return f"Set {entries[key]}.{end}={new:g}"
     low, high = (new, old.high) if end == "low" else (old.low, new)
     interval = f"interval({low:g}, {high:g})"
-    return f"Give '{key}={f'tag(log, {interval})' if old.log else interval}' in another study."
+    return f"Give '{key}={f'tag(log, {interval})' if old.log else interval}'"
 
 
 def _edge_of_choices(
-    key: str, old: CategoricalDistribution, values: Sequence[object], entries: Mapping[str, str]
+    key: str,
+    label: str,
+    old: CategoricalDistribution,
+    values: Sequence[object],
+    entries: Mapping[str, str],
 ) -> list[str]:
     """Say so where the largest or smallest of three or more numbers wins."""
     choices = [c for c in old.choices if isinstance(c, (int, float)) and not isinstance(c, bool)]
@@ -199,8 +277,8 @@ def _edge_of_choices(
         if values[0] == end and 2 * sum(value == end for value in values) > len(values):
             where = f"{entries[key]}.choices" if key in entries else key
             return [
-                f"Most of the best trials have {key}={end}, the {way[:-1]}st of its "
-                f"choices. Add a {way} one to {where} in another study"
-                f"{', if the memory allows it' if way == 'larger' else ''}."
+                f"Most of the best trials{f' of {label}' * bool(label)} have {key}={end}, the "
+                f"{way[:-1]}st of its choices. Add a {way} one to {where} in another study"
+                f"{_alone(label)}{', if the memory allows it' if way == 'larger' else ''}."
             ]
     return []

@@ -10,7 +10,7 @@ from rich.text import Text
 from src.results.summary import Summary
 from src.results.width import fits
 from src.results.words import score, short, show
-from src.sweep.space.parameters import key_of, settings_of
+from src.sweep.space.parameters import settings_of
 
 
 def print_best_trials(found: Summary, console: Console) -> None:
@@ -29,8 +29,7 @@ def print_best_trials(found: Summary, console: Console) -> None:
         console.print(_table(found, trials, keys))
         return
     equal = [key for key in keys if len({_cell(trial, key) for trial in trials}) == 1]
-    matter = [key_of(name) for name in found.importances]
-    order = {key: place for place, key in enumerate(dict.fromkeys(matter))}
+    order = {key: place for place, key in enumerate(found.importances)}
     shown = sorted(
         (key for key in keys if key not in equal), key=lambda key: order.get(key, len(order))
     )

@@ -17,7 +17,10 @@ from src.trial.out_of_fold import OutOfFold
 
 log = logging.getLogger(__name__)
 
-MOST_PAIRS = 6
+# Pairs of classes that are listed, and how many of them are shown with images.
+MOST_PAIRS, MOST_WITH_IMAGES = 24, 6
+# Classes that the whole matrix is drawn for.
+MOST_CLASSES = 120
 THUMBNAIL_PX = 112
 JPEG_QUALITY = 80
 
@@ -59,6 +62,22 @@ class Mistakes:
     images: int
     right: int
 
+    @property
+    def shown(self) -> list[ConfusedPair]:
+        """Return the worst pairs, those that are shown with images."""
+        return self.pairs[:MOST_WITH_IMAGES]
+
+    @property
+    def listed(self) -> list[ConfusedPair]:
+        """Return the other ones, as far as they are listed."""
+        return self.pairs[MOST_WITH_IMAGES:]
+
+    def most_confused(self, count: int) -> list[int]:
+        """Return the classes, in order, that take part in the most confusions."""
+        wrong = self.confusion - np.diag(np.diag(self.confusion))
+        order = np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:count]
+        return sorted(order.tolist())
+
 
 def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | None:
     """Read what a trial got wrong.
@@ -88,13 +107,14 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
             break
         chosen = np.flatnonzero((kept.labels == true) & (guessed == predicted))
         chosen = chosen[np.argsort(-kept.probabilities[chosen, predicted], kind="stable")]
+        chosen = chosen[: examples if len(pairs) < MOST_WITH_IMAGES else 0]
         pairs.append(
             ConfusedPair(
                 true=kept.classes[true],
                 predicted=kept.classes[predicted],
                 count=int(wrong[true, predicted]),
                 share=float(wrong[true, predicted] / confusion[true].sum()),
-                examples=[] if images is None else _examples(images, kept, chosen[:examples]),
+                examples=[] if images is None else _examples(images, kept, chosen),
             )
         )
     right = int(np.diag(confusion).sum())

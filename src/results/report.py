@@ -17,15 +17,27 @@ from plotly.offline import get_plotlyjs
 
 from src.results.confirmation.judge import Confirmation
 from src.results.ensemble.result import EnsembleResult
+from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
 from src.results.mistakes import Mistakes
 from src.results.plots import confusion, parameters, progress
 from src.results.plots.style import hover
 from src.results.summary import Summary
-from src.results.verdict import Verdict
-from src.results.words import describe_score, duration, score, short, show, without_password
+from src.results.verdict import Verdict, rule_in_words
+from src.results.words import (
+    counted,
+    describe_score,
+    duration,
+    score,
+    short,
+    show,
+    without_password,
+)
+from src.sweep.space.parameters import settings_of
 
 # Trials that are named with a reason for failing.
 NAMED = 10
+# Groups of trials, those of one model for instance, that have plots of their own.
+MOST_GROUPS = 6
 # In advice: a command in quotes, `key=value`, or a key of several parts.
 CODE = re.compile(
     r"'(?P<quoted>[^']+=[^']+)'|[a-z]\w*(?:\.\w+)+=(?:[^\s,;]*[^\s,;.])|[a-z]\w*(?:\.[a-z]\w*)+"
@@ -71,6 +83,23 @@ class Plot:
         return _safe(self.figure.to_json())
 
 
+@dataclass(frozen=True)
+class GroupPlots:
+    """What is drawn of the trials that searched the same parameters."""
+
+    group: Group
+    # Only where there are several groups.
+    importances: Plot | None
+    parallel: Plot | None
+    # Parameters without an axis, as they are the same in all these trials.
+    left_out: Sequence[str]
+
+    @property
+    def of(self) -> str:
+        """Return whose they are, as in "All together, convnext_tiny"."""
+        return f", {self.group.name}" if self.group.name else ""
+
+
 def render_report(
     study: optuna.Study, found: Summary, decision: Decision, mistakes: Mistakes | None
 ) -> str:
@@ -83,9 +112,13 @@ def render_report(
         mistakes: of the chosen trial; None where it left no predictions.
     """
     plots = {plot.name: plot for plot in _plots(study, found, mistakes)}
+    groups = _group_plots(found)
     slices = [
         (key, Plot(f"slice-{i}", figure))
         for i, (key, figure) in enumerate(parameters.slices(found), 1)
+    ]
+    of_groups = [
+        plot for each in groups for plot in (each.importances, each.parallel) if plot is not None
     ]
     facts = _facts(study)
     template = _environment().get_template("report.html.j2")
@@ -96,16 +129,22 @@ def render_report(
         mistakes=mistakes,
         top=found.top,
         front=[trial for trial in found.ranked if trial.number in found.front],
-        keys=parameters.searched(found.top),
+        keys=list(dict.fromkeys(key for trial in found.top for key in settings_of(trial.params))),
+        settings_of=settings_of,
         plots=plots,
+        groups=groups,
+        other_groups=found.groups[MOST_GROUPS:],
+        enough=ENOUGH_FOR_IMPORTANCES,
+        rule=rule_in_words(found),
         slices=slices,
-        drawn=[*plots.values(), *(plot for _, plot in slices)],
+        drawn=[*plots.values(), *(plot for _, plot in slices), *of_groups],
         interval=_interval(found, decision),
         hovers=_safe(json.dumps(_hovers(study))),
-        failures=_failures(found.failed),
+        failures=_failures(found),
         facts=facts,
         pruning=_pruning(found),
         now=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
+        counted=counted,
         describe_score=describe_score,
         duration=duration,
         show=show,
@@ -136,17 +175,36 @@ def _plots(study: optuna.Study, found: Summary, mistakes: Mistakes | None) -> li
         add("pareto", progress.pareto(study, found))
     if found.ranked or any(trial.intermediate_values for trial in found.pruned):
         add("history", progress.history(study, found))
-    if any(t.intermediate_values for t in [*found.ranked, *found.pruned, *found.running]):
+    unfinished = [*found.running, *found.lost]
+    if any(t.intermediate_values for t in [*found.ranked, *found.pruned, *unfinished]):
         add("curves", progress.learning_curves(found))
     if found.importances:
-        add("importances", parameters.importance_bars(found))
-        add("contour", parameters.contour(found))
-    add("parallel", parameters.parallel_coordinates(found))
+        add("importances", parameters.importance_bars(found.importances))
+    if found.groups:
+        add("contour", parameters.contour(found, found.groups[0]))
     if mistakes is not None:
         add("confusion", confusion.confusion_matrix(mistakes))
-    if any(t.datetime_start for t in [*found.ranked, *found.pruned, *found.failed, *found.running]):
+    if found.runs:
         add("timeline", progress.timeline(found))
     return plots
+
+
+def _group_plots(found: Summary) -> list[GroupPlots]:
+    """Draw each group of trials; the first few, the best first."""
+    several = len(found.groups) > 1
+    drawn = []
+    for number, group in enumerate(found.groups[:MOST_GROUPS], 1):
+        place = f"-{number}" if several else ""
+        bars = parallel = None
+        if several and group.importances:
+            figure = parameters.importance_bars(group.importances)
+            bars = Plot(f"importances{place}", figure)
+        lines = parameters.parallel_coordinates(group)
+        if lines is not None:
+            parallel = Plot(f"parallel{place}", lines)
+        left_out = parameters.constant(group) if parallel else []
+        drawn.append(GroupPlots(group, bars, parallel, [short(name) for name in left_out]))
+    return drawn
 
 
 def _safe(text: str) -> Markup:
@@ -160,34 +218,37 @@ def _hovers(study: optuna.Study) -> list[str]:
     return [hover(trial) for trial in study.get_trials(deepcopy=False)]
 
 
-def _failures(failed: Sequence[FrozenTrial]) -> list[tuple[str, int, str]]:
+def _failures(found: Summary) -> list[tuple[str, int, str]]:
     """Return reasons, the most frequent first, with their count and the first few trials."""
-    numbers: dict[str, list[str]] = {}
-    for trial in failed:
-        reason = without_password(str(trial.user_attrs.get("error", "unknown")))
-        numbers.setdefault(reason, []).append(str(trial.number))
     return [
-        (reason, len(found), ", ".join(found[:NAMED]) + (", ..." if len(found) > NAMED else ""))
-        for reason, found in sorted(numbers.items(), key=lambda item: -len(item[1]))
+        (
+            reason,
+            len(numbers),
+            ", ".join(map(str, numbers[:NAMED])) + (", ..." if len(numbers) > NAMED else ""),
+        )
+        for reason, numbers in found.failure_reasons
     ]
 
 
 def _pruning(found: Summary) -> str:
-    """Say what ending trials early has saved."""
-    saved = found.epochs_without_pruning - found.epochs
-    if not found.pruned or saved <= 0:
-        return ""
-    timed = [t for t in found.ranked if t.duration and t.intermediate_values]
-    epochs = sum(len(t.intermediate_values) for t in timed)
-    count = len(found.pruned)
-    words = (
-        f"{'1 trial was' if count == 1 else f'{count} trials were'} ended early, which saved "
-        f"{saved} of {found.epochs_without_pruning} epochs ({found.saved_share:.0%})"
-    )
-    if not epochs:
-        return f"{words}."
-    seconds = sum(t.duration.total_seconds() for t in timed if t.duration)
-    return f"{words}, about {duration(saved * seconds / epochs)} of one worker's time."
+    """Say which trials were ended early, by what, and what the pruner has saved."""
+    said = []
+    if found.by_pruner:
+        saved = found.epochs_without_pruning - found.epochs
+        count = len(found.by_pruner)
+        words = f"The pruner ended {counted(count, 'trial')} early"
+        if saved:
+            words += (
+                f", which saved {saved} of {found.epochs_without_pruning} epochs "
+                f"({found.saved_share:.0%})"
+            )
+        if found.seconds_saved:
+            words += f", about {duration(found.seconds_saved)} of one worker's training"
+        said.append(f"{words}.")
+    for key, trials in found.out_of_time.items():
+        ends = "trial that had" if len(trials) == 1 else "trials that had"
+        said.append(f"{key} ended {len(trials)} {ends} not come to the end.")
+    return " ".join(said) or "No trial was ended early."
 
 
 def _facts(study: optuna.Study) -> dict[str, str]:
@@ -212,7 +273,7 @@ def _subject(facts: dict[str, str]) -> str:
     parts = [facts.get("model", ""), facts.get("data", "")]
     epochs, folds = (facts.get(f"quick_validation.{key}") for key in ("epochs", "folds"))
     if epochs and folds:
-        parts.append(f"{folds} folds of {epochs} epochs")
+        parts.append(f"{counted(int(folds), 'fold')} of {counted(int(epochs), 'epoch')}")
     return " · ".join(part for part in parts if part)
 
 

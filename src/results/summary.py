@@ -1,22 +1,26 @@
 """What a study has found, worked out once for tables, files and the report."""
 
-import datetime
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from src.results.choose import choose
+from src.results.choose import TOLERANCE, choose
+from src.results.importances import Group, Importances
 from src.results.paired import PairedDifference, corrected_resampled_t
+from src.results.time_spent import Span, covered, ended, runs
+from src.results.words import without_password
+from src.sweep.studies.ownership import seems_gone
+from src.sweep.studies.study import was_interrupted
 
 # Below this many folds nothing can be said of how sure a gain is.
 ENOUGH_FOLDS = 3
-# Below this many finished trials importances are noise.
-ENOUGH_FOR_IMPORTANCES = 8
+# Reasons to end a trial that are not the pruner's: the key of the limit that was over.
+OUT_OF_TIME = ("timeout", "trial_timeout")
 # Trials in the tables of the best.
 TOP = 10
 
@@ -31,13 +35,23 @@ class Summary:
     pruned: list[FrozenTrial]
     failed: list[FrozenTrial]
     running: list[FrozenTrial]
+    # Still marked as running, though the process that ran them is gone.
+    lost: list[FrozenTrial]
+    # Those that lost their process and were queued again as others; they count nowhere.
+    interrupted: list[FrozenTrial]
     # The trial that ran with the config's own values, if it is complete.
     defaults: FrozenTrial | None
-    # Parameter -> share of the variation of the score that it explains.
+    # Whether a higher score is better, by the first objective.
+    maximize: bool
+    # Config key -> share of what decides about the score, for the keys that all trials searched.
     importances: dict[str, float]
-    # Epochs that were trained, and that would have been without pruning.
+    # Trials by what they searched: one group, or one a model; that of the best trial first.
+    groups: list[Group]
+    # Epochs that were trained, and that would have been if the pruner had ended none.
     epochs: int
     epochs_without_pruning: int
+    # The runs of the search, in order: what was begun once and went on after a pause.
+    runs: list[Span]
     # In which at least one trial ran, and of all trials together.
     seconds: float
     trial_seconds: float
@@ -47,6 +61,9 @@ class Summary:
     objectives: list[str]
     # Numbers of the trials that no other beats in all objectives; empty with one objective.
     front: list[int]
+    # The rule that chose among these, and its tolerance (`src/results/choose.py`).
+    rule: str
+    tolerance: float
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -65,12 +82,64 @@ class Summary:
 
     @property
     def pruned_share(self) -> float:
-        """Return the share of trials that were ended early."""
-        return len(self.pruned) / self.finished if self.finished else 0.0
+        """Return the share of trials that the pruner has ended."""
+        return len(self.by_pruner) / self.finished if self.finished else 0.0
+
+    @property
+    def seconds_saved(self) -> float:
+        """Return the training time that the pruner has saved; 0 where trials did not note theirs.
+
+        What is left of each trial at its own pace; starting a worker and reading data are no part
+        of that.
+        """
+        paces = [pace for t in [*self.by_pruner, *self.ranked] if (pace := _pace(t))]
+        if not paces:
+            return 0.0
+        usual = median(paces)
+        spared = epochs_spared(self.ranked, self.by_pruner)
+        return sum(
+            epochs * (_pace(trial) or usual)
+            for epochs, trial in zip(spared, self.by_pruner, strict=True)
+        )
+
+    @property
+    def by_pruner(self) -> list[FrozenTrial]:
+        """Return the trials that the pruner has ended."""
+        return [t for t in self.pruned if t.user_attrs.get("stopped") not in OUT_OF_TIME]
+
+    @property
+    def out_of_time(self) -> dict[str, list[FrozenTrial]]:
+        """Return `optuna.timeout` and its like -> the trials that were ended by it."""
+        found: dict[str, list[FrozenTrial]] = {}
+        for reason in OUT_OF_TIME:
+            trials = [t for t in self.pruned if t.user_attrs.get("stopped") == reason]
+            if trials:
+                found[f"optuna.{reason}"] = trials
+        return found
+
+    @property
+    def all_equal(self) -> bool:
+        """Tell whether three trials or more are complete and all have the same score."""
+        return len(self.ranked) > 2 and len({t.values[0] for t in self.ranked}) == 1
+
+    @property
+    def failure_reasons(self) -> list[tuple[str, list[int]]]:
+        """Return the reasons of failed trials and their numbers, the most frequent first."""
+        numbers: dict[str, list[int]] = {}
+        for trial in self.failed:
+            reason = without_password(str(trial.user_attrs.get("error", "unknown")))
+            numbers.setdefault(reason, []).append(trial.number)
+        return sorted(numbers.items(), key=lambda item: -len(item[1]))
+
+    @property
+    def highest(self) -> FrozenTrial:
+        """Return the complete trial that is best by the first objective alone."""
+        order = max if self.maximize else min
+        return order(self.ranked, key=lambda trial: trial.values[0])
 
     @property
     def saved_share(self) -> float:
-        """Return the share of epochs that pruning has saved."""
+        """Return the share of epochs that the pruner has saved."""
         if not self.epochs_without_pruning:
             return 0.0
         return 1 - self.epochs / self.epochs_without_pruning
@@ -78,47 +147,72 @@ class Summary:
 
 def summarize(study: optuna.Study) -> Summary:
     """Read a study, finished or not."""
-    trials = [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get("interrupted")]
+    everything = study.get_trials(deepcopy=False)
+    trials = [t for t in everything if not was_interrupted(t)]
     by_state = {
         state: [t for t in trials if t.state is state]
         for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
     }
     ranked = rank(study, by_state[TrialState.COMPLETE])
     pruned, failed = by_state[TrialState.PRUNED], by_state[TrialState.FAIL]
-    full = max((len(t.intermediate_values) for t in ranked), default=0)
-    spans = sorted(
-        (t.datetime_start, t.datetime_complete or datetime.datetime.now())
-        for t in study.get_trials(deepcopy=False)
+    lost = [t for t in by_state[TrialState.RUNNING] if seems_gone(t)]
+    gone = {t.number for t in lost}
+    running = [t for t in by_state[TrialState.RUNNING] if t.number not in gone]
+    spans = [
+        Span(t.datetime_start, ended(t, t.state is TrialState.RUNNING and t.number not in gone))
+        for t in everything
         if t.datetime_start
-    )
+    ]
     defaults = next((t for t in ranked if t.user_attrs.get("defaults")), None)
     several = len(study.directions) > 1
+    maximize = study.directions[0] == StudyDirection.MAXIMIZE
+    ended_by_pruner = [t for t in pruned if t.user_attrs.get("stopped") not in OUT_OF_TIME]
+    important = Importances(ranked, ended_by_pruner, maximize)
+    epochs = sum(len(t.intermediate_values) for t in [*ranked, *pruned])
+    rule: Mapping[str, Any] = study.user_attrs.get("choose", {})
     return Summary(
         name=study.study_name,
         ranked=ranked,
         pruned=pruned,
         failed=failed,
-        running=by_state[TrialState.RUNNING],
+        running=running,
+        lost=lost,
+        interrupted=[t for t in everything if was_interrupted(t)],
         defaults=defaults,
-        importances=importances(study, ranked),
-        epochs=sum(len(t.intermediate_values) for t in [*ranked, *pruned]),
-        epochs_without_pruning=full * len([*ranked, *pruned]),
-        seconds=_covered(spans).total_seconds(),
-        trial_seconds=sum((end - start).total_seconds() for start, end in spans),
+        maximize=maximize,
+        importances=important.of_all(),
+        groups=important.groups(),
+        epochs=epochs,
+        epochs_without_pruning=epochs + sum(epochs_spared(ranked, ended_by_pruner)),
+        runs=runs(spans),
+        seconds=sum(span.seconds for span in covered(spans)),
+        trial_seconds=sum(span.seconds for span in spans),
         gain=gain(study, ranked[0], defaults) if ranked and defaults else None,
         objectives=_objectives(study),
         front=[t.number for t in study.best_trials] if several and ranked else [],
+        rule=str(rule.get("rule", "tolerance")),
+        tolerance=float(rule.get("tolerance", TOLERANCE)),
     )
 
 
-def _covered(spans: Sequence[tuple[datetime.datetime, datetime.datetime]]) -> datetime.timedelta:
-    """Return how long at least one of some spans lasted, given in the order of their starts."""
-    covered, until = datetime.timedelta(), datetime.datetime.min
-    for start, end in spans:
-        if end > until:
-            covered += end - max(start, until)
-            until = end
-    return covered
+def _pace(trial: FrozenTrial) -> float | None:
+    """Return the seconds of an epoch of a trial, None where it has not noted them."""
+    seconds, epochs = (trial.user_attrs.get(name) for name in ("train_seconds", "epochs"))
+    return seconds / epochs if seconds and epochs else None
+
+
+def epochs_spared(complete: Sequence[FrozenTrial], pruned: Sequence[FrozenTrial]) -> list[int]:
+    """Return how many epochs each pruned trial was spared.
+
+    Of those that a trial was to have, as it has noted; without a note, of those that the longest
+    complete trial had.
+    """
+    longest = max((len(t.intermediate_values) for t in complete), default=0)
+    planned = [t.user_attrs.get("workload", {}).get("epochs", longest) for t in pruned]
+    return [
+        max(0, int(epochs) - len(trial.intermediate_values))
+        for epochs, trial in zip(planned, pruned, strict=True)
+    ]
 
 
 def gain(study: optuna.Study, best: FrozenTrial, defaults: FrozenTrial) -> PairedDifference | None:
@@ -156,25 +250,3 @@ def rank(study: optuna.Study, complete: list[FrozenTrial]) -> list[FrozenTrial]:
         chosen = choose(study, study.best_trials, **study.user_attrs.get("choose", {}))
         ranked.sort(key=lambda t: t.number != chosen.number)
     return ranked
-
-
-def importances(study: optuna.Study, complete: list[FrozenTrial]) -> dict[str, float]:
-    """Return parameter importances by PED-ANOVA (Watanabe et al., IJCAI 2023, arXiv 2304.10255).
-
-    Empty below `ENOUGH_FOR_IMPORTANCES` complete trials, or where scores do not differ.
-    """
-    if len(complete) < ENOUGH_FOR_IMPORTANCES or len({t.values[0] for t in complete}) < 2:
-        return {}
-    # With a target, PED-ANOVA asks what makes it low, whatever the study's direction.
-    sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*computes the importances.*low.*")
-            return get_param_importances(
-                study,
-                evaluator=PedAnovaImportanceEvaluator(),
-                target=lambda trial: sign * trial.values[0],
-            )
-    except (ValueError, RuntimeError):
-        # No parameter that all complete trials have in common, or one value only.
-        return {}

@@ -10,7 +10,7 @@ from src.results.best_trials import print_best_trials
 from src.results.confirmation.judge import Confirmation
 from src.results.summary import Summary
 from src.results.verdict import verdict
-from src.results.words import duration
+from src.results.words import counted, duration
 from src.results.write import ResultFiles
 
 # Characters of the bar of a parameter that is all that matters.
@@ -23,6 +23,7 @@ def print_summary(files: ResultFiles, console: Console) -> None:
     console.print()
     console.print(_counts(found), highlight=False, soft_wrap=True)
     if found.best is None:
+        console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
         console.print("No trial ran to the end, so there is nothing to train with yet.")
     else:
         print_best_trials(found, console)
@@ -41,15 +42,18 @@ def print_summary(files: ResultFiles, console: Console) -> None:
 
 
 def _counts(found: Summary) -> Text:
-    text = Text(f"{found.name}: {found.finished} trials in {duration(found.seconds)}", style="bold")
-    running = f", {len(found.running)} running" if found.running else ""
-    pruned = f"{len(found.pruned)} pruned"
-    if found.pruned:
+    trials = counted(found.finished, "trial")
+    text = Text(f"{found.name}: {trials} in {duration(found.seconds)}", style="bold")
+    pruned = f"{len(found.by_pruner)} pruned"
+    if found.by_pruner:
         pruned += f" ({found.pruned_share:.0%}, which saved {found.saved_share:.0%} of the epochs)"
+    parts = [f"{len(found.ranked)} complete", pruned]
+    parts += [f"{len(ended)} ended by {key}" for key, ended in found.out_of_time.items()]
+    parts.append(f"{len(found.failed)} failed")
+    for others, word in ((found.running, "running"), (found.lost, "cut off")):
+        parts += [f"{len(others)} {word}"] if others else []
     text.append(
-        f"  {len(found.ranked)} complete, {pruned}, {len(found.failed)} failed{running}; "
-        f"{duration(found.trial_seconds)} of trials",
-        style="not bold",
+        f"  {', '.join(parts)}; {duration(found.trial_seconds)} of trials", style="not bold"
     )
     return text
 

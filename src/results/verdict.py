@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 from src.results.confirmation.judge import Confirmation
 from src.results.paired import PairedDifference
 from src.results.summary import ENOUGH_FOLDS, Summary
+from src.results.words import counted, score
 
 
 @dataclass(frozen=True)
@@ -39,33 +40,115 @@ def verdict(found: Summary, confirmations: Sequence[Confirmation] = ()) -> Verdi
     for one in confirmations:
         if not one.other_data:
             return _confirmed(one)
-    best, defaults, gain = found.best, found.defaults, found.gain
+    best, defaults = found.best, found.defaults
     name = found.objectives[0]
     if best is None:
-        state = "Trials are still running." if found.running else "No trial has run to the end."
-        return Verdict("No result yet", state)
-    score = f"{name.capitalize()} {best.values[0]:.4f} in trial {best.number}"
-    if defaults is None:
-        return Verdict(f"Best {name}: {best.values[0]:.4f}", f"{score}. The defaults did not run.")
-    if best.number == defaults.number:
+        return _without_result(found)
+    if found.all_equal:
         return Verdict(
-            "Nothing beats the defaults so far",
-            f"The config's own values are the best of {len(found.ranked)} complete trials, with "
-            f"{name} {best.values[0]:.4f}.",
+            "Nothing that was searched made a difference",
+            f"All {len(found.ranked)} complete trials have {name} {best.values[0]:.4f}.",
             tone="unsure",
         )
-    detail = f"{score}; the defaults have {defaults.values[0]:.4f} on the same folds."
-    difference = best.values[0] - defaults.values[0]
-    if gain is None:
+    if defaults is None:
+        headline = f"Best {name}: {best.values[0]:.4f}"
+        if len(found.objectives) > 1:
+            headline = _sentence(_scores(found, best))
+        detail = f"{_sentence(_scores(found, best))} in trial {best.number}. {_no_defaults(found)}"
+        return Verdict(headline, f"{detail} {rule_in_words(found)}".strip())
+    if best.number == defaults.number:
+        return _defaults_chosen(found, defaults)
+    return _against_defaults(found, best, defaults)
+
+
+def rule_in_words(found: Summary) -> str:
+    """Say by what rule the trial was chosen; empty with one objective."""
+    if len(found.objectives) == 1 or found.best is None:
+        return ""
+    first, others = found.objectives[0], " and ".join(found.objectives[1:])
+    top = found.highest
+    where = f"{top.values[0]:.4f} in trial {top.number}"
+    if found.rule == "best_first":
+        return f"It was chosen by optuna.choose=best_first: the best {first}."
+    if found.rule == "knee":
+        return (
+            f"It was chosen by optuna.choose=knee: nearest to having the best of everything. The "
+            f"best {first} is {where}."
+        )
+    return (
+        f"It was chosen by optuna.choose=tolerance: the best in {others} among the trials whose "
+        f"{first} is within {found.tolerance:.1%} of the best, {where}."
+    )
+
+
+def _without_result(found: Summary) -> Verdict:
+    if found.running:
+        return Verdict("No result yet", "Trials are still running.")
+    if found.finished and len(found.failed) == found.finished:
+        reason, numbers = found.failure_reasons[0]
+        count = counted(found.finished, "trial")
+        said = "It" if found.finished == 1 else f"All {count}"
+        how = "" if len(numbers) == found.finished else f" {len(numbers)} of them"
+        return Verdict("No result: every trial failed", f"{said} failed,{how} with: {reason}")
+    ends = [
+        *([f"{len(found.failed)} failed"] if found.failed else []),
+        *([f"the pruner ended {len(found.by_pruner)}"] if found.by_pruner else []),
+        *(f"{key} ended {len(trials)}" for key, trials in found.out_of_time.items()),
+        *([f"{len(found.lost)} lost their process"] if found.lost else []),
+    ]
+    if not ends:
+        return Verdict("No result yet", "No trial has run to the end.")
+    return Verdict(
+        "No result: no trial ran to the end",
+        f"Of {counted(found.finished + len(found.lost), 'trial')}, {', '.join(ends)}.",
+    )
+
+
+def _defaults_chosen(found: Summary, defaults: FrozenTrial) -> Verdict:
+    name, score = found.objectives[0], defaults.values[0]
+    if found.highest.values[0] != score:
         return Verdict(
-            f"{difference:+.4f} over the defaults",
+            "The defaults are chosen",
+            f"Trial {defaults.number} has the config's own values: {_scores(found, defaults)}. "
+            f"{rule_in_words(found)}",
+            tone="unsure",
+        )
+    count = counted(len(found.ranked), "complete trial")
+    return Verdict(
+        "Nothing beats the defaults so far",
+        f"The config's own values are the best of {count}, with {name} {score:.4f}.",
+        tone="unsure",
+    )
+
+
+def _against_defaults(found: Summary, best: FrozenTrial, defaults: FrozenTrial) -> Verdict:
+    name, gain = found.objectives[0], found.gain
+    rule = rule_in_words(found)
+    theirs = _scores(found, defaults, named=False)
+    detail = (
+        f"{_sentence(_scores(found, best))} in trial {best.number}; the defaults have {theirs} on "
+        f"the same folds. {rule}"
+    ).strip()
+    if not found.maximize:
+        detail += f" Of {name}, lower is better."
+    difference = best.values[0] - defaults.values[0]
+    better = difference if found.maximize else -difference
+    if gain is None:
+        headline = f"{difference:+.4f} over the defaults"
+        if not found.maximize or better <= 0:
+            way = "below" if difference < 0 else "above"
+            headline = f"{_sentence(name)} {abs(difference):.4f} {way} the defaults"
+        return Verdict(
+            headline,
             detail,
             f"With fewer than {ENOUGH_FOLDS} folds nothing says how sure this is: 'python -m "
             f"src.confirm study={found.name}' measures it with fresh seeds and folds.",
             tone="unsure",
         )
-    method = _from_folds(gain, found.name)
-    if gain.is_clear and gain.mean > 0:
+    method = _from_folds(gain, found)
+    if gain.mean <= 0:
+        return Verdict(f"Not better than the defaults in {name}", detail, method, "unsure")
+    if gain.is_clear:
         return Verdict(f"Better than the defaults by {gain.mean:.4f}", detail, method, "good")
     return Verdict(
         "Perhaps better than the defaults",
@@ -75,14 +158,46 @@ def verdict(found: Summary, confirmations: Sequence[Confirmation] = ()) -> Verdi
     )
 
 
-def _from_folds(gain: PairedDifference, study: str) -> str:
+def _scores(found: Summary, trial: FrozenTrial, named: bool = True) -> str:
+    """Write all objectives of a trial."""
+    return " and ".join(
+        f"{f'{name} ' * named}{f'{value:.4f}' if i == 0 else score(value)}"
+        for i, (name, value) in enumerate(zip(found.objectives, trial.values, strict=True))
+    )
+
+
+def _sentence(words: str) -> str:
+    """Begin with a capital letter, where that is no key such as `log_loss`."""
+    first = words.split()[0]
+    return words if "_" in first else words[:1].upper() + words[1:]
+
+
+def _no_defaults(found: Summary) -> str:
+    """Say why there are no defaults to compare with."""
+    for trials, what in (
+        (found.running, "are still running"),
+        (found.failed, "failed"),
+        (found.pruned, "were ended early"),
+        (found.lost, "lost their process"),
+    ):
+        if any(trial.user_attrs.get("defaults") for trial in trials):
+            return f"The defaults {what}, so there is nothing to compare with."
+    return "The defaults did not run."
+
+
+def _from_folds(gain: PairedDifference, found: Summary) -> str:
+    best = "highest" if found.maximize else "lowest"
+    picked = (
+        f"The best trial was also picked because it scored {best}, so its score is"
+        if len(found.objectives) == 1
+        else "The trial was also picked by what it scored on these folds, so its scores are"
+    )
     return (
         f"95 % interval of the gain: {gain.low:+.4f} to {gain.high:+.4f}. From the differences on "
         f"{gain.pairs} folds, each trained twice, by the corrected resampled t-test (Nadeau & "
         f"Bengio 2003), which allows for the training images that folds share. With {gain.pairs} "
-        "folds it is wide. The best trial was also picked because it scored highest, so its score "
-        f"is a little too good: 'python -m src.confirm study={study}' measures it again with "
-        "fresh seeds and folds, and on the test split."
+        f"folds it is wide. {picked} a little too good: 'python -m src.confirm "
+        f"study={found.name}' measures it again with fresh seeds and folds, and on the test split."
     )
 
 
@@ -91,7 +206,7 @@ def _confirmed(one: Confirmation) -> Verdict:
     method = (
         f"Confirmed with {one.pairs} pairs of fresh seeds and folds, {one.folds} folds of "
         f"{one.epochs} epochs each, by the corrected resampled t-test (Nadeau & Bengio 2003), "
-        f"one-sided, corrected for {len(one.contenders)} configurations (Holm 1979)."
+        f"one-sided, corrected for {counted(len(one.contenders), 'configuration')} (Holm 1979)."
     )
     if best.holds:
         headline = f"Confirmed: better than the defaults by {best.gain:.4f}"

@@ -5,6 +5,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from src.sweep.space.parameters import key_of
+
 PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 
 
@@ -27,9 +29,18 @@ def show(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def short(key: str) -> str:
-    """Return the last part of a key, as it is known in tables: `lr` of `optimizer.lr`."""
-    return key.rsplit(".", 1)[-1]
+def short(name: str) -> str:
+    """Return the last part of a parameter's key, as it is known in tables: `lr` of `optimizer.lr`.
+
+    What stands in brackets stays whole: `lr[a.b]` of `optimizer.lr[a.b]`.
+    """
+    key = key_of(name)
+    return key.rsplit(".", 1)[-1] + name[len(key) :]
+
+
+def counted(count: int, thing: str) -> str:
+    """Write `1 trial` and `2 trials`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def duration(seconds: float) -> str:

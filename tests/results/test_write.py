@@ -38,7 +38,7 @@ def test_studies_with_little_in_them(
     tmp_path: Path, search_config: Any, counts: tuple[int, int, int]
 ) -> None:
     files, page = written(make_study(*counts), tmp_path, search_config)
-    assert ("No result yet" in page) == (counts[0] == 0)
+    assert ("<h1>No result" in page) == (counts[0] == 0)
     assert (files.train_config is None) == (counts[0] == 0)
     console = Console(file=io.StringIO(), width=200)
     print_summary(files, console)

@@ -10,8 +10,9 @@ from optuna.trial import FrozenTrial
 
 from src.results.words import show
 
-# Round numbers on an axis, about so many.
+# Round numbers on an axis, about so many, and on a logarithmic one, whose texts are longer.
 TICKS = 5
+MOST_TICKS_ON_LOG = 6
 # The leading digits of round numbers on a logarithmic axis, the fewest first.
 LEADING = ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10)))
 
@@ -31,17 +32,22 @@ class Axis:
             self._low, self._high = min(values), max(values)
 
     def shown(self, trial: FrozenTrial) -> Any:
-        """Return the value as a plotly axis of its own takes it."""
+        """Return the value as a plotly axis of its own takes it; of a choice its place in line."""
         value = trial.params[self._key]
-        return escape(show(value)) if self._choices is not None else float(f"{value:.6g}")
+        return float(f"{value:.6g}") if self._choices is None else self._choices.index(value)
 
     def layout(self) -> dict[str, Any]:
         """Return the settings of that axis."""
         if self._choices is not None:
-            order = [escape(show(choice)) for choice in self._choices]
-            return {"type": "category", "categoryorder": "array", "categoryarray": order}
+            # Places, not names: plotly would take names such as 2024-01 for dates.
+            return {
+                "type": "linear",
+                "tickvals": list(range(len(self._choices))),
+                "ticktext": self._names(),
+                "range": [-0.5, len(self._choices) - 0.5],
+            }
         if not self._log:
-            return {}
+            return {"type": "linear"}
         values = self._round_numbers()
         return {"type": "log", "tickvals": values, "ticktext": [show(value) for value in values]}
 
@@ -51,8 +57,18 @@ class Axis:
 
     def ticks(self) -> tuple[list[float], list[str]]:
         """Return places from 0 to 1 and what to write there."""
-        values = self._choices if self._choices is not None else self._round_numbers()
-        return [self._place(value) for value in values], [escape(show(value)) for value in values]
+        if self._choices is not None:
+            return [self._place(choice) for choice in self._choices], self._names()
+        values = self._round_numbers()
+        return [self._place(value) for value in values], [show(value) for value in values]
+
+    def _names(self) -> list[str]:
+        """Write the choices, in more digits where few would make two of them equal."""
+        choices = self._choices or []
+        names = [show(choice) for choice in choices]
+        if len(set(names)) < len(names):
+            names = [str(choice) for choice in choices]
+        return [escape(name) for name in names]
 
     def _place(self, value: Any) -> float:
         if self._choices is not None:
@@ -91,7 +107,7 @@ def _round_on_log_scale(low: float, high: float) -> list[float]:
         values = [float(f"{digit}e{power}") for power in powers for digit in leading]
         inside = [value for value in values if low * 0.99 <= value <= high * 1.01]
         if len(inside) >= TICKS - 2:
-            every = math.ceil(len(inside) / (2 * TICKS))
+            every = math.ceil(len(inside) / MOST_TICKS_ON_LOG)
             return inside[::every]
     return []
 

@@ -1,6 +1,7 @@
 """How the score depends on the parameters: importances, slices, contour, parallel coordinates."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -10,10 +11,12 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 from scipy.spatial.distance import cdist
 
+from src.results.importances import Group
 from src.results.plots.axis import Axis
 from src.results.plots.style import COMPLETE, MUTED, SCALE, finish, points
 from src.results.summary import Summary
 from src.results.words import short
+from src.sweep.space.parameters import key_of
 
 # A surface through fewer points would be invented.
 ENOUGH_FOR_CONTOUR = 8
@@ -31,9 +34,9 @@ SHADES = (
 )
 
 
-def importance_bars(found: Summary) -> go.Figure:
+def importance_bars(importances: Mapping[str, float]) -> go.Figure:
     """Importances as bars, the largest on top."""
-    shares = sorted(found.importances.items(), key=lambda item: item[1])
+    shares = sorted(importances.items(), key=lambda item: item[1])
     figure = go.Figure(
         go.Bar(
             x=[share for _, share in shares],
@@ -46,14 +49,26 @@ def importance_bars(found: Summary) -> go.Figure:
         )
     )
     finish(figure, "", "", 60 + 36 * len(shares))
-    figure.update_xaxes(tickformat=".0%", range=[0, max(0.01, *found.importances.values()) * 1.08])
+    figure.update_xaxes(tickformat=".0%", range=[0, max(0.01, *importances.values()) * 1.08])
+    figure.update_yaxes(type="category")
     return figure.update_layout(margin={"b": 32})
 
 
 def slices(found: Summary) -> list[tuple[str, go.Figure]]:
-    """Score over each parameter that was searched, the important ones first."""
-    keys = dict.fromkeys([*found.importances, *searched(found.ranked)])
+    """Score over each parameter that was searched, the important ones first, on one scale."""
+    keys = searched(found.ranked)
+    shares = {name: share for group in found.groups for name, share in group.importances.items()}
+    order = {key: place for place, key in enumerate(found.importances)}
+    keys.sort(key=lambda name: (order.get(key_of(name), len(order)), -shares.get(name, 0.0)))
     return [(key, _slice(found, key)) for key in keys]
+
+
+def _scale(found: Summary) -> list[float]:
+    """Return a range that holds the scores of all complete trials."""
+    scores = [t.values[0] for t in found.ranked if math.isfinite(t.values[0])]
+    low, high = min(scores, default=0.0), max(scores, default=1.0)
+    room = 0.06 * (high - low) or max(0.01, 0.05 * abs(high))
+    return [round(low - room, 6), round(high + room, 6)]
 
 
 def _slice(found: Summary, key: str) -> go.Figure:
@@ -75,25 +90,25 @@ def _slice(found: Summary, key: str) -> go.Figure:
     )
     finish(figure, short(key), found.objectives[0], 260)
     figure.update_xaxes(axis.layout())
+    figure.update_yaxes(range=_scale(found))
     return figure.update_layout(showlegend=False)
 
 
-def contour(found: Summary) -> go.Figure | None:
-    """The score over the two parameters that matter most; None where there are not two.
+def contour(found: Summary, group: Group) -> go.Figure | None:
+    """The score over the two parameters that matter most in a group; None where there are not two.
+
+    The better, the stronger the colour.
 
     The surface is a mean of all trials, weighted by a Gaussian of their distance whose width is
     the distance to the fourth nearest (Nadaraya & Watson 1964).
     """
-    if len(found.importances) < 2:
-        return None
-    keys = list(found.importances)[:2]
-    trials = [t for t in found.ranked if all(key in t.params for key in keys)]
-    if len(trials) < ENOUGH_FOR_CONTOUR:
+    keys, trials = list(group.importances)[:2], group.trials
+    if len(keys) < 2 or len(trials) < ENOUGH_FOR_CONTOUR:
         return None
     axes = [Axis(key, trials) for key in keys]
     places = np.array([[axis.place(trial) for axis in axes] for trial in trials])
     scores = np.array([trial.values[0] for trial in trials])
-    figure = go.Figure(_surface(places, scores))
+    figure = go.Figure(_surface(places, scores, found.maximize))
     figure.add_trace(
         points(
             trials,
@@ -114,7 +129,9 @@ def contour(found: Summary) -> go.Figure | None:
     return figure.update_layout(showlegend=False)
 
 
-def _surface(places: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> go.Contour:
+def _surface(
+    places: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], maximize: bool
+) -> go.Contour:
     """Return the surface through scores [trials] at places [trials, 2] of the unit square."""
     line = np.linspace(0, 1, GRID)
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
@@ -124,6 +141,7 @@ def _surface(places: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -
         y=line.round(4).tolist(),
         z=surface.round(5).tolist(),
         colorscale=SCALE,
+        reversescale=not maximize,
         contours={"showlines": False},
         ncontours=24,
         hoverinfo="skip",
@@ -141,17 +159,18 @@ def _smoothed(
     return found
 
 
-def parallel_coordinates(found: Summary) -> go.Figure | None:
-    """Every trial as a line across the parameters, the best ones on top and darkest.
+def parallel_coordinates(group: Group) -> go.Figure | None:
+    """Every trial of a group as a line across its parameters, the best ones on top and darkest.
 
-    Drawn as plain lines in a few shades: plotly's own kind needs WebGL, which many phones and
-    remote desktops lack.
+    Those that are `constant` in the group have no axis. Drawn as plain lines in a few shades:
+    plotly's own kind needs WebGL, which many phones and remote desktops lack.
     """
-    trials = found.ranked[:MOST_LINES]
-    keys = [key for key in searched(trials) if all(key in trial.params for trial in trials)]
+    trials = group.trials[:MOST_LINES]
+    equal = constant(group)
+    keys = [key for key in searched(trials) if key not in equal]
     if len(trials) < 2 or not keys:
         return None
-    keys.sort(key=lambda key: -found.importances.get(key, 0))
+    keys.sort(key=lambda key: -group.importances.get(key, 0))
     axes = [Axis(key, trials) for key in keys]
     figure = go.Figure()
     for shade, group in reversed(list(enumerate(_groups(trials)))):
@@ -197,6 +216,12 @@ def _groups(ranked: Sequence[FrozenTrial]) -> list[Sequence[FrozenTrial]]:
     """Cut ranked trials into the best tenth, the rest of the best half, and the other half."""
     tenth, half = max(1, len(ranked) // 10), max(1, len(ranked) // 2)
     return [ranked[:tenth], ranked[tenth:half], ranked[half:]]
+
+
+def constant(group: Group) -> list[str]:
+    """Return the parameters that are the same in all trials of a group, in order."""
+    keys = searched(group.trials)
+    return [key for key in keys if len({repr(t.params[key]) for t in group.trials}) == 1]
 
 
 def searched(trials: Sequence[FrozenTrial]) -> list[str]:

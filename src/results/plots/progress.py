@@ -1,6 +1,9 @@
 """How the search went: history, learning curves, the workers' timeline, the Pareto front."""
 
+import bisect
 import datetime
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -17,9 +20,16 @@ from src.results.plots.style import (
     points,
 )
 from src.results.summary import Summary
+from src.results.time_spent import Span, ended
 
 # Reported values are read to this many digits; more would only make the page larger.
 DIGITS = 5
+# Between the runs of a search, a share of all their time.
+RUNS_APART = 0.02
+# Ticks of the workers' clock: seconds between them, how many at most, and the share of the whole
+# that the text of one needs.
+STEPS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 604800)
+MOST_TICKS, TICK_ROOM = 8, 0.08
 
 
 def history(study: Study, found: Summary) -> go.Figure:
@@ -79,6 +89,7 @@ def learning_curves(found: Summary) -> go.Figure:
     kinds = (
         (found.pruned, PRUNED, "pruned"),
         (found.running, RUNNING, "running"),
+        (found.lost, MUTED, "cut off"),
         (found.ranked, COMPLETE, "complete"),
     )
     for trials, colour, name in kinds:
@@ -125,14 +136,17 @@ def _curves(trials: list[FrozenTrial]) -> dict[str, Any]:
 
 
 def timeline(found: Summary) -> go.Figure:
-    """What each worker did when; gaps are time that was lost."""
+    """What each worker did when; the pauses between the runs of a search are cut out."""
     figure = go.Figure()
     kinds = (
         (found.ranked, COMPLETE, "complete"),
         (found.pruned, PRUNED, "pruned"),
         (found.failed, FAILED, "failed"),
         (found.running, RUNNING, "running"),
+        ([*found.lost, *found.interrupted], MUTED, "cut off"),
     )
+    alive = {trial.number for trial in found.running}
+    clock = _Clock(found.runs)
     workers: set[str] = set()
     for trials, colour, name in kinds:
         begun = [trial for trial in trials if trial.datetime_start]
@@ -140,10 +154,12 @@ def timeline(found: Summary) -> go.Figure:
             continue
         places = [worker(trial) for trial in begun]
         workers.update(places)
+        starts = [clock.place(t.datetime_start) for t in begun]  # type: ignore[arg-type]
+        ends = [clock.place(ended(t, t.number in alive)) for t in begun]
         figure.add_bar(
             y=places,
-            base=[trial.datetime_start.isoformat() for trial in begun],  # type: ignore[union-attr]
-            x=[round(1000 * _seconds(trial)) for trial in begun],
+            base=[round(start, 2) for start in starts],
+            x=[round(max(0.05, b - a), 2) for a, b in zip(starts, ends, strict=True)],
             customdata=[trial.number for trial in begun],
             meta="trials",
             orientation="h",
@@ -151,9 +167,62 @@ def timeline(found: Summary) -> go.Figure:
             marker={"color": colour, "line": {"width": 0.5, "color": "rgba(255,255,255,.5)"}},
         )
     finish(figure, "", "", 110 + 34 * max(1, len(workers)))
-    figure.update_xaxes(type="date")
+    places_of_ticks, texts = clock.ticks()
+    figure.update_xaxes(tickvals=places_of_ticks, ticktext=texts, range=[0, clock.length])
     figure.update_yaxes(type="category", categoryorder="category descending")
-    return figure.update_layout(barmode="overlay", bargap=0.25, margin={"b": 36})
+    for cut in clock.cuts:
+        figure.add_vline(x=cut, line={"color": MUTED, "width": 1.5, "dash": "dot"})
+    return figure.update_layout(barmode="overlay", bargap=0.25, margin={"b": 48})
+
+
+class _Clock:
+    """Seconds of searching, from the start of the first run, without the pauses between runs."""
+
+    def __init__(self, runs: Sequence[Span]) -> None:
+        self._runs = runs
+        searched = sum(run.seconds for run in runs)
+        space = RUNS_APART * searched
+        self._begin = []
+        begin = 0.0
+        for run in runs:
+            self._begin.append(begin)
+            begin += run.seconds + space
+        self.length = max(1.0, searched + space * (len(runs) - 1))
+        # Between the runs.
+        self.cuts = [begin - space / 2 for begin in self._begin[1:]]
+
+    def place(self, moment: datetime.datetime) -> float:
+        """Return where a moment lies; one in a pause, at the end of the run before."""
+        i = max(0, bisect.bisect_right([run.start for run in self._runs], moment) - 1)
+        run = self._runs[i]
+        inside = (moment - run.start).total_seconds()
+        return self._begin[i] + min(max(0.0, inside), run.seconds)
+
+    def ticks(self) -> tuple[list[float], list[str]]:
+        """Return places and times of day, with the date where a run begins or a day does."""
+        step = next((step for step in STEPS if self.length / step <= MOST_TICKS), STEPS[-1])
+        places: list[float] = []
+        texts: list[str] = []
+        day = None
+        for begin, run in zip(self._begin, self._runs, strict=True):
+            midnight = run.start.replace(hour=0, minute=0, second=0, microsecond=0)
+            first = math.ceil((run.start - midnight).total_seconds() / step)
+            rounds = [midnight + datetime.timedelta(seconds=step * i) for i in _from(first)]
+            inside = [moment for moment in rounds if moment <= run.end]
+            for moment in [run.start, *inside]:
+                place = begin + (moment - run.start).total_seconds()
+                if places and place - places[-1] < TICK_ROOM * self.length:
+                    continue
+                clock = "%H:%M:%S" if step < 60 else "%H:%M"
+                places.append(round(place, 2))
+                texts.append(f"{moment:{clock}}" + (f"<br>{moment:%b %d}" * (moment.date() != day)))
+                day = moment.date()
+        return places, texts
+
+
+def _from(first: int) -> range:
+    """Return enough whole numbers from `first` on for the ticks of any run."""
+    return range(first, first + 4 * MOST_TICKS)
 
 
 def pareto(study: Study, found: Summary) -> go.Figure:
@@ -162,6 +231,7 @@ def pareto(study: Study, found: Summary) -> go.Figure:
     others = [trial for trial in found.ranked if trial.number not in front]
     first = [trial for trial in found.ranked if trial.number in front]
     first.sort(key=lambda trial: trial.values[1])
+    costs = study.directions[1] == StudyDirection.MINIMIZE
     figure = go.Figure()
     for trials, look in (
         (others, {"name": "beaten by another", "marker": {"size": 7, "color": MUTED}}),
@@ -174,9 +244,11 @@ def pareto(study: Study, found: Summary) -> go.Figure:
         x=[t.values[1] for t in first],
         y=[t.values[0] for t in first],
         mode="lines",
-        line={"color": COMPLETE, "width": 1.2, "shape": "hv"},
+        # Between two trials of the front, the worse of both is what can be had.
+        line={"color": COMPLETE, "width": 1.2, "shape": "hv" if costs else "vh"},
         hoverinfo="skip",
         showlegend=False,
+        visible=len(found.objectives) == 2,
     )
     return finish(figure, found.objectives[1], found.objectives[0])
 
@@ -189,9 +261,3 @@ def worker(trial: FrozenTrial) -> str:
 def last_value(trial: FrozenTrial) -> float:
     """Return the last value that a trial reported."""
     return trial.intermediate_values[max(trial.intermediate_values)]
-
-
-def _seconds(trial: FrozenTrial) -> float:
-    assert trial.datetime_start is not None
-    end = trial.datetime_complete or datetime.datetime.now()
-    return max(0.05, (end - trial.datetime_start).total_seconds())

@@ -21,7 +21,7 @@ function recolour(place) {
   const style = getComputedStyle(document.documentElement);
   const [card, mid, full] = ["--card", "--heat", "--heat-full"].map(name => style.getPropertyValue(name).trim());
   plots[place.id].data.forEach((trace, i) => {
-    if (trace.meta === "shares") Plotly.restyle(place, { colorscale: [[[0, card], [0.5, mid], [1, full]]] }, [i]);
+    if (trace.meta?.kind === "shares") Plotly.restyle(place, { colorscale: [[[0, card], [0.5, mid], [1, full]]] }, [i]);
   });
   return Plotly.relayout(place, colours(plots[place.id]));
 }
@@ -31,6 +31,12 @@ function draw(place) {
   if (place.dataset.drawn) return;
   place.dataset.drawn = "begun";
   for (const trace of figure.data) {
+    if (trace.meta?.kind === "shares") {
+      const names = trace.meta.names;
+      trace.hovertext = trace.z.map((row, i) => row.map((share, j) =>
+        `${names[i]}<br>taken for ${names[j]}: ${trace.text[i][j] || 0} (${(100 * share).toFixed(1)} %)`));
+      trace.hovertemplate = "%{hovertext}<extra></extra>";
+    }
     if (trace.meta !== "trials") continue;
     trace.hovertext = trace.customdata.map(number => hovers[number]);
     trace.hovertemplate = "%{hovertext}<extra></extra>";
@@ -47,7 +53,29 @@ const seen = new IntersectionObserver(
   { rootMargin: "600px" },
 );
 places.forEach(place => seen.observe(place));
-window.addEventListener("beforeprint", () => places.forEach(draw));
+// A page of paper is narrower than most screens and does not scroll: plots are drawn for its
+// width, and those that need more are made smaller as a whole.
+const page = 670;
+
+function width(place, paper) {
+  if (!paper) {
+    place.style.width = place.style.zoom = "";
+    return Plotly.relayout(place, { autosize: true, width: null }).then(() => Plotly.Plots.resize(place));
+  }
+  const free = place.closest(".slices") ? (page - 20) / 2 : page;
+  const needed = Math.max(free, plots[place.id].layout.meta?.min_width || 0);
+  place.style.width = `${needed}px`;
+  place.style.zoom = free / needed;
+  return Plotly.relayout(place, { autosize: false, width: needed });
+}
+
+function paper(on) {
+  document.documentElement.classList.toggle("print", on);
+  document.querySelectorAll("details").forEach(each => { each.open = on; });
+  places.forEach(place => { draw(place); width(place, on); recolour(place); });
+}
+window.addEventListener("beforeprint", () => paper(true));
+window.addEventListener("afterprint", () => paper(false));
 dark.addEventListener("change", () => {
   places.filter(place => place.dataset.drawn === "done").forEach(recolour);
 });

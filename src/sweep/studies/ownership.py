@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 # So many heartbeats have to be missing.
 MISSING_HEARTBEATS = 6
+# Seconds without one after which a reader who looks but once takes a process elsewhere for dead;
+# no trial is taken away by that, so clocks that differ by less do no harm.
+SILENT = 300.0
 # Seconds; the time of boot is known in whole ones.
 START_PRECISION = 2.0
 
@@ -87,6 +90,20 @@ class Watch:
             since = time.monotonic()
             self._seen[trial.number] = (beat, since)
         return time.monotonic() - since >= self._grace
+
+
+def seems_gone(trial: FrozenTrial) -> bool:
+    """Tell at a single look whether no process runs `trial` any more, as far as one can tell.
+
+    Of trials that are not ours nobody knows: they are taken for running.
+    """
+    attrs = trial.user_attrs
+    owners = [attrs[name] for name in ("owner", "runner") if name in attrs]
+    if not owners:
+        return False
+    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    silent = time.time() - max(begun, attrs.get("heartbeat") or 0.0) > SILENT
+    return all(not _lives(owner) if owner.get("place") == _place() else silent for owner in owners)
 
 
 def _lives(owner: Owner) -> bool:
