@@ -167,7 +167,7 @@ def place(distribution: BaseDistribution, value: Any) -> float:
         return 0.5
     if distribution.log:
         low, high, value = math.log(low), math.log(high), math.log(value)
-    return min(1.0, max(0.0, (value - low) / (high - low)))
+    return float(min(1.0, max(0.0, (value - low) / (high - low))))
 
 
 def _called(groups: Sequence[frozenset[str]]) -> Mapping[frozenset[str], str]:

@@ -99,7 +99,7 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
     confusion = np.bincount(kept.labels * size + guessed, minlength=size * size)
     confusion = confusion.reshape(size, size)
     images = _images(stored, trial, kept) if examples else None
-    pairs = []
+    pairs: list[ConfusedPair] = []
     wrong = confusion - np.diag(np.diag(confusion))
     for place in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]:
         true, predicted = divmod(int(place), size)

@@ -68,16 +68,14 @@ def rule_in_words(found: Summary) -> str:
     first, others = found.objectives[0], " and ".join(found.objectives[1:])
     top = found.highest
     where = f"{top.values[0]:.4f} in trial {top.number}"
+    chosen = f"Trial {found.best.number} was chosen by optuna.choose={found.rule}"
     if found.rule == "best_first":
-        return f"It was chosen by optuna.choose=best_first: the best {first}."
+        return f"{chosen}: the best {first}."
     if found.rule == "knee":
-        return (
-            f"It was chosen by optuna.choose=knee: nearest to having the best of everything. The "
-            f"best {first} is {where}."
-        )
+        return f"{chosen}: nearest to having the best of everything. The best {first} is {where}."
     return (
-        f"It was chosen by optuna.choose=tolerance: the best in {others} among the trials whose "
-        f"{first} is within {found.tolerance:.1%} of the best, {where}."
+        f"{chosen}: the best in {others} among the trials whose {first} is within "
+        f"{100 * found.tolerance:.3g}% of the best, {where}."
     )
 
 

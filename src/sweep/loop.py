@@ -21,7 +21,7 @@ from src.sweep.budget import Budget
 from src.sweep.display import Display
 from src.sweep.failures import FailureWindow, TrialTimeoutError, error_of, values_of
 from src.sweep.space.search_space import SearchSpace
-from src.sweep.studies.duplicates import copy_result, finished_twin
+from src.sweep.studies.duplicates import copy_result, finished_twin, note_fixed_keys
 from src.sweep.studies.orphans import interrupt, requeue_interrupted, requeue_orphans
 from src.sweep.studies.outage import Outage
 from src.sweep.studies.ownership import Heartbeat, Watch, this_process
@@ -104,6 +104,8 @@ class AsyncLoop:
             SweepError: more trials failed than `max_failure_rate` allows, or the storage is gone
                 for good.
         """
+        with self._lock():
+            note_fixed_keys(self._study, self._space.fixed)
         slots = ThreadPoolExecutor(self._budget.n_jobs, thread_name_prefix="slot")
         try:
             with self._heartbeat:
@@ -173,7 +175,6 @@ class AsyncLoop:
             self._extend(trial)
         for key, value in self._space.fixed.items():
             trial.set_user_attr(key, value)
-        trial.set_user_attr("fixed", self._space.fixed)
         if self._budget.deadline is not None:
             trial.set_user_attr("deadline", self._budget.deadline)
         if self._budget.trial_timeout is not None:

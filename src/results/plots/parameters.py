@@ -40,7 +40,8 @@ def importance_bars(importances: Mapping[str, float]) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=[share for _, share in shares],
-            y=[escape(short(key)) for key, _ in shares],
+            # Whose a parameter is, stands above.
+            y=[escape(short(key_of(name))) for name, _ in shares],
             orientation="h",
             marker_color=COMPLETE,
             text=[f"{share:.0%}" for _, share in shares],
@@ -89,7 +90,7 @@ def _slice(found: Summary, key: str) -> go.Figure:
         )
     )
     finish(figure, short(key), found.objectives[0], 260)
-    figure.update_xaxes(axis.layout())
+    figure.update_xaxes(axis.layout(), automargin=True)
     figure.update_yaxes(range=_scale(found))
     return figure.update_layout(showlegend=False)
 
@@ -122,7 +123,7 @@ def contour(found: Summary, group: Group) -> go.Figure | None:
             },
         )
     )
-    finish(figure, short(keys[0]), short(keys[1]), 420)
+    finish(figure, short(key_of(keys[0])), short(key_of(keys[1])), 420)
     for update, axis in ((figure.update_xaxes, axes[0]), (figure.update_yaxes, axes[1])):
         places_of_ticks, texts = axis.ticks()
         update(tickvals=places_of_ticks, ticktext=texts, range=[-0.02, 1.02], showgrid=False)
@@ -168,15 +169,15 @@ def parallel_coordinates(group: Group) -> go.Figure | None:
     trials = group.trials[:MOST_LINES]
     equal = constant(group)
     keys = [key for key in searched(trials) if key not in equal]
-    if len(trials) < 2 or not keys:
+    if len(trials) < 2 or len(keys) < 2:
         return None
     keys.sort(key=lambda key: -group.importances.get(key, 0))
     axes = [Axis(key, trials) for key in keys]
     figure = go.Figure()
-    for shade, group in reversed(list(enumerate(_groups(trials)))):
+    for shade, part in reversed(list(enumerate(_groups(trials)))):
         name, colour, width = SHADES[shade]
         look = {"color": colour, "width": width}
-        figure.add_scatter(**_lines(group, axes), mode="lines", name=name, line=look)
+        figure.add_scatter(**_lines(part, axes), mode="lines", name=name, line=look)
     finish(figure, "", "", 420)
     for i, axis in enumerate(axes):
         places, texts = axis.ticks()
@@ -184,9 +185,10 @@ def parallel_coordinates(group: Group) -> go.Figure | None:
             figure.add_annotation(
                 x=i, y=place, text=text, xanchor="left", xshift=3, showarrow=False, font_size=11
             )
+    names = [short(key_of(key)) for key in keys]
     figure.update_xaxes(
         tickvals=list(range(len(axes))),
-        ticktext=[escape(short(key)) for key in keys],
+        ticktext=[escape(name) for name in names],
         side="top",
         tickangle=0,
         range=[-0.1, len(axes) - 0.4],
@@ -196,7 +198,7 @@ def parallel_coordinates(group: Group) -> go.Figure | None:
     return figure.update_layout(
         margin={"l": 12, "r": 12, "t": 64, "b": 12},
         legend={"y": 1.1, "traceorder": "reversed"},
-        meta={"min_width": sum(max(90, 20 + 8 * len(short(key))) for key in keys)},
+        meta={"min_width": sum(max(90, 20 + 8 * len(name)) for name in names)},
     )
 
 

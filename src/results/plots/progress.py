@@ -29,7 +29,7 @@ RUNS_APART = 0.02
 # Ticks of the workers' clock: seconds between them, how many at most, and the share of the whole
 # that the text of one needs.
 STEPS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 604800)
-MOST_TICKS, TICK_ROOM = 8, 0.08
+MOST_TICKS, TICK_ROOM = 8, 0.11
 
 
 def history(study: Study, found: Summary) -> go.Figure:
@@ -168,11 +168,15 @@ def timeline(found: Summary) -> go.Figure:
         )
     finish(figure, "", "", 110 + 34 * max(1, len(workers)))
     places_of_ticks, texts = clock.ticks()
-    figure.update_xaxes(tickvals=places_of_ticks, ticktext=texts, range=[0, clock.length])
+    figure.update_xaxes(
+        tickvals=places_of_ticks, ticktext=texts, tickangle=0, range=[0, clock.length]
+    )
     figure.update_yaxes(type="category", categoryorder="category descending")
     for cut in clock.cuts:
         figure.add_vline(x=cut, line={"color": MUTED, "width": 1.5, "dash": "dot"})
-    return figure.update_layout(barmode="overlay", bargap=0.25, margin={"b": 48})
+    return figure.update_layout(
+        barmode="overlay", bargap=0.25, margin={"b": 48}, meta={"min_width": 560}
+    )
 
 
 class _Clock:

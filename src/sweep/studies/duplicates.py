@@ -4,6 +4,8 @@ Trials of the same parameters give the same score where a job is seeded, as ours
 that is meant as a repetition carries the user attribute `repeat` and is trained.
 """
 
+from collections.abc import Iterable
+
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -14,6 +16,17 @@ OF_ITS_OWN = (
 )
 
 
+# Of a study: the keys that any of its searches has fixed; the values are attributes of the trials.
+FIXED_KEYS = "fixed_keys"
+
+
+def note_fixed_keys(study: optuna.Study, keys: Iterable[str]) -> None:
+    """Keep with the study which attributes of its trials are values of fixed keys."""
+    known = set(study.user_attrs.get(FIXED_KEYS, ()))
+    if not known.issuperset(keys):
+        study.set_user_attr(FIXED_KEYS, sorted(known.union(keys)))
+
+
 def finished_twin(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial | None:
     """Return the first finished trial with the parameters of `trial`, if its result can be reused.
 
@@ -21,10 +34,14 @@ def finished_twin(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial | Non
     """
     if trial.user_attrs.get("repeat"):
         return None
-    params, fixed = trial.params, trial.user_attrs.get("fixed")
+    params, own = trial.params, trial.user_attrs
+    keys = study.user_attrs.get(FIXED_KEYS, ())
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         attrs = other.user_attrs
-        if other.params != params or attrs.get("fixed") != fixed or attrs.get("repeat"):
+        if other.params != params or attrs.get("repeat"):
+            continue
+        # Earlier versions have kept them in each trial as well.
+        if any(attrs.get(key) != own.get(key) for key in {*keys, *attrs.get("fixed", ())}):
             continue
         if other.state is TrialState.COMPLETE or attrs.get("stopped") == "pruner":
             return other

@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from src.sweep.studies.duplicates import copy_result, finished_twin
+from src.sweep.studies.duplicates import copy_result, finished_twin, note_fixed_keys
 from tests.sweep.conftest import Sweep
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
@@ -33,6 +33,9 @@ def test_a_duplicate_is_not_trained(
         assert trial.values == twin.values
         assert trial.intermediate_values == twin.intermediate_values
         assert trial.params == twin.params
+        # Kept once: what was fixed is an attribute of its own.
+        assert trial.user_attrs["fixed"] == 1
+        assert not [name for name, kept in trial.user_attrs.items() if kept == {"fixed": 1}]
 
 
 @pytest.fixture
@@ -63,8 +66,15 @@ def add(study: optuna.Study, state: TrialState, **user_attrs: Any) -> optuna.Tri
         ((PRUNED, {"stopped": "timeout"}), {}, False),
         ((PRUNED, {"stopped": "trial_timeout"}), {}, False),
         ((FAIL, {}), {}, False),
-        ((COMPLETE, {"fixed": {"seed": 1}}), {"fixed": {"seed": 1}}, True),
-        ((COMPLETE, {"fixed": {"seed": 1}}), {"fixed": {"seed": 2}}, False),
+        ((COMPLETE, {"seed": 1}), {"seed": 1}, True),
+        ((COMPLETE, {"seed": 1}), {"seed": 2}, False),
+        ((COMPLETE, {"seed": 1}), {}, False),
+        ((COMPLETE, {}), {"seed": 1}, False),
+        # What is no fixed key does not count.
+        ((COMPLETE, {"worker": "a"}), {"worker": "b"}, True),
+        # As earlier versions have left it.
+        ((COMPLETE, {"fixed": {"lr": 1}, "lr": 1}), {"lr": 1}, True),
+        ((COMPLETE, {"fixed": {"lr": 1}, "lr": 1}), {}, False),
         # Repetitions over other seeds are trained, and stand for themselves alone.
         ((COMPLETE, {}), {"repeat": 1}, False),
         ((COMPLETE, {"repeat": 1}), {}, False),
@@ -76,6 +86,7 @@ def test_whose_result_can_be_reused(
     now: dict[str, Any],
     is_reused: bool,
 ) -> None:
+    note_fixed_keys(study, ["seed"])
     add(study, earlier[0], **earlier[1])
     twin = finished_twin(study, add(study, RUNNING, **now))
     assert (twin is not None) == is_reused
