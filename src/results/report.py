@@ -40,7 +40,7 @@ NAMED = 10
 MOST_GROUPS = 6
 # In advice: a command in quotes, `key=value`, or a key of several parts.
 CODE = re.compile(
-    r"'(?P<quoted>[^']+=[^']+)'|[a-z]\w*(?:\.\w+)+=(?:[^\s,;]*[^\s,;.])|[a-z]\w*(?:\.[a-z]\w*)+"
+    r"'(?P<quoted>[^']+=[^']+)'|[a-z]\w*(?:\.\w+)+=(?:[^\s,;]*[^\s,;.:])|[a-z]\w*(?:\.[a-z]\w*)+"
 )
 
 

@@ -14,8 +14,6 @@ OF_ITS_OWN = (
     *("owner", "runner", "heartbeat", "worker", "trial_deadline", "deadline"),
     *("defaults", "from_study", "attempts", "continues", "duplicate_of"),
 )
-
-
 # Of a study: the keys that any of its searches has fixed; the values are attributes of the trials.
 FIXED_KEYS = "fixed_keys"
 

@@ -34,8 +34,8 @@ def test_a_duplicate_is_not_trained(
         assert trial.intermediate_values == twin.intermediate_values
         assert trial.params == twin.params
         # Kept once: what was fixed is an attribute of its own.
-        assert trial.user_attrs["fixed"] == 1
-        assert not [name for name, kept in trial.user_attrs.items() if kept == {"fixed": 1}]
+        assert trial.user_attrs["+fixed"] == "1"
+        assert not [name for name, kept in trial.user_attrs.items() if kept == {"+fixed": "1"}]
 
 
 @pytest.fixture

@@ -1,0 +1,133 @@
+"""Unusual studies in a real browser and on paper: nothing is dropped, cut or drawn over."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.browser import BROWSER, DRIVER, browser, resize
+from tests.results import unusual_studies as unusual
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver here"),
+]
+
+LONG = [f"{i}: an agreement between a landlord and many tenants" for i in range(100)]
+# Pixels of A4 between its margins.
+PAPER = 688
+DRAWN = "return places.every(place => place.dataset.drawn === 'done')"
+# Texts beside an axis of a plot, with where they lie.
+TICKS = """
+return [...document.querySelectorAll(`#${arguments[0]} .${arguments[1]}tick text`)].map(text => {
+  const box = text.getBoundingClientRect(), plot = document.getElementById(arguments[0]);
+  const all = plot.getBoundingClientRect();
+  return [text.textContent, box.left - all.left, box.top - all.top, all.right - box.right];
+})
+"""
+# What reaches beyond the page on the right.
+BEYOND = """
+const right = document.documentElement.clientWidth + 1;
+return [...document.querySelectorAll(".plot .main-svg, table, pre, h1, p, li")]
+  .filter(each => each.getBoundingClientRect().right > right || each.scrollWidth > each.clientWidth + 1)
+  .filter(each => getComputedStyle(each).display !== "inline")
+  .map(each => each.outerHTML.slice(0, 80))
+"""
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    with browser("dark") as opened:
+        yield opened
+
+
+def show(driver: Any, page: str, file: Path) -> None:
+    """Open a page and draw everything."""
+    file.write_text(page, encoding="utf-8")
+    driver.get(file.as_uri())
+    driver.execute_script("places.forEach(draw)")
+    WebDriverWait(driver, 60).until(lambda at: at.execute_script(DRAWN))
+
+
+def texts(driver: Any, plot: str, axis: str) -> Sequence[tuple[str, float, float, float]]:
+    found: Sequence[tuple[str, float, float, float]] = driver.execute_script(TICKS, plot, axis)
+    return found
+
+
+def test_classes_called_by_numbers_over_several_models(driver: Any, tmp_path: Path) -> None:
+    classes = [str(i) for i in range(12)]
+    resize(driver, 1200, 900)
+    show(driver, unusual.page_of(unusual.several_models(), tmp_path, classes), tmp_path / "a.html")
+    for axis in "xy":
+        assert [text for text, *_ in texts(driver, "confusion", axis)] == classes
+    # Each model has its own lines, over all that was searched for it.
+    for plot in ("parallel-1", "parallel-2", "parallel-3"):
+        axes = {text for text, *_ in texts(driver, plot, "x")}
+        assert axes == {"lr", "batch_size", "drop_rate"}
+    assert {text for text, *_ in texts(driver, "slice-1", "x")} == set(unusual.MODELS)
+    assert driver.get_log("browser") == []
+
+
+def test_a_hundred_long_names_and_a_search_over_days(driver: Any, tmp_path: Path) -> None:
+    page = unusual.page_of(unusual.resumed_over_days(), tmp_path, LONG)
+    file = tmp_path / "b.html"
+    resize(driver, 1200, 900)
+    show(driver, page, file)
+    shown = texts(driver, "confusion", "y")
+    assert [text for text, *_ in shown] == [text for text, *_ in texts(driver, "confusion", "x")]
+    assert len({text for text, *_ in shown}) == 100
+    assert all(left >= 0 for _, left, _, _ in shown)
+    tops = sorted(top for _, _, top, _ in shown)
+    assert min(b - a for a, b in zip(tops, tops[1:], strict=False)) > 11
+    # The worst ones are told with their whole names.
+    body = driver.execute_script("return document.getElementById('mistakes').innerText")
+    assert f"{LONG[99]} taken for {LONG[0]}" in " ".join(body.split())
+    # The workers' bars fill the plot.
+    widths = driver.execute_script(
+        "return [...document.querySelectorAll('#timeline .points path')]"
+        ".map(bar => bar.getBoundingClientRect().width)"
+    )
+    assert len(widths) == 13
+    assert min(widths) > 20
+    assert driver.get_log("browser") == []
+    resize(driver, 390, 800)
+    overflow = "return document.documentElement.scrollWidth - window.innerWidth"
+    WebDriverWait(driver, 20).until(lambda at: at.execute_script(overflow) <= 0)
+
+
+def test_a_page_that_prints(driver: Any, tmp_path: Path) -> None:
+    command = (
+        f"python -m src.train {' '.join(f'search_space.x{i}.low=1' for i in range(30))} last=1"
+    )
+    page = unusual.page_of(unusual.several_models(), tmp_path, LONG)
+    page = page.replace(">python -m src.train<", f">{command}<")
+    assert command in page
+    file = tmp_path / "c.html"
+    # A wide screen, on which plots are drawn wider than paper.
+    resize(driver, 1600, 900)
+    show(driver, page, file)
+    data = driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
+    pdf = pypdfium2.PdfDocument(base64.b64decode(data))
+    printed = " ".join(part.get_textpage().get_text_range() for part in pdf)
+    assert "last=1" in printed
+    # The right end of the plots: the last ticks of history, of the matrix and of the lines.
+    for word in ("0.135", "drop_rate", LONG[99][:40]):
+        assert word in printed, word
+    # Light, whatever the screen is.
+    picture = pdf[0].render(scale=0.2).to_pil().convert("L")
+    assert picture.getpixel((2, 2)) > 240
+    # As the page is laid out on paper, nothing reaches beyond it.
+    resize(driver, PAPER, 900)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    driver.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    WebDriverWait(driver, 20).until(lambda at: at.execute_script(BEYOND) == [])
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
+    driver.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    resize(driver, 1200, 900)
+    wide = "return document.querySelector('#history .main-svg').getBoundingClientRect().width"
+    WebDriverWait(driver, 20).until(lambda at: at.execute_script(wide) > 800)
+    assert driver.get_log("browser") == []
