@@ -231,7 +231,7 @@ def test_the_strongest_blue_is_the_best() -> None:
 
 
 @pytest.mark.parametrize(("second", "shape"), [("minimize", "hv"), ("maximize", "vh")])
-def test_the_line_of_the_front_promises_nothing(second: str, shape: str) -> None:
+def test_the_line_of_the_front_promises_nothing(second: unusual.Direction, shape: str) -> None:
     values = [(0.9, 10.0), (0.8, 5.0)] if second == "minimize" else [(0.9, 5.0), (0.8, 10.0)]
     made = [trial_of(rate(1e-3), values=pair) for pair in values]
     study = study_of(made, ("maximize", second))

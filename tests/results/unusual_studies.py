@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -30,12 +30,13 @@ MODELS = ("convnext_tiny", "convnext_base.fb_in1k", "swin_base")
 EPOCHS = 9
 START = datetime.datetime(2026, 11, 20, 9, 0)
 
+Direction = Literal["maximize", "minimize"]
 Params = dict[str, tuple[BaseDistribution, Any]]
 Draw = Callable[[int, np.random.Generator], Params]
 
 
 def study_of(
-    trials: Sequence[FrozenTrial], directions: Sequence[str] = ("maximize",), **attrs: Any
+    trials: Sequence[FrozenTrial], directions: Sequence[Direction] = ("maximize",), **attrs: Any
 ) -> optuna.Study:
     """Return a study of these trials."""
     study = optuna.create_study(
@@ -140,22 +141,33 @@ def killed(silent: float = 3600.0) -> optuna.Study:
         trial_of(rate(value), values=[value], start=begun + seconds_of(10 * i))
         for i, value in enumerate(rates(9))
     ]
-    last = {"state": TrialState.RUNNING, "steps": 2, "start": begun + seconds_of(90)}
+    last: dict[str, Any] = {
+        "state": TrialState.RUNNING,
+        "steps": 2,
+        "start": begun + seconds_of(90),
+    }
     for owner in (here, {**here, "place": "another machine"}):
-        made.append(trial_of(rate(1e-3), **last, owner=owner, heartbeat=beat))
+        made.append(trial_of(rate(1e-3), TrialState.RUNNING, **last, owner=owner))
     return study_of(made)
 
 
 def ended_early(stopped: Mapping[str, int], complete: int = 0) -> optuna.Study:
     """Return a search of which so many trials were ended by the pruner, or by a time limit."""
-    full = {"train_seconds": 9.0, "epochs": EPOCHS}
-    short = {"state": TrialState.PRUNED, "steps": 3, "train_seconds": 3.0, "epochs": 3}
+    full: dict[str, Any] = {"train_seconds": 9.0, "epochs": EPOCHS}
+    short: dict[str, Any] = {
+        "state": TrialState.PRUNED,
+        "steps": 3,
+        "train_seconds": 3.0,
+        "epochs": 3,
+    }
     made = [trial_of(rate(value), values=[value], **full) for value in rates(complete)]
     for reason, count in stopped.items():
-        made += [trial_of(rate(1e-3), **short, stopped=reason) for _ in range(count)]
-    # Every trial waits 40 s for its worker.
+        made += [
+            trial_of(rate(1e-3), TrialState.PRUNED, **short, stopped=reason) for _ in range(count)
+        ]
     for trial in made:
-        trial.datetime_complete = trial.datetime_start + seconds_of(50)  # type: ignore[operator]
+        # Every trial waits 40 s for its worker.
+        trial.datetime_complete = START + seconds_of(50)
     return study_of(made)
 
 
