@@ -136,15 +136,14 @@ def killed(silent: float = 3600.0) -> optuna.Study:
     now = datetime.datetime.now()
     begun = now - seconds_of(silent + 100)
     here = {**this_process(), "pid": 2**22 + os.getpid()}
-    beat = time.time() - silent
     made = [
         trial_of(rate(value), values=[value], start=begun + seconds_of(10 * i))
         for i, value in enumerate(rates(9))
     ]
     last: dict[str, Any] = {
-        "state": TrialState.RUNNING,
         "steps": 2,
         "start": begun + seconds_of(90),
+        "heartbeat": time.time() - silent,
     }
     for owner in (here, {**here, "place": "another machine"}):
         made.append(trial_of(rate(1e-3), TrialState.RUNNING, **last, owner=owner))
@@ -154,12 +153,7 @@ def killed(silent: float = 3600.0) -> optuna.Study:
 def ended_early(stopped: Mapping[str, int], complete: int = 0) -> optuna.Study:
     """Return a search of which so many trials were ended by the pruner, or by a time limit."""
     full: dict[str, Any] = {"train_seconds": 9.0, "epochs": EPOCHS}
-    short: dict[str, Any] = {
-        "state": TrialState.PRUNED,
-        "steps": 3,
-        "train_seconds": 3.0,
-        "epochs": 3,
-    }
+    short: dict[str, Any] = {"steps": 3, "train_seconds": 3.0, "epochs": 3}
     made = [trial_of(rate(value), values=[value], **full) for value in rates(complete)]
     for reason, count in stopped.items():
         made += [
