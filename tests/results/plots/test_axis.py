@@ -47,3 +47,18 @@ def test_round_numbers(
     assert shown == texts if texts else len(shown) >= 2
     assert places == sorted(places)
     assert all(-0.01 <= place <= 1.01 for place in places)
+
+
+@pytest.mark.parametrize("decades", [0.2, 0.5, 1, 1.7, 3, 5, 8, 12])
+def test_a_logarithmic_axis_has_room_for_its_texts(decades: float) -> None:
+    high = 10**decades * 1e-9
+    axis = axis_of(FloatDistribution(1e-9, 1e4, log=True), [1e-9, high])
+    _, shown = axis.ticks()
+    assert 2 <= len(shown) <= 6
+    assert axis.layout()["ticktext"] == shown
+
+
+def test_choices_that_few_digits_make_equal_are_told_apart() -> None:
+    choices = [1000.5, 1001.25, 2000.0]
+    _, shown = axis_of(CategoricalDistribution(choices), choices).ticks()
+    assert shown == ["1000.5", "1001.25", "2000.0"]
