@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
+from optuna.trial import FrozenTrial, TrialState
 
 from src.errors import UserError
 from src.results.advice import advice
@@ -23,6 +24,8 @@ from src.results.train_config import train_command, write_train_config
 from src.results.verdict import trial_to_train, verdict
 from src.results.words import describe_score, without_password
 from src.sweep.space.parameters import settings_of
+from src.sweep.studies.ownership import seems_gone
+from src.sweep.studies.study import was_interrupted
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
         rows.append(
             {
                 "number": trial.number,
-                "state": "INTERRUPTED" if attrs.get("interrupted") else trial.state.name,
+                "state": "INTERRUPTED" if _lost_its_process(trial) else trial.state.name,
                 **{f"value_{i}": value for i, value in enumerate(trial.values or [])},
                 **settings_of(trial.params),
                 "epochs": attrs.get("epochs", len(trial.intermediate_values)),
@@ -106,6 +109,11 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     return table.rename(columns={"value_0": "value"}) if len(study.directions) == 1 else table
+
+
+def _lost_its_process(trial: FrozenTrial) -> bool:
+    is_running = trial.state is TrialState.RUNNING
+    return was_interrupted(trial) or (is_running and seems_gone(trial))
 
 
 def _plain(params: Mapping[str, Any]) -> DictConfig:

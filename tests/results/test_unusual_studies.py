@@ -18,6 +18,7 @@ from src.results.mistakes import MOST_CLASSES, Mistakes
 from src.results.plots import confusion, parameters, progress
 from src.results.summary import summarize
 from src.results.time_spent import Span, runs
+from src.results.write import trials_table
 from tests.results import unusual_studies as unusual
 from tests.results.unusual_studies import MODELS, START, rate, rates, seconds_of, study_of, trial_of
 
@@ -166,6 +167,12 @@ def test_what_is_said(name: str) -> None:
         assert words in said, words
     for words in untold:
         assert words not in said, words
+
+
+def test_trials_without_a_process_are_no_running_ones_in_the_table() -> None:
+    states = list(trials_table(unusual.killed())["state"])
+    assert states == ["COMPLETE"] * 9 + ["INTERRUPTED"] * 2
+    assert list(trials_table(unusual.killed(silent=20))["state"])[-2:] == ["INTERRUPTED", "RUNNING"]
 
 
 def test_a_score_below_the_defaults_is_not_called_better() -> None:
