@@ -31,7 +31,7 @@ from sklearn.ensemble import RandomForestRegressor
 from src.sweep.space.parameters import key_of
 
 # With fewer trials, importances are too often noise: the one parameter that decides comes first in
-# 9 of 10 searches of so many, in 6 of 10 of eight trials.
+# 9 of 10 searches of so many, in 13 of 20 of eight trials (tests/benchmarks/importances.py).
 ENOUGH_FOR_IMPORTANCES = 12
 # Of the trials, the worst so many share one score.
 WORST = 0.25

@@ -10,7 +10,8 @@ The truth is known here: searches by random and by TPE of a score that is drawn.
   costs up to 0.1, dropout nothing. Counted is in how many studies `model` stands above every
   dropout.
 
-Half of the rows have lost every second trial after the fifth to a pruner.
+In half of the rows a pruner has ended about every second trial after the fifth. With 20 studies a
+cell is known to within 2 or so.
 """
 
 import math
