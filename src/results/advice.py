@@ -57,7 +57,10 @@ def _failures(found: Summary) -> list[str]:
     reason, numbers = found.failure_reasons[0]
     trials = counted(len(found.failed), "trial")
     often = "with" if len(numbers) == len(found.failed) else f"{len(numbers)} of them with"
-    first = f"{trials} of {found.finished} failed, {often}: {reason.rstrip('.')}."
+    whole = f"All {trials}" if len(found.failed) == found.finished else None
+    if found.finished == 1:
+        whole = "The only trial"
+    first = f"{whole or f'{trials} of {found.finished}'} failed, {often}: {reason.rstrip('.')}."
     if found.ranked:
         return [f"{first} All reasons are listed under Failures."]
     return [

@@ -84,8 +84,7 @@ def _without_result(found: Summary) -> Verdict:
         return Verdict("No result yet", "Trials are still running.")
     if found.finished and len(found.failed) == found.finished:
         reason, numbers = found.failure_reasons[0]
-        count = counted(found.finished, "trial")
-        said = "It" if found.finished == 1 else f"All {count}"
+        said = "The only one" if found.finished == 1 else f"All {found.finished} trials"
         how = "" if len(numbers) == found.finished else f" {len(numbers)} of them"
         return Verdict("No result: every trial failed", f"{said} failed,{how} with: {reason}")
     ends = [

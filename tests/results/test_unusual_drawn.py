@@ -70,6 +70,8 @@ def test_classes_called_by_numbers_over_several_models(driver: Any, tmp_path: Pa
     show(driver, unusual.page_of(unusual.several_models(), tmp_path, classes), tmp_path / "a.html")
     for axis in "xy":
         assert [text for text, *_ in texts(driver, "confusion", axis)] == classes
+    hovers = driver.execute_script("return document.getElementById('confusion').data[0].hovertext")
+    assert hovers[11][0] == "11<br>taken for 0: 8 (66.7 %)"
     # Each model has its own lines, over all that was searched for it.
     for plot in ("parallel-1", "parallel-2", "parallel-3"):
         axes = {text for text, *_ in texts(driver, plot, "x")}

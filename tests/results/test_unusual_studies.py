@@ -75,9 +75,14 @@ SAID: dict[str, Said] = {
         [
             "No result: every trial failed",
             "All 3 trials failed, 2 of them with: RuntimeError: no driver",
-            "What to change 3 trials of 3 failed, 2 of them with: RuntimeError: no driver. Mend",
+            "What to change All 3 trials failed, 2 of them with: RuntimeError: no driver. Mend",
         ],
         ["run the same command again", "n_trials and"],
+    ),
+    "one failed": (
+        lambda: unusual.failed(["OSError: full"]),
+        ["The only one failed, with: OSError: full", "The only trial failed, with: OSError: full."],
+        ["All 1", "1 trials"],
     ),
     "most failed": (
         lambda: unusual.failed(["OSError: full"] * 3, complete=1),
