@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 
 from src.sweep.config import OptunaAsyncSweeperConf
 from src.sweep.named_in_config import told_by_key
+from src.sweep.space.parameters import settings_of
 from src.sweep.studies.ownership import Heartbeat, this_process
 from src.sweep.studies.storage import load_study, study_location
 
@@ -68,6 +69,11 @@ class RunningTrial:
     def noted(self, name: str) -> Any:
         """Return a fact that is kept with the trial, None where there is none."""
         return self._trial.user_attrs.get(name)
+
+    @property
+    def searched(self) -> list[str]:
+        """Return the config keys that the study has set for this trial."""
+        return [key.lstrip("+") for key in settings_of(self._trial.params)]
 
     def note_runner(self, heartbeat: float) -> None:
         """Write down that this process runs the trial, and show that it lives.

@@ -113,6 +113,8 @@ class LoggerConfig:
 
     # csv, tensorboard, mlflow, wandb or none
     name: str = "csv"
+    # steps, or epochs: trials of other batch sizes line up, a point an epoch.
+    x_axis: str = "steps"
     # MLflow's experiment, W&B's project.
     project: str = "doctune"
     # MLflow's store: a database or a server.

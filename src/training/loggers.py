@@ -7,7 +7,7 @@ next to each other in TensorBoard, MLflow or W&B with their parameters and their
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,7 +37,16 @@ PARAMETERS = (
     *("seed", "model", "data", "augment", "optimizer", "scheduler", "loss", "trainer"),
     *("callbacks", "quick_validation"),
 )
+# What says which trial a run is, and what a run without a search is scored by.
+IDENTITY = ("study", "trial")
+SCORES = ("score", "test/f1", "test/accuracy")
 WANDB_OFFLINE = ("offline", "dryrun", "disabled")
+X_AXES = ("steps", "epochs")
+# How a run may end, and what MLflow calls that; W&B gets it as a tag, TensorBoard as a column.
+COMPLETE, PRUNED, FAILED, KILLED = "complete", "pruned", "failed", "killed"
+IN_MLFLOW = {COMPLETE: "FINISHED", PRUNED: "KILLED", FAILED: "FAILED", KILLED: "KILLED"}
+# What a pruned trial had come to, under another name than the score of those that ran to the end.
+WHEN_PRUNED = "score_when_pruned"
 
 
 class RunLog:
@@ -45,26 +54,44 @@ class RunLog:
 
     Args:
         logger: Lightning's logger, or None.
-        parameters: by dotted key; written at once.
+        parameters: by dotted key; written at once, but by TensorBoard at the end.
+        searched: the keys of them that differ from trial to trial.
+        scores: names of what `add_scores` will write.
+        epochs: whether curves go over epochs instead of steps.
     """
 
-    def __init__(self, logger: Logger | None, parameters: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        logger: Logger | None,
+        parameters: Mapping[str, Any],
+        searched: Sequence[str] = (),
+        scores: Sequence[str] = (),
+        epochs: bool = False,
+    ) -> None:
         self._logger = logger
         self._parameters = dict(parameters)
+        self._searched = searched
+        self._scores = scores
+        self._epochs = epochs
+        self._state = COMPLETE
         if logger is not None and not isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(self._parameters)
 
     def part(self, prefix: str = "") -> Logger | None:
         """Return what Lightning's Trainer logs to; its metrics get `prefix`."""
-        return None if self._logger is None else _Part(self._logger, prefix)
+        if self._logger is None:
+            return None
+        return (_PartOverEpochs if self._epochs else _Part)(self._logger, prefix)
 
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Write the results of the whole run."""
-        if isinstance(self._logger, TensorBoardLogger):
-            # Its table of parameters wants both at once.
-            self._logger.log_hyperparams(self._parameters, dict(scores))
-        elif self._logger is not None:
+        if self._logger is not None:
             self._logger.log_metrics(dict(scores))
+
+    def add_pruned(self, estimate: float) -> None:
+        """Write how far a trial came that was ended early; it gets no score to be sorted by."""
+        self._state = PRUNED
+        self.add_scores({WHEN_PRUNED: estimate})
 
     def __enter__(self) -> Self:
         return self
@@ -72,13 +99,48 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """End the run, as failed where an exception ended it."""
+        """End the run in the logger's own way: complete, pruned, failed or killed."""
         if self._logger is None:
             return
+        state = self._state
+        if kind is not None:
+            state = FAILED if issubclass(kind, Exception) else KILLED
+        if isinstance(self._logger, MLFlowLogger):
+            self._logger.experiment.set_tag(self._logger.run_id, "state", state)
+            self._logger.finalize(IN_MLFLOW[state])
+            return
+        if isinstance(self._logger, TensorBoardLogger):
+            self._write_row(self._logger, state)
         self._logger.finalize("success" if kind is None else "failed")
         if isinstance(self._logger, WandbLogger):
+            run = self._logger.experiment
+            run.summary["state"] = state
+            run.tags = (*(run.tags or ()), state)
             # Left open, it would swallow the next trial of this worker.
-            self._logger.experiment.finish(exit_code=0 if kind is None else 1)
+            run.finish(exit_code=0 if kind is None else 1)
+
+    def _write_row(self, logger: TensorBoardLogger, state: str) -> None:
+        """Write the run's row of TensorBoard's HPARAMS, which cannot be changed any more.
+
+        As Lightning writes it, TensorBoard sorts all parameters by name; those that are said to
+        differ come first.
+        """
+        from tensorboard.plugins.hparams.api_pb2 import Status
+        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+        from torch.utils.tensorboard.summary import hparams
+
+        # A group that is searched, such as model, differs in its name.
+        differ = {*IDENTITY, "state", *self._searched, *(f"{key}.name" for key in self._searched)}
+        row = hparams({"state": state, **self._parameters}, dict.fromkeys(self._scores, 0))
+        for part in row:
+            plugin = part.value[0].metadata.plugin_data
+            content = HParamsPluginData.FromString(plugin.content)
+            for info in content.experiment.hparam_infos:
+                info.differs = info.name in differ
+            if content.HasField("session_end_info") and state in (FAILED, KILLED):
+                content.session_end_info.status = Status.Value("STATUS_FAILURE")
+            plugin.content = content.SerializeToString()
+            logger.experiment._get_file_writer().add_summary(part)
 
 
 class _Part(Logger):
@@ -107,8 +169,29 @@ class _Part(Logger):
         self._run.save()
 
 
+class _PartOverEpochs(_Part):
+    """The same with a point an epoch, so that the curves of all batch sizes line up."""
+
+    def __init__(self, run: Logger, prefix: str) -> None:
+        super().__init__(run, prefix)
+        self._latest: dict[str, float] = {}
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:  # type: ignore[override]
+        self._latest.update(metrics)
+        if "val/loss" not in metrics:
+            return
+        # The loss of one batch says less than the epoch's mean, which is there as well.
+        self._latest.pop("train/loss", None)
+        super().log_metrics(self._latest, int(metrics["epoch"]) + 1)
+        self._latest = {}
+
+
 def open_run_log(
-    cfg: DictConfig, folder: Path, study: str | None = None, trial: int | None = None
+    cfg: DictConfig,
+    folder: Path,
+    study: str | None = None,
+    trial: int | None = None,
+    searched: Sequence[str] = (),
 ) -> RunLog:
     """Start a run in the logger that `cfg.logger` names.
 
@@ -117,12 +200,13 @@ def open_run_log(
         folder: of the run or trial; CSV, TensorBoard and W&B write below it.
         study: of a trial; None for a run of its own.
         trial: number of the trial. Its curves are in the study already, so CSV writes none.
+        searched: the keys that differ from trial to trial.
 
     Raises:
         UserError: the logger is unknown, or its package or what it needs is missing.
     """
     check_logger(cfg.logger)
-    identity = {} if trial is None else {"study": study, "trial": trial}
+    identity = {} if trial is None else dict(zip(IDENTITY, (study, trial), strict=True))
     parameters = {**identity, **flat_parameters(cfg)}
     if cfg.logger.name == "none" or (cfg.logger.name == "csv" and trial is not None):
         return RunLog(None, parameters)
@@ -130,7 +214,41 @@ def open_run_log(
         # Something to log to, as logging is done by all cards together.
         return RunLog(DummyLogger(), parameters)
     title = folder.name if trial is None else f"{study}, trial {trial}"
-    return RunLog(_make(cfg.logger, folder, title, identity), parameters)
+    return RunLog(
+        _make(cfg.logger, folder, title, identity),
+        parameters,
+        searched,
+        SCORES if trial is None else ("score", *cfg.optuna.objectives, WHEN_PRUNED),
+        cfg.logger.x_axis == "epochs",
+    )
+
+
+def close_left_runs(cfg: DictConfig, study: str, ended: Mapping[int, str]) -> None:
+    """End the runs in MLflow that nothing has ended, as their process was killed.
+
+    TensorBoard has no row of such a trial, and W&B finds out by itself.
+
+    Args:
+        cfg: the `logger` group.
+        study: whose trials are looked through.
+        ended: trial -> how it ended; others may still run.
+    """
+    if cfg.name != "mlflow":
+        return
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(cfg.uri)
+    experiment = client.get_experiment_by_name(cfg.project)
+    if experiment is None:
+        return
+    named = study.replace("\\", "\\\\").replace("'", "\\'")
+    wanted = f"attributes.status = 'RUNNING' and tags.study = '{named}'"
+    for run in client.search_runs([experiment.experiment_id], wanted):
+        number = run.data.tags.get("trial", "")
+        state = ended.get(int(number)) if number.isdigit() else None
+        if state is not None:
+            client.set_tag(run.info.run_id, "state", state)
+            client.set_terminated(run.info.run_id, IN_MLFLOW[state])
 
 
 def check_logger(cfg: DictConfig) -> None:
@@ -141,6 +259,8 @@ def check_logger(cfg: DictConfig) -> None:
     """
     if cfg.name not in CHOICES:
         raise UserError(f"logger.name={cfg.name}: unknown; choose {', '.join(CHOICES)}")
+    if cfg.x_axis not in X_AXES:
+        raise UserError(f"logger.x_axis={cfg.x_axis}: unknown; choose {' or '.join(X_AXES)}")
     module, package = PACKAGES.get(cfg.name, (None, None))
     if module is not None and importlib.util.find_spec(module) is None:
         raise UserError(

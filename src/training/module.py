@@ -33,7 +33,7 @@ Batch = tuple[Tensor, Tensor]
 class Classifier(pl.LightningModule):
     """Takes uint8 images as they were decoded; all else happens on the device.
 
-    Logged: `train/loss`, `train/lr`; `val/loss`, `val/f1` (macro) and `val/accuracy` for every
+    Logged: `train/loss`, `train/lr`; `train/loss_epoch`, the mean of the batches; `val/loss`, `val/f1` (macro) and `val/accuracy` for every
     epoch; the same under `test/`, where `counts` is the confusion matrix, int64 [C, C].
 
     Args:
@@ -75,6 +75,9 @@ class Classifier(pl.LightningModule):
         self.val_metrics = self._make_metrics("val/")
         self.test_metrics = self._make_metrics("test/")
         self.confusion = MulticlassConfusionMatrix(len(classes), validate_args=False)
+        # Losses of the batches since the last validation, on the device, and how many.
+        self._losses: Tensor | float = 0.0
+        self._batches = 0
 
     def _make_metrics(self, prefix: str) -> MetricCollection:
         count = len(self.classes)
@@ -102,9 +105,11 @@ class Classifier(pl.LightningModule):
             loss = loss * self._share_of_cards(targets)
         else:
             loss = self._in_pieces(images, targets, batch_idx, self._micro_batch)
+        self._losses = self._losses + loss.detach()
+        self._batches += 1
         # Lightning writes what is logged at the last of every n steps, and drops the rest.
         step = self.global_step + 1
-        if self.trainer.loggers and step % self.cfg.trainer.log_every_n_steps == 0:
+        if self.trainer.loggers and step % self._log_every == 0:
             self.log("train/loss", loss.detach(), sync_dist=self.trainer.world_size > 1)
             self.log("train/lr", self._learning_rate())
         return loss
@@ -164,6 +169,11 @@ class Classifier(pl.LightningModule):
         if self._micro_batch is None:
             optimizer.zero_grad()
 
+    @property
+    def _log_every(self) -> int:
+        # `fit` makes it less where an epoch has fewer steps.
+        return int(getattr(self.trainer, "log_every_n_steps", self.cfg.trainer.log_every_n_steps))
+
     def _learning_rate(self) -> float:
         optimizer: Any = self.optimizers()
         return float(optimizer.param_groups[0]["lr"])
@@ -173,9 +183,13 @@ class Classifier(pl.LightningModule):
         return self._evaluate(batch, self.val_metrics)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation metrics."""
+        """Log the validation metrics, and the training loss since the last time."""
         self.log_dict(self.val_metrics.compute())
         self.val_metrics.reset()
+        if self._batches:
+            mean = self._losses / self._batches
+            self.log("train/loss_epoch", mean, sync_dist=self.trainer.world_size > 1)
+            self._losses, self._batches = 0.0, 0
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a batch in the test metrics and in the confusion matrix."""

@@ -18,10 +18,11 @@ from src.sweep.running_trial import RunningTrial
 from src.training.fit import FitResult, fit
 from src.training.loggers import RunLog
 from src.trial.environment import environment
-from src.trial.finished_folds import SECONDS, note_curves, take_over
+from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
 from src.trial.fitting import Fitting
 from src.trial.forecast import workload
 from src.trial.keep_probabilities import KeepProbabilities
+from src.trial.loss_curves import LossCurves
 from src.trial.objectives import OBJECTIVES, Labels, fold_score
 from src.trial.out_of_fold import OutOfFold
 from src.trial.reporting import ReportToStudy
@@ -61,6 +62,7 @@ def cross_validate(
         kept = OutOfFold.empty(data.classes)
     else:
         started -= trial.noted(SECONDS)
+    losses = LossCurves(trial, len(score.finals))
     try:
         for fold, (train, val) in enumerate(
             stratified_folds(data.labels, quick.folds, cfg.data.seed, data.groups)
@@ -68,18 +70,21 @@ def cross_validate(
             if fold < len(score.finals):
                 continue
             images = data.subset(train), data.subset(val)
-            found = _train_fold(fitting, images, trial, log_to, score, fold)
+            found = _train_fold(fitting, images, trial, log_to, score, losses, fold)
             score.end_fold()
             kept = kept.with_fold(images[1], found)
             kept.save(folder)
+            losses.note()
             note_curves(trial, score, time.monotonic() - started)
             log.info(
                 "fold %d of %d: %s %.4f", fold + 1, quick.folds, objectives[0], score.finals[-1]
             )
     except optuna.TrialPruned as reason:
         log.info("ended early by the %s after %d epochs", reason, score.epochs)
+        losses.note()
+        trial.note(ATTRIBUTE, score.all_curves)
         _note_costs(trial, score, started)
-        log_to.add_scores({"score": score.estimate()})
+        log_to.add_pruned(score.estimate())
         trial.end_as_pruned()
         return score.estimate()
     seconds = _note_costs(trial, score, started)
@@ -96,6 +101,7 @@ def _train_fold(
     trial: RunningTrial,
     log_to: RunLog,
     score: RunningScore,
+    losses: LossCurves,
     fold: int,
 ) -> npt.NDArray[np.float16]:
     """Train on the first of `images`; return the probabilities [N, C] of the second."""
@@ -105,6 +111,7 @@ def _train_fold(
         nonlocal keeper, reported
         reported = max(reported, score.restart_fold())
         keeper = KeepProbabilities()
+        losses.begin_fold(fold)
         quick = cfg.quick_validation
         measure = functools.partial(_measure, cfg.optuna.objectives[0], images[1].labels, keeper)
         report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs, measure, reported)
@@ -115,7 +122,8 @@ def _train_fold(
             seed=cfg.seed + fold,
             output_dir=None,
             logger=log_to.part(f"fold_{fold + 1}/"),
-            callbacks=[keeper, report],
+            # The report may end the fold, so it comes last.
+            callbacks=[keeper, losses, report],
         )
 
     fitting.fit(attempt)

@@ -53,7 +53,9 @@ def run(cfg: DictConfig) -> float | list[float]:
         with open_dict(cfg):
             cfg.data.batch_size = override
     folder = Path(HydraConfig.get().runtime.output_dir)
-    with open_run_log(cfg, folder, trial.study.study_name, trial.number) as log_to:
+    entries = [entry.key for entry in cfg.search_space.values() if entry and "key" in entry]
+    name, searched = trial.study.study_name, [*trial.searched, *entries]
+    with open_run_log(cfg, folder, name, trial.number, searched) as log_to:
         splits = load_splits(cfg.data)
         check_same_data(splits, trial.study.user_attrs.get("settings", {}))
         return cross_validate(cfg, splits.train, trial, log_to, folder)

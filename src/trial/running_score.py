@@ -30,6 +30,11 @@ class RunningScore:
         return [list(curve) for curve in self._finished]
 
     @property
+    def all_curves(self) -> list[list[float]]:
+        """Return the same, with the fold that is not finished."""
+        return [*self.curves, list(self._current)] if self._current else self.curves
+
+    @property
     def finals(self) -> list[float]:
         """Return the last score of each finished fold."""
         return [curve[-1] for curve in self._finished]

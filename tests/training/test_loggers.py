@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from src.data.image_set import ImageSet
 from src.errors import UserError
 from src.training.fit import fit
-from src.training.loggers import check_logger, flat_parameters, open_run_log
+from src.training.loggers import check_logger, close_left_runs, flat_parameters, open_run_log
 from tests.conftest import TINY, Compose, Run
 
 SMALL = ("data.img_size=32", "data.batch_size=16", "callbacks.progress=false")
@@ -41,8 +41,11 @@ def mlflow_runs(uri: str, study: str) -> list[Any]:
     return list(client.search_runs(experiments, f"tags.study = '{study}'"))
 
 
-def two_folds(config: Any, blobs: ImageSet, folder: Path, trial: int | None) -> None:
-    with open_run_log(config, folder, None if trial is None else "study", trial) as log:
+def two_folds(
+    config: Any, blobs: ImageSet, folder: Path, trial: int | None, pruned: bool = False
+) -> None:
+    study = None if trial is None else "study"
+    with open_run_log(config, folder, study, trial, ["optimizer.lr"]) as log:
         for fold in (1, 2):
             prefix = "" if trial is None else f"fold_{fold}/"
             fit(
@@ -52,7 +55,10 @@ def two_folds(config: Any, blobs: ImageSet, folder: Path, trial: int | None) -> 
                 output_dir=None,
                 logger=log.part(prefix),
             )
-        log.add_scores({"score": 0.75})
+        if pruned:
+            log.add_pruned(0.85)
+        else:
+            log.add_scores({"score": 0.75})
 
 
 def test_csv_writes_plain_runs_and_leaves_trials_to_the_study(
@@ -69,17 +75,82 @@ def test_csv_writes_plain_runs_and_leaves_trials_to_the_study(
     assert not (tmp_path / "none").exists()
 
 
+# Fewer steps than trainer.log_every_n_steps; the last of them is written all the same.
+SHORT = ("train/loss", "train/lr", "train/grad_norm", "train/loss_epoch", "val/loss")
+
+
 def test_tensorboard_holds_the_folds_of_a_trial_and_its_table_of_parameters(
     cfg: Compose, blobs: ImageSet, tmp_path: Path
 ) -> None:
-    two_folds(cfg(*SMALL, "logger=tensorboard"), blobs, tmp_path, 3)
-    found = EventAccumulator(str(tmp_path / "curves"))
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.hparams import api_pb2, list_session_groups
+    from tensorboard.plugins.hparams.backend_context import Context
+
+    for trial in (3, 4):
+        two_folds(cfg(*SMALL, "logger=tensorboard"), blobs, tmp_path / str(trial), trial, trial > 3)
+    with (
+        pytest.raises(ZeroDivisionError),
+        open_run_log(cfg(*SMALL, "logger=tensorboard"), tmp_path / "5", "study", 5),
+    ):
+        _ = 1 / 0
+    found = EventAccumulator(str(tmp_path / "3" / "curves"))
     found.Reload()
-    assert {"fold_1/val/f1", "fold_2/val/f1", "score"} <= set(found.Tags()["scalars"])
-    assert found.Scalars("score")[0].value == 0.75
-    shown = str(found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content)
-    for word in ("trial", "study", "optimizer.lr"):
-        assert word in shown
+    wanted = {f"fold_{fold}/{name}" for fold in (1, 2) for name in (*SHORT, "val/f1")}
+    assert {*wanted, "score"} <= set(found.Tags()["scalars"])
+    # What TensorBoard's own server answers.
+    files = EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
+    files.Reload()
+    served = Context(TBContext(data_provider=MultiplexerDataProvider(files, str(tmp_path))))
+    experiment = served.experiment_from_metadata(
+        RequestContext(), "", True, served.hparams_metadata(RequestContext(), ""), []
+    )
+    columns = [info.name for info in experiment.hparam_infos]
+    assert columns[:4] == ["optimizer.lr", "state", "study", "trial"]
+    assert [metric.name.tag for metric in experiment.metric_infos][0] == "score"
+    asked = api_pb2.ListSessionGroupsRequest(
+        start_index=0,
+        slice_size=9,
+        allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_UNKNOWN],
+        col_params=[
+            api_pb2.ColParams(metric=metric.name, missing_values_first=False)
+            for metric in experiment.metric_infos
+        ],
+    )
+    groups = list_session_groups.Handler(RequestContext(), served, "", asked).run()
+    rows = {
+        int(group.hparams["trial"].number_value): (
+            group.hparams["state"].string_value,
+            {value.name.tag: value.value for value in group.metric_values},
+            group.sessions[0].status,
+        )
+        for group in groups.session_groups
+    }
+    assert rows[3] == ("complete", {"score": 0.75}, api_pb2.STATUS_SUCCESS)
+    assert rows[4][:2] == ("pruned", {"score_when_pruned": pytest.approx(0.85)})
+    assert rows[5] == ("failed", {}, api_pb2.STATUS_FAILURE)
+
+
+def test_curves_over_epochs_line_up_whatever_the_batch(
+    cfg: Compose, blobs: ImageSet, tmp_path: Path
+) -> None:
+    for size in (16, 32):
+        config = cfg(*SMALL, "logger=tensorboard", "logger.x_axis=epochs", "scheduler=constant")
+        config.data.batch_size = size
+        with open_run_log(config, tmp_path / str(size), "study", size) as log:
+            fit(
+                *(config, blobs, blobs),
+                max_epochs=2,
+                seed=1,
+                output_dir=None,
+                logger=log.part("fold_1/"),
+            )
+        found = EventAccumulator(str(tmp_path / str(size) / "curves"))
+        found.Reload()
+        for name in SHORT[1:]:
+            assert [event.step for event in found.Scalars(f"fold_1/{name}")] == [1, 2], name
 
 
 def test_mlflow_has_a_run_for_each_trial(
@@ -92,23 +163,52 @@ def test_mlflow_has_a_run_for_each_trial(
     assert run.data.params["optimizer.lr"] == "0.001"
     assert run.data.params["trial"] == run.data.tags["trial"] == "3"
     assert run.data.metrics["score"] == 0.75
-    assert {"fold_1/val/f1", "fold_2/val/f1"} <= set(run.data.metrics)
-    with pytest.raises(ZeroDivisionError), open_run_log(config, tmp_path, "study", 4):
-        _ = 1 / 0
-    ends = {run.data.tags["trial"]: run.info.status for run in mlflow_runs(mlflow_uri, "study")}
-    assert ends == {"3": "FINISHED", "4": "FAILED"}
+    wanted = {f"fold_{fold}/{name}" for fold in (1, 2) for name in (*SHORT, "val/f1")}
+    assert wanted <= set(run.data.metrics)
+    for trial, error in ((4, ZeroDivisionError), (5, KeyboardInterrupt)):
+        with pytest.raises(error), open_run_log(config, tmp_path, "study", trial):
+            raise error
+    with open_run_log(config, tmp_path, "study", 6) as log:
+        log.add_pruned(0.85)
+    for trial in (7, 8, 9):
+        # Nothing ends these.
+        open_run_log(config, tmp_path, "study", trial)
+    close_left_runs(config.logger, "study", {7: "killed", 8: "failed"})
+    ends = {
+        int(run.data.tags["trial"]): (run.info.status, run.data.tags.get("state"))
+        for run in mlflow_runs(mlflow_uri, "study")
+    }
+    assert ends == {
+        3: ("FINISHED", "complete"),
+        4: ("FAILED", "failed"),
+        5: ("KILLED", "killed"),
+        6: ("KILLED", "pruned"),
+        7: ("KILLED", "killed"),
+        8: ("FAILED", "failed"),
+        9: ("RUNNING", None),
+    }
+    # As a user sorts by score: the pruned trial has none.
+    client = MlflowClient(mlflow_uri)
+    experiment = client.get_experiment_by_name("doctune")
+    assert experiment is not None
+    best, *others = client.search_runs(
+        [experiment.experiment_id], "tags.study = 'study'", order_by=["metrics.score DESC"]
+    )
+    assert best.data.tags["trial"] == "3"
+    assert all("score" not in other.data.metrics for other in others)
 
 
 def test_wandb_offline_needs_neither_network_nor_key(
     cfg: Compose, blobs: ImageSet, tmp_path: Path
 ) -> None:
     config = cfg(*SMALL, "logger=wandb", "logger.offline=true")
-    for trial in (3, 4):
+    for trial, pruned in ((3, False), (4, True)):
         folder = tmp_path / str(trial)
         folder.mkdir()
-        two_folds(config, blobs, folder, trial)
+        two_folds(config, blobs, folder, trial, pruned)
         (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-        wanted = (f"study, trial {trial}", "fold_2/val/f1", "optimizer.lr", "score")
+        ended = ("pruned", "score_when_pruned") if pruned else ("complete", "score")
+        wanted = (f"study, trial {trial}", "fold_2/val/f1", "optimizer.lr", "state", *ended)
         # W&B's own process writes the file, and may take a moment after the end of the run.
         for _ in range(100):
             missing = [word for word in wanted if word.encode() not in file.read_bytes()]
@@ -142,6 +242,8 @@ def test_a_missing_package_is_named_with_the_extra(
 def test_mistakes(cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"logger\.name=paper.*tensorboard"):
         check_logger(cfg("logger.name=paper").logger)
+    with pytest.raises(UserError, match=r"logger\.x_axis=time.*steps or epochs"):
+        check_logger(cfg("logger=tensorboard", "logger.x_axis=time").logger)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with pytest.raises(UserError, match=r"wandb login.*logger\.offline=true"):

@@ -15,7 +15,10 @@ from src.sweep.studies.ownership import Owner, Watch
 from src.sweep.studies.study import was_interrupted
 
 # What a trial hands on to the one that continues it.
-HANDED_ON = ("defaults", "from_study", "repeat", "attempts", "curves", "seconds_of_folds")
+HANDED_ON = (
+    *("defaults", "from_study", "repeat", "attempts"),
+    *("curves", "losses", "seconds_of_folds"),
+)
 # What Optuna's grid sampler writes into a trial.
 OF_GRIDS = ("grid_id", "search_space")
 
