@@ -96,8 +96,7 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
         return None
     guessed = kept.probabilities.argmax(1)
     size = len(kept.classes)
-    confusion = np.bincount(kept.labels * size + guessed, minlength=size * size)
-    confusion = confusion.reshape(size, size)
+    confusion = kept.confusion()
     images = _images(stored, trial, kept) if examples else None
     pairs: list[ConfusedPair] = []
     wrong = confusion - np.diag(np.diag(confusion))

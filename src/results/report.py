@@ -13,13 +13,14 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from optuna.trial import FrozenTrial
-from plotly.offline import get_plotlyjs
 
+from src.results.all_trials import all_trials
 from src.results.confirmation.judge import Confirmation
 from src.results.ensemble.result import EnsembleResult
 from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
 from src.results.mistakes import Mistakes
-from src.results.plots import confusion, parameters, progress
+from src.results.packed import packed_json, packed_plotly
+from src.results.plots import confusion, folds, parameters, progress
 from src.results.plots.style import hover
 from src.results.summary import Summary
 from src.results.verdict import Verdict, rule_in_words
@@ -101,7 +102,11 @@ class GroupPlots:
 
 
 def render_report(
-    study: optuna.Study, found: Summary, decision: Decision, mistakes: Mistakes | None
+    study: optuna.Study,
+    found: Summary,
+    decision: Decision,
+    mistakes: Mistakes | None,
+    trials_in_full: Any,
 ) -> str:
     """Return the page.
 
@@ -110,6 +115,7 @@ def render_report(
         found: its summary.
         decision: what to do now.
         mistakes: of the chosen trial; None where it left no predictions.
+        trials_in_full: as `src/results/in_full.py` has found them.
     """
     plots = {plot.name: plot for plot in _plots(study, found, mistakes)}
     groups = _group_plots(found)
@@ -151,9 +157,17 @@ def render_report(
         score=score,
         short=short,
         subject=_subject(facts),
-        # The library is one constant of our own dependency, not input.
-        plotly=Markup(get_plotlyjs()),
+        all_trials=all_trials(study, found, decision.chosen),
+        chosen_in_full=_curves(trials_in_full, decision.chosen),
+        in_full=Markup(packed_json(trials_in_full)),
+        plotly=Markup(packed_plotly()),
     )
+
+
+def _curves(trials_in_full: Any, chosen: FrozenTrial | None) -> dict[str, Any]:
+    """Return the curves of the trial to train with, which the page shows at once."""
+    told = {} if chosen is None else trials_in_full["trials"][chosen.number]
+    return {name: told[name] for name in ("curves", "losses") if name in told}
 
 
 def _interval(found: Summary, decision: Decision) -> tuple[float, float, float] | None:
@@ -173,6 +187,7 @@ def _plots(study: optuna.Study, found: Summary, mistakes: Mistakes | None) -> li
 
     if found.front:
         add("pareto", progress.pareto(study, found))
+    add("folds", folds.spread_over_folds(found))
     if found.ranked or any(trial.intermediate_values for trial in found.pruned):
         add("history", progress.history(study, found))
     unfinished = [*found.running, *found.lost]
@@ -297,4 +312,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["with_code"] = with_code
+    environment.filters["for_script"] = lambda value: _safe(json.dumps(value))
     return environment

@@ -16,6 +16,7 @@ from src.results.advice import advice
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation, load_confirmations
 from src.results.ensemble.result import load_ensemble
+from src.results.in_full import in_full
 from src.results.mistakes import find_mistakes
 from src.results.report import Decision, render_report
 from src.results.stored_study import StoredStudy
@@ -83,7 +84,9 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
         said,
     )
     mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
-    _replace(report, render_report(study, summary, decision, mistakes))
+    number = chosen.number if chosen else None
+    trials_in_full = in_full(stored, summary, command, number)
+    _replace(report, render_report(study, summary, decision, mistakes, trials_in_full))
     return ResultFiles(summary, trials, report, best_params, train_config, confirmations, said)
 
 

@@ -69,6 +69,12 @@ class OutOfFold:
             self.classes,
         )
 
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """Return how often each class [true] was taken for each [predicted], int64 [C, C]."""
+        size = len(self.classes)
+        cells = self.labels * size + self.probabilities.argmax(1)
+        return np.bincount(cells, minlength=size * size).reshape(size, size)
+
     def save(self, folder: Path) -> None:
         """Write `oof.npz`."""
         np.savez_compressed(

@@ -42,9 +42,16 @@ function draw(place) {
     trace.hovertemplate = "%{hovertext}<extra></extra>";
   }
   const options = { responsive: true, displaylogo: false, displayModeBar: false };
-  Plotly.newPlot(place, figure.data, figure.layout, options)
+  plotly()
+    .then(() => Plotly.newPlot(place, figure.data, figure.layout, options))
     .then(() => recolour(place))
-    .then(() => { place.dataset.drawn = "done"; });
+    .then(() => {
+      place.dataset.drawn = "done";
+      place.on("plotly_click", ({ points: [point] }) => {
+        if (point.data.meta === "trials") openTrial(point.customdata);
+      });
+    })
+    .catch(error => { place.textContent = error.message; });
 }
 
 const places = [...document.querySelectorAll(".plot")];

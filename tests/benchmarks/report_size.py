@@ -1,0 +1,210 @@
+"""How large the report is and how soon it is open, for 200 and for 5,000 trials.
+
+python -m tests.benchmarks.report_size [OTHER_CHECKOUT]
+
+With another checkout of this repository the same studies are reported by both, in turn, and the
+ratios to it are told. "Open" is until the first plot and, where there is one, the table of all
+trials are on a cold page in chromium; the median of three turns.
+"""
+
+import datetime
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from src.trial import config as config
+from src.trial.out_of_fold import OutOfFold
+from tests.browser import browser
+
+SIZES = (200, 5000)
+TURNS = 3
+FOLDS, EPOCHS, IMAGES = 3, 5, 600
+CLASSES = tuple(f"kind {i}" for i in range(12))
+# Trials that leave files, as disks are slow; the report reads no more of them.
+WITH_FILES = 500
+HERE = Path(__file__).parents[2]
+OPEN = """
+const first = document.querySelector('.plot');
+const table = document.querySelector('#trials-table');
+return (!table || table.rows.length > 1) && first.dataset.drawn === 'done'
+"""
+
+
+def make_study(folder: Path, trials: int) -> str:
+    """Search nothing, but leave in `folder` what a search of so many trials would."""
+    name = f"of-{trials}"
+    storage = f"sqlite:///{folder}/multirun/optuna.db"
+    (folder / "multirun" / name).mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    study.set_metric_names(["f1"])
+    study.set_user_attr("overrides", ["hparams_search=fast"])
+    study.set_user_attr("command", "python -m src.train -m hparams_search=fast")
+    rng = np.random.default_rng(trials)
+    study.add_trials([_trial(rng, number) for number in range(trials)])
+    written = study.get_trials(deepcopy=False)
+    with initialize_config_dir(str(HERE / "conf")):
+        job = compose("train", ["hparams_search=fast", "gpu=cpu"], return_hydra_config=True)
+    OmegaConf.set_struct(job, False)
+    OmegaConf.set_readonly(job.hydra, False)
+    hydra = OmegaConf.to_yaml(OmegaConf.create({"hydra": job.pop("hydra")}))
+    texts = OmegaConf.to_yaml(job).splitlines()
+    best = sorted(written, key=lambda t: -(t.value or 0))[:WITH_FILES]
+    for trial in [written[0], *best]:
+        _leave_files(folder / "multirun" / name / str(trial.number), trial, hydra, texts, rng)
+    return name
+
+
+def _trial(rng: np.random.Generator, number: int) -> FrozenTrial:
+    lr = float(10 ** rng.uniform(-4, -2)) if number else 1e-3
+    batch = int(rng.choice([16, 32, 48, 64]))
+    decay, drop = float(rng.uniform(0.01, 0.1)), float(rng.uniform(0.01, 0.15))
+    level = 0.85 - 0.08 * (math.log10(lr) + 2.6) ** 2 - 0.5 * abs(drop - 0.05)
+    reached = [level * (1 - 0.6**epoch) for epoch in range(1, EPOCHS + 1)]
+    curves = [[float(v + rng.normal(0, 0.012)) for v in reached] for _ in range(FOLDS)]
+    kind = rng.choice(["complete", "pruned", "failed"], p=[0.68, 0.3, 0.02]) if number else ""
+    state = {"pruned": TrialState.PRUNED, "failed": TrialState.FAIL}.get(kind, TrialState.COMPLETE)
+    if state is not TrialState.COMPLETE:
+        curves = [curves[0][:3]]
+    attrs: dict[str, Any] = {
+        "worker": f"gpu {number % 2}",
+        "curves": curves,
+        "losses": {
+            "train": [[round(2.4 - 2 * v, 4) for v in curve] for curve in curves],
+            "val": [[round(2.5 - 1.9 * v, 4) for v in curve] for curve in curves],
+        },
+        "train_seconds": float(rng.uniform(40, 90)),
+        "environment": {"device": "RTX 4090", "torch": "2.14.1"},
+    }
+    if number == 0:
+        attrs["defaults"] = True
+    if state is TrialState.COMPLETE:
+        attrs["folds"] = [curve[-1] for curve in curves]
+    if state is TrialState.FAIL:
+        attrs["error"] = "RuntimeError: CUDA error: an illegal memory access was encountered"
+    trial = create_trial(
+        state=state,
+        value=statistics.fmean(attrs["folds"]) if state is TrialState.COMPLETE else None,
+        params={
+            "optimizer.lr": lr,
+            "data.batch_size": batch,
+            "optimizer.weight_decay": decay,
+            "model.drop_rate": drop,
+        },
+        distributions={
+            "optimizer.lr": FloatDistribution(1e-4, 1e-2, log=True),
+            "data.batch_size": CategoricalDistribution([16, 32, 48, 64]),
+            "optimizer.weight_decay": FloatDistribution(0.01, 0.1),
+            "model.drop_rate": FloatDistribution(0.01, 0.15),
+        },
+        intermediate_values=dict(enumerate(value for curve in curves for value in curve)),
+        user_attrs=attrs,
+    )
+    trial.datetime_start = datetime.datetime(2026, 1, 1) + datetime.timedelta(seconds=35 * number)
+    trial.datetime_complete = trial.datetime_start + datetime.timedelta(seconds=60)
+    return trial
+
+
+def _leave_files(
+    folder: Path, trial: FrozenTrial, hydra: str, lines: list[str], rng: np.random.Generator
+) -> None:
+    record = folder / ".hydra"
+    record.mkdir(parents=True, exist_ok=True)
+    (record / "hydra.yaml").write_text(hydra)
+    own = dict(trial.params)
+    told = [
+        f"  lr: {own['optimizer.lr']}" if line.startswith("  lr: ") else line for line in lines
+    ]
+    (record / "config.yaml").write_text("\n".join(told) + "\n")
+    (folder / "train.log").write_text(
+        "".join(
+            f"2026-01-01 00:0{fold}:00,000 INFO src.trial.quick_validation: fold {fold + 1} of "
+            f"{FOLDS}: f1 {curve[-1]:.4f}\n"
+            for fold, curve in enumerate(trial.user_attrs["curves"])
+        )
+    )
+    if trial.value is not None:
+        labels = np.arange(IMAGES) % len(CLASSES)
+        wrong = rng.random(IMAGES) > trial.value
+        guessed = np.where(wrong, rng.integers(0, len(CLASSES), IMAGES), labels)
+        given = np.eye(len(CLASSES), dtype=np.float16)[guessed]
+        rows, folds = np.arange(IMAGES), np.arange(IMAGES) % FOLDS
+        OutOfFold(rows, labels, folds, given, CLASSES).save(folder)
+
+
+def report(checkout: Path, folder: Path, study: str) -> tuple[Path, float]:
+    """Write a study's report with a checkout; return its path and the seconds."""
+    started = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", "src.report", f"study={study}", "examples=0"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    seconds = time.monotonic() - started
+    page = folder / f"{study}-{checkout.name}.html"
+    shutil.copy(folder / "multirun" / study / "optuna_study_report.html", page)
+    return page, seconds
+
+
+def seconds_to_open(page: Path) -> float:
+    """Open a page in a fresh browser, scroll to its first plot, and wait until that is drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with browser("light") as driver:
+        # The browser itself is warm, the page is not.
+        driver.get("about:blank")
+        started = time.monotonic()
+        driver.get(page.absolute().as_uri())
+        driver.execute_script("document.querySelector('.plot').scrollIntoView()")
+        wait = WebDriverWait(driver, 120, poll_frequency=0.02)
+        wait.until(lambda page: page.execute_script(OPEN))
+        return time.monotonic() - started
+
+
+def main() -> None:
+    """Print a row for each size and checkout, and the ratios."""
+    checkouts = [HERE, *(Path(word).absolute() for word in sys.argv[1:2])]
+    found: dict[str, list[float]] = {}
+    print("trials  checkout              MB  written in s  open in s", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for trials in SIZES:
+            study = make_study(folder, trials)
+            pages = [report(checkout, folder, study) for checkout in checkouts]
+            # In turn, so that a machine that is busy is busy for both.
+            turns = [[seconds_to_open(page) for page, _ in pages] for _ in range(TURNS)]
+            rows = []
+            for (page, written), opened in zip(pages, zip(*turns, strict=True), strict=True):
+                rows.append([page.stat().st_size / 1e6, written, statistics.median(opened)])
+            for checkout, row in zip(checkouts, rows, strict=True):
+                size, written, opened_in = row
+                print(
+                    f"{trials:>6}  {checkout.name:<18}{size:>6.2f}{written:>14.1f}{opened_in:>11.2f}",
+                    flush=True,
+                )
+            if len(rows) > 1:
+                ratios = [ours / theirs for ours, theirs in zip(*rows, strict=True)]
+                found[str(trials)] = [round(ratio, 2) for ratio in ratios]
+                print(f"{'':>6}  ratio{ratios[0]:>19.2f}{ratios[1]:>14.2f}{ratios[2]:>11.2f}")
+    if found:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
