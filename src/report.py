@@ -1,6 +1,7 @@
 """Show the results of a study again, and write its files anew; also while its search runs:
 
 python -m src.report study=NAME
+python -m src.report 'study=[A,B]'    # two or more beside one another
 """
 
 import hydra
@@ -17,13 +18,18 @@ CALLABLE: tuple[str, ...] = ()
 
 @hydra.main(config_path="../conf", config_name="report", execution_whitelist=CALLABLE)
 def main(cfg: DictConfig) -> None:
-    """Write and show the results of `study`."""
+    """Write and show the results of `study`, or of several beside one another."""
+    from src.results.beside.page import show_beside
     from src.results.finish import show_results
-    from src.results.stored_study import open_study
+    from src.results.stored_study import open_studies
 
     with told_in_one_line():
         check_environment()
-        show_results(open_study(cfg), cfg.examples)
+        studies = open_studies(cfg)
+        if len(studies) > 1:
+            show_beside(studies)
+        else:
+            show_results(studies[0], cfg.examples)
 
 
 if __name__ == "__main__":

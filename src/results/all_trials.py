@@ -21,7 +21,6 @@ STATES = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
 }
 
 
@@ -37,7 +36,8 @@ def all_trials(study: optuna.Study, found: Summary, chosen: FrozenTrial | None) 
         `objectives` and `parameters` say what the columns of the same order in `values` and
         `params` hold; all columns are in the order of `number`.
     """
-    trials = study.get_trials(deepcopy=False)
+    # Those that wait have nothing to show yet.
+    trials = [t for t in study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
     settings = [settings_of(trial.params) for trial in trials]
     keys = _keys(trials, found)
     return {

@@ -1,6 +1,7 @@
 """The keys of the doors that take a study: `src.report`, `src.confirm` and their like."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
@@ -31,6 +32,8 @@ class StudyDoorConfig:
 class ReportConfig(StudyDoorConfig):
     """The keys of `src.report`."""
 
+    # A name, or several, [A, B], which are shown beside one another.
+    study: Any = None
     # Images in the report for each pair of confused classes; 0 leaves them out.
     examples: int = EXAMPLES
 

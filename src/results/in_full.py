@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from src.results.all_trials import state_of
 from src.results.stored_study import CONFIG, StoredStudy
@@ -48,7 +48,8 @@ def in_full(stored: StoredStudy, found: Summary, command: str | None, chosen: in
         `trials` by number; `classes`, the names behind their confusions; `config`, the lines of
         the first trial's config, from which the others name their differences.
     """
-    trials = stored.study.get_trials(deepcopy=False)
+    known = stored.study.get_trials(deepcopy=False)
+    trials = [trial for trial in known if trial.state is not TrialState.WAITING]
     with_files = [t.number for t in [*found.ranked, *found.failed, *found.pruned, *found.running]]
     wanted = set(with_files[:MOST_WITH_FILES])
     shared: dict[str, Any] = {"classes": [], "config": [], "folder": str(stored.folder)}
@@ -139,7 +140,9 @@ def _from_files(folder: Path, shared: dict[str, Any]) -> dict[str, Any]:
         if list(kept.classes) == shared["classes"] and len(kept.labels):
             flat = kept.confusion().ravel()
             # [place, count, place, count, ...]; most are 0.
-            found["confusion"] = [int(n) for place in flat.nonzero()[0] for n in (place, flat[place])]
+            found["confusion"] = [
+                int(n) for place in flat.nonzero()[0] for n in (place, flat[place])
+            ]
     return found
 
 

@@ -21,7 +21,6 @@ from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
 from src.results.mistakes import Mistakes
 from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
-from src.results.plots.style import hover
 from src.results.summary import Summary
 from src.results.verdict import Verdict, rule_in_words
 from src.results.words import (
@@ -127,7 +126,7 @@ def render_report(
         plot for each in groups for plot in (each.importances, each.parallel) if plot is not None
     ]
     facts = _facts(study)
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(
         found=found,
         decision=decision,
@@ -145,7 +144,6 @@ def render_report(
         slices=slices,
         drawn=[*plots.values(), *(plot for _, plot in slices), *of_groups],
         interval=_interval(found, decision),
-        hovers=_safe(json.dumps(_hovers(study))),
         failures=_failures(found),
         facts=facts,
         pruning=_pruning(found),
@@ -228,11 +226,6 @@ def _safe(text: str) -> Markup:
     return Markup(text)
 
 
-def _hovers(study: optuna.Study) -> list[str]:
-    """Return a text for each trial by number, once for all plots."""
-    return [hover(trial) for trial in study.get_trials(deepcopy=False)]
-
-
 def _failures(found: Summary) -> list[tuple[str, int, str]]:
     """Return reasons, the most frequent first, with their count and the first few trials."""
     return [
@@ -304,13 +297,14 @@ def with_code(text: str) -> Markup:
 
 
 @functools.cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return what fills the templates of the pages in."""
+    found = Environment(
         loader=PackageLoader("src.results"),
         autoescape=select_autoescape(default=True),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["with_code"] = with_code
-    environment.filters["for_script"] = lambda value: _safe(json.dumps(value))
-    return environment
+    found.filters["with_code"] = with_code
+    found.filters["for_script"] = lambda value: _safe(json.dumps(value))
+    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
@@ -17,7 +17,7 @@ from src.errors import UserError
 
 # Imported for the resolvers of the configs, ${machine:...} and its like.
 from src.hardware import profile as profile
-from src.results.config import StudyDoorConfig
+from src.results.config import ReportConfig, StudyDoorConfig
 from src.sweep.studies.storage import open_storage
 from src.trial.config import ExperimentConfig
 
@@ -126,6 +126,20 @@ def open_study(cfg: StudyDoorConfig | DictConfig) -> StoredStudy:
     if not (study.user_attrs.get("folder") and folder.is_dir()):
         folder = Path(cfg.paths.multirun_dir) / cfg.study
     return StoredStudy(study, folder)
+
+
+def open_studies(cfg: ReportConfig | DictConfig) -> list[StoredStudy]:
+    """Open the study that `study=NAME` names, or those of `study=[A,B]`.
+
+    Raises:
+        UserError: as `open_study`; a name is there twice.
+    """
+    names = cfg.study if isinstance(cfg.study, list | ListConfig) else [cfg.study]
+    if len(set(names)) < len(names):
+        raise UserError(f"study=[{','.join(map(str, names))}]: name each study once")
+    given = OmegaConf.create({"optuna": cfg.optuna, "paths": cfg.paths})
+    # Without a name the first opening tells what there is.
+    return [open_study(OmegaConf.merge(given, {"study": name})) for name in names or [None]]
 
 
 def _existing(url: str) -> str:

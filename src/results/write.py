@@ -66,13 +66,13 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     if chosen is not None:
         best_params = folder / "best_params.yaml"
         header = f"# Study {study.study_name}, trial {chosen.number}: {describe_score(chosen)}\n"
-        _replace(best_params, header + OmegaConf.to_yaml(_plain(settings_of(chosen.params))))
+        replace(best_params, header + OmegaConf.to_yaml(_plain(settings_of(chosen.params))))
         try:
             train_config = write_train_config(stored, chosen)
         except UserError as error:
             said.append(f"No train config was written. {error}")
     trials = folder / "trials.csv"
-    _replace(trials, trials_table(study).to_csv(index=False))
+    replace(trials, trials_table(study).to_csv(index=False))
     report = folder / "optuna_study_report.html"
     command = train_command(train_config) if train_config else None
     decision = Decision(
@@ -86,7 +86,7 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
     number = chosen.number if chosen else None
     trials_in_full = in_full(stored, summary, command, number)
-    _replace(report, render_report(study, summary, decision, mistakes, trials_in_full))
+    replace(report, render_report(study, summary, decision, mistakes, trials_in_full))
     return ResultFiles(summary, trials, report, best_params, train_config, confirmations, said)
 
 
@@ -123,8 +123,8 @@ def _plain(params: Mapping[str, Any]) -> DictConfig:
     return OmegaConf.create(dict(params))
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write under another name first, so that nobody ever reads half a file."""
+def replace(path: Path, text: str) -> None:
+    """Write a file under another name first, so that nobody ever reads half a file."""
     temporary = path.with_suffix(path.suffix + ".part")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)

@@ -52,6 +52,7 @@ def make_study(folder: Path, trials: int) -> str:
     (folder / "multirun" / name).mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
     study.set_metric_names(["f1"])
+    study.set_user_attr("settings", {"data": "documents", "quick_validation.folds": FOLDS})
     study.set_user_attr("overrides", ["hparams_search=fast"])
     study.set_user_attr("command", "python -m src.train -m hparams_search=fast")
     rng = np.random.default_rng(trials)
@@ -126,9 +127,7 @@ def _leave_files(
     record.mkdir(parents=True, exist_ok=True)
     (record / "hydra.yaml").write_text(hydra)
     own = dict(trial.params)
-    told = [
-        f"  lr: {own['optimizer.lr']}" if line.startswith("  lr: ") else line for line in lines
-    ]
+    told = [f"  lr: {own['optimizer.lr']}" if line.startswith("  lr: ") else line for line in lines]
     (record / "config.yaml").write_text("\n".join(told) + "\n")
     (folder / "train.log").write_text(
         "".join(

@@ -18,9 +18,7 @@ def spread_over_folds(found: Summary) -> go.Figure | None:
         trials.append(defaults)
     if not trials:
         return None
-    names = [
-        f"trial {trial.number}{', defaults' if trial is defaults else ''}" for trial in trials
-    ]
+    names = [f"trial {trial.number}{', defaults' if trial is defaults else ''}" for trial in trials]
     figure = go.Figure()
     figure.add_scatter(
         x=[fold for trial in trials for fold in _folds(trial)],

@@ -6,19 +6,10 @@ from typing import Any
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 
-from src.results.words import show
-
 # Near the Okabe-Ito palette, which the colour-blind tell apart; the blue is lighter, for black.
 COMPLETE, PRUNED, FAILED, RUNNING, MUTED = "#2589C4", "#D55E00", "#CC79A7", "#009E73", "#8C8C8C"
 # From bad to good: readable on white and on black.
 SCALE = [[0, "#c9d3dc"], [0.5, "#56B4E9"], [1, "#0072B2"]]
-
-
-def hover(trial: FrozenTrial) -> str:
-    """Write a trial for the mouse, safe to show."""
-    params = "".join(f"<br>{escape(k)} = {escape(show(v))}" for k, v in trial.params.items())
-    score = ", ".join(f"{value:.4f}" for value in trial.values or [])
-    return f"<b>trial {trial.number}</b> {score}{params}"
 
 
 def points(trials: list[FrozenTrial], x: list[Any], y: list[Any], **look: Any) -> go.Scatter:

@@ -106,8 +106,8 @@ const parallel = (() => {
       }
       pen.font = `${axis.score ? "600 " : ""}12px system-ui, sans-serif`;
       pen.fillStyle = ink;
-      pen.textAlign = k ? k === axes.length - 1 ? "right" : "center" : "left";
-      pen.fillText(axis.label, k === axes.length - 1 ? Math.min(width - 2, x(k) + 46) : k ? x(k) : 2, 14 + (k % 2 && axes.length > 7 ? 15 : 0));
+      pen.textAlign = k ? "center" : "left";
+      pen.fillText(axis.label, k ? x(k) : 2, 14 + (k % 2 && axes.length > 7 ? 15 : 0));
       if (axis.brush) {
         const [a, b] = axis.brush;
         pen.fillStyle = good;

@@ -38,7 +38,7 @@ function draw(place) {
       trace.hovertemplate = "%{hovertext}<extra></extra>";
     }
     if (trace.meta !== "trials") continue;
-    trace.hovertext = trace.customdata.map(number => hovers[number]);
+    trace.hovertext = trace.customdata.map(hover);
     trace.hovertemplate = "%{hovertext}<extra></extra>";
   }
   const options = { responsive: true, displaylogo: false, displayModeBar: false };

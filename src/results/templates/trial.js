@@ -1,4 +1,5 @@
 // One trial in full: its parameters, curves, confusions, command, config and log.
+all.place = new Map(all.number.map((number, i) => [number, i]));
 const dialog = document.getElementById("trial");
 
 function h(tag, attributes = {}, ...children) {
@@ -116,7 +117,15 @@ function confusions(sparse, classes) {
   return found;
 }
 
-const column = number => all.number.indexOf(number);
+const column = number => all.place.get(number) ?? -1;
+
+// A trial for the mouse; plotly reads tags in it.
+function hover(number) {
+  const i = column(number), safe = text => String(text).replace(/[&<>]/g, sign => `&#${sign.charCodeAt()};`);
+  if (i < 0) return "";
+  const scores = all.values.map(values => values[i]).filter(value => value !== null).map(digits).join(", ");
+  return [`<b>trial ${number}</b> ${scores}`, ...all.parameters.map(({ key }, k) => all.params[k][i] === null ? null : `${safe(key)} = ${safe(few(all.params[k][i]))}`)].filter(line => line !== null).join("<br>");
+}
 
 function configOf(trial, base) {
   if (!trial.config) return null;

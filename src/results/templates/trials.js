@@ -1,5 +1,5 @@
 // The table of all trials: sorted by a click on a head, filtered by words and by the axes above it.
-const STATES = ["complete", "running", "pruned", "failed", "interrupted", "waiting"];
+const STATES = ["complete", "running", "pruned", "failed", "interrupted"];
 const AT_ONCE = 25;
 
 function makeColumns() {
