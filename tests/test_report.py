@@ -23,6 +23,9 @@ WRONG = [
     (["study=x", "optuna.storage=sqlite:///none.db"], ["optuna.storage", "none.db"]),
     (["study=x", "optuna.storage=nonsense"], ["optuna.storage", "sqlite:///"]),
     (["stud=x"], ["stud"]),
+    (["study=[]"], ["study=NAME", "fast-tiny-documents, other"]),
+    (["study=[other,others]"], ["study=others", "did you mean other?"]),
+    (["study=[other,other]"], ["study=[other,other]", "name each study once"]),
 ]
 
 
@@ -43,3 +46,10 @@ def test_a_study_without_trials_has_a_report(door: Door, tmp_path: Path) -> None
     assert "nothing to train with" in door("src.report", "study=other")
     assert "No result yet" in (tmp_path / "multirun/other/optuna_study_report.html").read_text()
     assert not (tmp_path / "multirun/fast-tiny-documents").exists()
+
+
+@pytest.mark.usefixtures("studies")
+def test_two_studies_without_trials_are_told_beside_one_another(door: Door, tmp_path: Path) -> None:
+    assert "Nothing to compare yet" in door("src.report", "study=[other,fast-tiny-documents]")
+    page = (tmp_path / "multirun/other_and_fast-tiny-documents.html").read_text()
+    assert "Nothing to compare yet" in page

@@ -22,9 +22,12 @@ MOST_WITH_FILES = 400
 # The end of a log, where the reason of a failure stands.
 LOG_CHARACTERS = 6_000
 DIGITS = 4
-# Parts of a search's command that mean nothing to a training run. The preset is none of them, as
-# it may choose the model.
-SEARCH_ONLY = ("optuna", "pruning", "quick_validation", "search_space", "focus", "hydra")
+# Parts of a search's command that mean nothing to a training run.
+SEARCH_ONLY = (
+    *("optuna", "pruning", "quick_validation", "search_space", "focus", "hydra"),
+    "hparams_search",
+)
+SIZES = ("batch_size", "img_size")
 # Facts of a trial that are worth a line, where it has them.
 FACTS = {
     "stopped": "ended by",
@@ -102,26 +105,34 @@ def _short(values: list[float]) -> list[float]:
 
 def _command_without_parameters(stored: StoredStudy) -> list[str] | None:
     """Return what the search was given that a training run takes as well."""
-    given = stored.study.user_attrs.get("overrides")
+    attrs = stored.study.user_attrs
+    given = attrs.get("overrides")
     if given is None:
         return None
-    return [word for word in given if _root(word) not in SEARCH_ONLY]
-
-
-def _root(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~").split(".")[0].split("/")[0]
+    kept = [word for word in given if _root(word) not in SEARCH_ONLY]
+    # The preset may have chosen it.
+    model = (attrs.get("choices") or {}).get("model")
+    named = any(_key(word) == "model" for word in kept)
+    return kept if named or model is None else [f"model={model}", *kept]
 
 
 def _command(base: list[str], trial: FrozenTrial) -> str:
     settings = settings_of(trial.params)
     workload = trial.user_attrs.get("workload") or {}
-    if "batch_size" in workload:
-        # `quick_validation.batch_size_override` may have set it.
-        settings["data.batch_size"] = workload["batch_size"]
-    keys = {key.lstrip("+") for key in settings}
-    kept = [word for word in base if word.partition("=")[0].lstrip("+") not in keys]
+    # They may come from the preset, the card's profile or `quick_validation.batch_size_override`.
+    settings |= {f"data.{size}": workload[size] for size in SIZES if size in workload}
+    keys = {_key(key) for key in settings}
+    kept = [word for word in base if _key(word) not in keys]
     words = [*kept, *(to_override(key, value) for key, value in settings.items())]
     return without_password(" ".join(["python -m src.train", *map(shlex.quote, words)]))
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _root(override: str) -> str:
+    return _key(override).split(".")[0].split("/")[0]
 
 
 def _from_files(folder: Path, shared: dict[str, Any]) -> dict[str, Any]:

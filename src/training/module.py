@@ -33,8 +33,9 @@ Batch = tuple[Tensor, Tensor]
 class Classifier(pl.LightningModule):
     """Takes uint8 images as they were decoded; all else happens on the device.
 
-    Logged: `train/loss`, `train/lr`; `train/loss_epoch`, the mean of the batches; `val/loss`, `val/f1` (macro) and `val/accuracy` for every
-    epoch; the same under `test/`, where `counts` is the confusion matrix, int64 [C, C].
+    Logged: `train/loss`, `train/lr`; `train/loss_epoch`, the mean of an epoch's batches;
+    `val/loss`, `val/f1` (macro) and `val/accuracy` for every epoch; the same under `test/`, where
+    `counts` is the confusion matrix, int64 [C, C].
 
     Args:
         cfg: the whole config.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
 
 from src.data.folds import stratified_folds
@@ -62,6 +63,8 @@ def cross_validate(
         kept = OutOfFold.empty(data.classes)
     else:
         started -= trial.noted(SECONDS)
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
     losses = LossCurves(trial, len(score.finals))
     try:
         for fold, (train, val) in enumerate(
@@ -150,4 +153,7 @@ def _note_costs(trial: RunningTrial, score: RunningScore, started: float) -> flo
     seconds = round(time.monotonic() - started, 3)
     trial.note("epochs", score.epochs)
     trial.note("train_seconds", seconds)
+    if torch.cuda.is_initialized():
+        # With what the allocator keeps: what a second trial could not have on this card.
+        trial.note("peak_memory", torch.cuda.max_memory_reserved())
     return seconds

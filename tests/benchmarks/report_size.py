@@ -192,11 +192,8 @@ def main() -> None:
             for (page, written), opened in zip(pages, zip(*turns, strict=True), strict=True):
                 rows.append([page.stat().st_size / 1e6, written, statistics.median(opened)])
             for checkout, row in zip(checkouts, rows, strict=True):
-                size, written, opened_in = row
-                print(
-                    f"{trials:>6}  {checkout.name:<18}{size:>6.2f}{written:>14.1f}{opened_in:>11.2f}",
-                    flush=True,
-                )
+                told = "{:>6.2f}{:>14.1f}{:>11.2f}".format(*row)
+                print(f"{trials:>6}  {checkout.name:<18}{told}", flush=True)
             if len(rows) > 1:
                 ratios = [ours / theirs for ours, theirs in zip(*rows, strict=True)]
                 found[str(trials)] = [round(ratio, 2) for ratio in ratios]

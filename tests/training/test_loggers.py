@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -109,7 +110,7 @@ def test_tensorboard_holds_the_folds_of_a_trial_and_its_table_of_parameters(
     )
     columns = [info.name for info in experiment.hparam_infos]
     assert columns[:4] == ["optimizer.lr", "state", "study", "trial"]
-    assert [metric.name.tag for metric in experiment.metric_infos][0] == "score"
+    assert experiment.metric_infos[0].name.tag == "score"
     asked = api_pb2.ListSessionGroupsRequest(
         start_index=0,
         slice_size=9,
@@ -131,6 +132,21 @@ def test_tensorboard_holds_the_folds_of_a_trial_and_its_table_of_parameters(
     assert rows[3] == ("complete", {"score": 0.75}, api_pb2.STATUS_SUCCESS)
     assert rows[4][:2] == ("pruned", {"score_when_pruned": pytest.approx(0.85)})
     assert rows[5] == ("failed", {}, api_pb2.STATUS_FAILURE)
+
+
+def test_the_training_loss_of_an_epoch_is_the_mean_of_its_batches(
+    cfg: Compose, blobs: ImageSet, tmp_path: Path
+) -> None:
+    config = cfg(*SMALL, "logger=tensorboard", "trainer.log_every_n_steps=1")
+    with open_run_log(config, tmp_path, "study", 1) as log:
+        fit(*(config, blobs, blobs), max_epochs=2, seed=1, output_dir=None, logger=log.part())
+    found = EventAccumulator(str(tmp_path / "curves"))
+    found.Reload()
+    steps = [event.value for event in found.Scalars("train/loss")]
+    epochs = [event.value for event in found.Scalars("train/loss_epoch")]
+    assert epochs == pytest.approx(
+        [fmean(steps[: len(steps) // 2]), fmean(steps[len(steps) // 2 :])]
+    )
 
 
 def test_curves_over_epochs_line_up_whatever_the_batch(

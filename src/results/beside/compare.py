@@ -136,8 +136,8 @@ def _verdict(
         return "Nothing to compare yet", "Fewer than two of them have a complete trial.", "none"
     leader, other = ranked[:2]
     bests = "; ".join(
-        f"{side.name} has {score(_best(side).values[0])} in trial {_best(side).number}, the best "
-        f"of {len(side.found.ranked)} complete trials"
+        f"{side.name} has {score(_best(side).values[0])} in trial {_best(side).number}, "
+        f"{_of_how_many(side)}"
         for side in ranked
     )
     if apart:
@@ -153,6 +153,11 @@ def _verdict(
         return f"{leader.name} is better by {difference:.4f}", f"{bests}.", "good"
     told = "That is within what folds differ by."
     return f"{leader.name} is perhaps better, by {difference:.4f}", f"{bests}. {told}", "unsure"
+
+
+def _of_how_many(side: Side) -> str:
+    count = len(side.found.ranked)
+    return f"the best of {count} complete trials" if count > 1 else "its only complete trial"
 
 
 def _figures(sides: Sequence[Side]) -> dict[str, list[str]]:

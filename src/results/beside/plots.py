@@ -17,6 +17,8 @@ from src.sweep.space.parameters import key_of, settings_of
 # The Okabe-Ito palette, which the colour-blind tell apart.
 COLOURS = ("#2589C4", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#8C8C8C")
 DIGITS = 5
+# Points beyond so many are drawn small and faint, and only the best so many are drawn.
+MANY_POINTS, MOST_POINTS = 200, 1000
 
 
 def progress(sides: Sequence[Side]) -> go.Figure:
@@ -81,7 +83,8 @@ def importances(sides: Sequence[Side]) -> go.Figure | None:
         return None
     keys = list(dict.fromkeys(key for side in told for key in side.found.importances))[::-1]
     figure = go.Figure()
-    for side, colour in zip(sides, COLOURS, strict=False):
+    # The first one on top.
+    for side, colour in reversed(list(zip(sides, COLOURS, strict=False))):
         if side.found.importances:
             figure.add_bar(
                 x=[side.found.importances.get(key, 0) for key in keys],
@@ -116,8 +119,12 @@ def _over(sides: Sequence[Side], key: str) -> go.Figure:
         if key_of(name) == key
     ]
     choices = [d for d in distributions if isinstance(d, CategoricalDistribution)]
-    for side, colour in zip(sides, COLOURS, strict=False):
-        trials = [trial for trial in side.found.ranked if key in settings_of(trial.params)]
+    # The largest study first, or its points would hide the others.
+    order = sorted(range(len(sides)), key=lambda i: -len(sides[i].found.ranked))
+    for i in order:
+        side, colour = sides[i], COLOURS[i]
+        having = [trial for trial in side.found.ranked if key in settings_of(trial.params)]
+        trials, many = having[:MOST_POINTS], len(having) > MANY_POINTS
         values = [settings_of(trial.params)[key] for trial in trials]
         figure.add_scatter(
             x=[escape(show(v)) if choices else float(f"{v:.6g}") for v in values],
@@ -125,7 +132,8 @@ def _over(sides: Sequence[Side], key: str) -> go.Figure:
             customdata=[trial.number for trial in trials],
             mode="markers",
             name=escape(side.name),
-            marker={"color": colour, "size": 6, "opacity": 0.75},
+            marker={"color": colour, "size": 4 if many else 6, "opacity": 0.4 if many else 0.75},
+            legendrank=i,
             hovertemplate="%{y:.4f} at %{x}, trial %{customdata}",
         )
     finish(figure, short(key), _score(sides), 280)
@@ -136,7 +144,7 @@ def _over(sides: Sequence[Side], key: str) -> go.Figure:
         order = [escape(show(choice)) for choice in listed]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     elif all(getattr(d, "log", False) for d in distributions):
-        figure.update_xaxes(type="log", dtick=1)
+        figure.update_xaxes(type="log", dtick=1, exponentformat="none")
     return figure
 
 
