@@ -137,9 +137,9 @@ def open_studies(cfg: ReportConfig | DictConfig) -> list[StoredStudy]:
     names = cfg.study if isinstance(cfg.study, list | ListConfig) else [cfg.study]
     if len(set(names)) < len(names):
         raise UserError(f"study=[{','.join(map(str, names))}]: name each study once")
-    given = OmegaConf.create({"optuna": cfg.optuna, "paths": cfg.paths})
+    given = {"optuna": cfg.optuna, "paths": cfg.paths}
     # Without a name the first opening tells what there is.
-    return [open_study(OmegaConf.merge(given, {"study": name})) for name in names or [None]]
+    return [open_study(OmegaConf.create({**given, "study": name})) for name in names or [None]]
 
 
 def _existing(url: str) -> str:

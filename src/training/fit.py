@@ -96,8 +96,9 @@ def fit(
     )
     # Lightning steps at the end of an epoch too, with what has been accumulated by then.
     steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
-    # Short epochs would log nothing at all.
-    trainer.log_every_n_steps = max(1, min(cfg.trainer.log_every_n_steps, steps))
+    # Lightning's own attribute, which its types leave out; short epochs would log nothing at all.
+    untyped: Any = trainer
+    untyped.log_every_n_steps = max(1, min(cfg.trainer.log_every_n_steps, steps))
     module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
     started = time.monotonic()
     _tell_of_batch_norm(cfg, module.model)

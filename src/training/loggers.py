@@ -131,8 +131,8 @@ class RunLog:
 
         # A group that is searched, such as model, differs in its name.
         differ = {*IDENTITY, "state", *self._searched, *(f"{key}.name" for key in self._searched)}
-        row = hparams({"state": state, **self._parameters}, dict.fromkeys(self._scores, 0))
-        for part in row:
+        make: Any = hparams
+        for part in make({"state": state, **self._parameters}, dict.fromkeys(self._scores, 0)):
             plugin = part.value[0].metadata.plugin_data
             content = HParamsPluginData.FromString(plugin.content)
             for info in content.experiment.hparam_infos:

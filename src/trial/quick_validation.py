@@ -5,6 +5,7 @@ import logging
 import time
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ def cross_validate(
         kept = OutOfFold.empty(data.classes)
     else:
         started -= trial.noted(SECONDS)
-    if torch.cuda.is_initialized():
+    if _on_cuda():
         torch.cuda.reset_peak_memory_stats()
     losses = LossCurves(trial, len(score.finals))
     try:
@@ -153,7 +154,13 @@ def _note_costs(trial: RunningTrial, score: RunningScore, started: float) -> flo
     seconds = round(time.monotonic() - started, 3)
     trial.note("epochs", score.epochs)
     trial.note("train_seconds", seconds)
-    if torch.cuda.is_initialized():
+    if _on_cuda():
         # With what the allocator keeps: what a second trial could not have on this card.
         trial.note("peak_memory", torch.cuda.max_memory_reserved())
     return seconds
+
+
+def _on_cuda() -> bool:
+    """Tell whether this process has used a card."""
+    initialized: Any = torch.cuda.is_initialized
+    return bool(initialized())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import pytest
@@ -19,7 +19,7 @@ def study(
     name: str,
     folds: list[float] | None,
     settings: dict[str, Any] | None = SETTINGS,
-    direction: str = "maximize",
+    direction: Literal["maximize", "minimize"] = "maximize",
 ) -> StoredStudy:
     """Return a study with a single trial, or with none."""
     made = optuna.create_study(study_name=name, direction=direction)

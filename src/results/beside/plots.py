@@ -26,7 +26,10 @@ def progress(sides: Sequence[Side]) -> go.Figure:
     figure = go.Figure()
     for side, colour in zip(sides, COLOURS, strict=False):
         lower = side.stored.study.directions[0] == StudyDirection.MINIMIZE
-        hours, best, numbers, spent = [], [], [], 0.0
+        hours: list[float] = []
+        best: list[float] = []
+        numbers: list[int] = []
+        spent = 0.0
         ended = [t for t in side.stored.study.get_trials(deepcopy=False) if t.datetime_complete]
         for trial in sorted(ended, key=_end):
             spent += trial.duration.total_seconds() / 3600 if trial.duration else 0
@@ -139,10 +142,10 @@ def _over(sides: Sequence[Side], key: str) -> go.Figure:
     finish(figure, short(key), _score(sides), 280)
     if choices:
         listed = dict.fromkeys(choice for d in choices for choice in d.choices)
-        if all(isinstance(choice, int | float) for choice in listed):
-            listed = dict.fromkeys(sorted(listed))
-        order = [escape(show(choice)) for choice in listed]
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
+        numeric = all(isinstance(choice, int | float) for choice in listed)
+        in_order: list[Any] = sorted(listed, key=float) if numeric else list(listed)  # type: ignore[arg-type]
+        names = [escape(show(choice)) for choice in in_order]
+        figure.update_xaxes(type="category", categoryorder="array", categoryarray=names)
     elif all(getattr(d, "log", False) for d in distributions):
         figure.update_xaxes(type="log", dtick=1, exponentformat="none")
     return figure

@@ -2,14 +2,16 @@
 // thousands at once. Dragging along an axis keeps the trials in that range.
 const parallel = (() => {
   const canvas = document.getElementById("parallel-axes");
-  const [TOP, BOTTOM, SIDE, HEIGHT, NARROWEST, REACH] = [44, 14, 16, 380, 84, 26];
+  const [TOP, BOTTOM, SIDE, HEIGHT, NARROWEST, REACH] = [44, 14, 16, 380, 84, 20];
   const complete = all.number.map((_, i) => i).filter(i => all.values[0][i] !== null);
   const axes = makeAxes();
   if (!canvas || complete.length < 2 || axes.length < 2) {
     if (canvas) document.getElementById("parallel-box").hidden = true;
     return { test: () => () => true, draw() {}, highlight() {}, clear() {} };
   }
-  let kept = new Set(complete), highlighted = null, width = 0;
+  // What is drawn, without the line that the mouse is at.
+  const drawn = document.createElement("canvas");
+  let kept = new Set(complete), width = 0;
 
   function makeAxes() {
     const parameters = all.parameters.map((each, k) => makeAxis(each.label, all.params[k], each.log, each.choices));
@@ -57,34 +59,15 @@ const parallel = (() => {
     canvas.style.height = `${HEIGHT}px`;
     canvas.width = width * scale;
     canvas.height = HEIGHT * scale;
-    const pen = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
-    const [ink, soft, rule, paper, good, weak] = ["--ink", "--soft", "--line", "--paper", "--accent", "--heat"].map(name => style.getPropertyValue(name).trim());
-    pen.scale(scale, scale);
-    pen.lineJoin = "round";
+    const pen = penOf(canvas, scale), [ink, soft, paper, good, weak] = colour("--ink", "--soft", "--paper", "--accent", "--heat");
+    const line = (...look) => drawLine(pen, ...look);
     const inBrush = ranked.filter(i => kept.has(i)), narrowed = inBrush.length < ranked.length;
-    const line = (i, colour, thickness, opacity) => {
-      pen.strokeStyle = colour;
-      pen.lineWidth = thickness;
-      pen.globalAlpha = opacity;
-      pen.beginPath();
-      let last = null;
-      axes.forEach((axis, k) => {
-        const place = axis.place(i);
-        // A parameter that this trial does not have leaves a gap.
-        if (place !== null) {
-          if (last === k - 1 && k) pen.lineTo(x(k), y(place)); else { pen.moveTo(x(k), y(place)); if (last !== null || k) pen.lineTo(x(k) + 0.01, y(place)); }
-          last = k;
-        }
-      });
-      pen.stroke();
-    };
     if (narrowed) for (const i of ranked) if (!kept.has(i)) line(i, soft, 0.7, Math.max(0.03, Math.min(0.16, 20 / ranked.length)));
     const faint = Math.max(0.12, Math.min(0.75, 60 / Math.max(1, inBrush.length)));
     for (const i of inBrush) {
       const at = shade.get(i), best = at > 0.9;
       line(i, best ? good : at > 0.5 ? weak : soft, best ? 1.8 : 1, best ? Math.max(0.5, faint) : at > 0.5 ? faint : faint * 0.55);
     }
-    if (highlighted !== null && all.values[0][highlighted] !== null) line(highlighted, ink, 3, 1);
     pen.globalAlpha = 1;
     axes.forEach((axis, k) => {
       pen.strokeStyle = axis.score ? ink : soft;
@@ -119,6 +102,48 @@ const parallel = (() => {
         pen.strokeRect(x(k) - 8, y(b), 16, y(a) - y(b));
       }
     });
+    drawn.width = canvas.width;
+    drawn.height = canvas.height;
+    drawn.getContext("2d").drawImage(canvas, 0, 0);
+  }
+
+  // The line of one trial over all others, or nothing.
+  function highlight(i) {
+    const pen = penOf(canvas, 1);
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(drawn, 0, 0);
+    if (i !== null && all.values[0][i] !== null) drawLine(penOf(canvas, canvas.width / width), i, colour("--ink")[0], 3, 1);
+  }
+
+  function penOf(canvas, scale) {
+    const pen = canvas.getContext("2d");
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.lineJoin = "round";
+    pen.globalAlpha = 1;
+    return pen;
+  }
+
+  function colour(...names) {
+    const style = getComputedStyle(document.documentElement);
+    return names.map(name => style.getPropertyValue(name).trim());
+  }
+
+  function drawLine(pen, i, colour, thickness, opacity) {
+    pen.strokeStyle = colour;
+    pen.lineWidth = thickness;
+    pen.globalAlpha = opacity;
+    pen.beginPath();
+    let last = -2;
+    axes.forEach((axis, k) => {
+      const place = axis.place(i);
+      // A parameter that this trial does not have leaves a gap.
+      if (place === null) return;
+      if (last === k - 1) pen.lineTo(x(k), y(place)); else pen.moveTo(x(k), y(place));
+      last = k;
+    });
+    pen.stroke();
+    pen.globalAlpha = 1;
   }
 
   const at = event => {
@@ -127,7 +152,7 @@ const parallel = (() => {
     const place = (HEIGHT - BOTTOM - up) / (HEIGHT - TOP - BOTTOM);
     return { axis: Math.abs(x(k) - across) <= REACH ? axes[k] : null, place: Math.max(-0.02, Math.min(1.02, place)) };
   };
-  let dragged = null;
+  let dragged = null, waiting = false;
   canvas.addEventListener("pointerdown", event => {
     const { axis, place } = at(event);
     if (!axis) return;
@@ -139,7 +164,9 @@ const parallel = (() => {
     if (!dragged) return;
     const { place } = at(event);
     dragged.axis.brush = [Math.min(dragged.from, place), Math.max(dragged.from, place)];
-    requestAnimationFrame(update);
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; update(); });
   });
   const end = event => {
     if (!dragged) return;
@@ -151,18 +178,25 @@ const parallel = (() => {
   };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
+  // A finger at an axis brushes, anywhere else it scrolls the page.
+  canvas.addEventListener("touchstart", event => {
+    const [finger] = event.touches;
+    if (event.touches.length === 1 && at(finger).axis) event.preventDefault();
+  }, { passive: false });
   addEventListener("resize", () => draw());
+  addEventListener("beforeprint", () => draw());
+  addEventListener("afterprint", () => draw());
   dark.addEventListener("change", () => draw());
 
   return {
     draw,
-    highlight(i) { highlighted = i; draw(); },
+    highlight,
     clear() { for (const axis of axes) axis.brush = null; },
     // Whether a trial is inside all ranges; one without a score or a parameter is not.
     test() {
       const brushed = axes.filter(axis => axis.brush);
       return i => brushed.every(({ place, brush: [low, high] }) => {
-        const found = all.values[0][i] === null && place(i) === null ? null : place(i);
+        const found = place(i);
         return found !== null && found >= low && found <= high;
       });
     },

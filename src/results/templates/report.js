@@ -28,7 +28,7 @@ function recolour(place) {
 
 function draw(place) {
   const figure = plots[place.id];
-  if (place.dataset.drawn) return;
+  if (place.dataset.drawn) return place.drawing;
   place.dataset.drawn = "begun";
   for (const trace of figure.data) {
     if (trace.meta?.kind === "shares") {
@@ -42,7 +42,7 @@ function draw(place) {
     trace.hovertemplate = "%{hovertext}<extra></extra>";
   }
   const options = { responsive: true, displaylogo: false, displayModeBar: false };
-  plotly()
+  return place.drawing = plotly()
     .then(() => Plotly.newPlot(place, figure.data, figure.layout, options))
     .then(() => recolour(place))
     .then(() => {

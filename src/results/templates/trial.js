@@ -119,9 +119,14 @@ function confusions(sparse, classes) {
 
 const column = number => all.place.get(number) ?? -1;
 
-// A trial for the mouse; plotly reads tags in it.
+// A trial for the mouse, written once for all of its points; plotly reads tags in it.
+const hovers = new Map();
 function hover(number) {
-  const i = column(number), safe = text => String(text).replace(/[&<>]/g, sign => `&#${sign.charCodeAt()};`);
+  if (!hovers.has(number)) hovers.set(number, describe(column(number), number));
+  return hovers.get(number);
+}
+function describe(i, number) {
+  const safe = text => String(text).replace(/[&<>]/g, sign => `&#${sign.charCodeAt()};`);
   if (i < 0) return "";
   const scores = all.values.map(values => values[i]).filter(value => value !== null).map(digits).join(", ");
   return [`<b>trial ${number}</b> ${scores}`, ...all.parameters.map(({ key }, k) => all.params[k][i] === null ? null : `${safe(key)} = ${safe(few(all.params[k][i]))}`)].filter(line => line !== null).join("<br>");
