@@ -13,7 +13,7 @@ from src.results.stored_study import CONFIG, StoredStudy
 from src.results.summary import Summary
 from src.results.words import without_password
 from src.sweep.space.parameters import settings_of, to_override
-from src.trial.loss_curves import ATTRIBUTE as LOSSES
+from src.trial.finished_folds import LOSSES
 from src.trial.out_of_fold import OutOfFold
 
 # Files are read of so many trials, the best and those that failed first; of the others the page

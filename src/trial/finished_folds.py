@@ -15,6 +15,8 @@ from src.trial.running_score import RunningScore
 log = logging.getLogger(__name__)
 
 ATTRIBUTE = "curves"
+# Kept beside them by `src/trial/loss_curves.py`.
+LOSSES = "losses"
 SECONDS = "seconds_of_folds"
 
 

@@ -5,8 +5,8 @@ import math
 import pytorch_lightning as pl
 
 from src.sweep.running_trial import RunningTrial
+from src.trial.finished_folds import LOSSES
 
-ATTRIBUTE = "losses"
 # Kind of loss -> what the module logs it as.
 LOGGED = {"train": "train/loss_epoch", "val": "val/loss"}
 # More digits would only make the study larger.
@@ -26,7 +26,7 @@ class LossCurves(pl.Callback):
 
     def __init__(self, trial: RunningTrial, folds: int = 0) -> None:
         self._trial = trial
-        noted = trial.noted(ATTRIBUTE) or {}
+        noted = trial.noted(LOSSES) or {}
         self._curves: dict[str, list[list[float]]] = {}
         for kind in LOGGED:
             kept = list(noted.get(kind, []))[:folds]
@@ -48,4 +48,4 @@ class LossCurves(pl.Callback):
 
     def note(self) -> None:
         """Keep the losses with the trial."""
-        self._trial.note(ATTRIBUTE, self._curves)
+        self._trial.note(LOSSES, self._curves)

@@ -3,13 +3,13 @@
 python -m tests.benchmarks.report_size [OTHER_CHECKOUT]
 
 With another checkout of this repository the same studies are reported by both, in turn, and the
-ratios to it are told. "Written in" is time of the processor, which other work does not lengthen.
-"Open" is until the first plot and, where there is one, the table of all trials are on a cold page
-in chromium, and so of the clock: the ratio is the median of five turns, each of which opens both.
+ratios to it are told. "Open" is until the first plot and, where there is one, the table of all
+trials are on a cold page in chromium: by the clock, and in time of the processor that runs the
+page, which other work on the machine does not lengthen; so is the time for writing the page.
+Medians of five turns, each of which opens both.
 """
 
 import datetime
-import json
 import math
 import os
 import shutil
@@ -167,46 +167,50 @@ def _used_by_children() -> float:
     return used.children_user + used.children_system
 
 
-def seconds_to_open(page: Path) -> float:
-    """Open a page in a fresh browser, scroll to its first plot, and wait until that is drawn."""
+def open_page(page: Path) -> tuple[float, float]:
+    """Open a page and scroll to its first plot; return seconds of the clock and the processor."""
     from selenium.webdriver.support.ui import WebDriverWait
 
     with browser("light") as driver:
         # The browser itself is warm, the page is not.
         driver.get("about:blank")
+        driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         started = time.monotonic()
         driver.get(page.absolute().as_uri())
         driver.execute_script("document.querySelector('.plot').scrollIntoView()")
         wait = WebDriverWait(driver, 120, poll_frequency=0.02)
         wait.until(lambda page: page.execute_script(OPEN))
-        return time.monotonic() - started
+        seconds = time.monotonic() - started
+        told = driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return seconds, next(each["value"] for each in told if each["name"] == "TaskDuration")
 
 
 def main() -> None:
     """Print a row for each size and checkout, and the ratios."""
     checkouts = [HERE, *(Path(word).absolute() for word in sys.argv[1:2])]
-    found: dict[str, list[float]] = {}
-    print("trials  checkout              MB  written in s  open in s", flush=True)
-    with tempfile.TemporaryDirectory() as temporary:
+    print("trials  checkout              MB   written   open, clock   open, processor", flush=True)
+    # In memory where there is such a place: so many small writes to a disk take minutes.
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=memory) as temporary:
         folder = Path(temporary)
         for trials in SIZES:
             study = make_study(folder, trials)
             pages = [report(checkout, folder, study) for checkout in checkouts]
-            # In turn, so that a machine that is busy is busy for both.
-            turns = [[seconds_to_open(page) for page, _ in pages] for _ in range(TURNS)]
-            rows = []
-            for (page, written), opened in zip(pages, zip(*turns, strict=True), strict=True):
-                rows.append([page.stat().st_size / 1e6, written, statistics.median(opened)])
-            for checkout, row in zip(checkouts, rows, strict=True):
-                told = "{:>6.2f}{:>14.1f}{:>11.2f}".format(*row)
-                print(f"{trials:>6}  {checkout.name:<18}{told}", flush=True)
+            turns = [[open_page(page) for page, _ in pages] for _ in range(TURNS)]
+            rows = [
+                [
+                    page.stat().st_size / 1e6,
+                    written,
+                    *(statistics.median(turn[which][kind] for turn in turns) for kind in (0, 1)),
+                ]
+                for which, (page, written) in enumerate(pages)
+            ]
             if len(rows) > 1:
-                ratios = [ours / theirs for ours, theirs in zip(*rows, strict=True)]
-                ratios[2] = statistics.median(ours / theirs for ours, theirs in turns)
-                found[str(trials)] = [round(ratio, 2) for ratio in ratios]
-                print(f"{'':>6}  ratio{ratios[0]:>19.2f}{ratios[1]:>14.2f}{ratios[2]:>11.2f}")
-    if found:
-        print(json.dumps(found))
+                rows.append([ours / theirs for ours, theirs in zip(*rows, strict=True)])
+            names = [*(checkout.name for checkout in checkouts), "ratio"]
+            for name, row in zip(names, rows, strict=False):
+                told = "{:>6.2f}{:>10.2f}{:>14.2f}{:>18.2f}".format(*row)
+                print(f"{trials:>6}  {name:<18}{told}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import optuna
 import pytest
 from mlflow.tracking import MlflowClient
+from optuna.trial import TrialState, create_trial
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from src.data.image_set import ImageSet
 from src.errors import UserError
+from src.results.finish import _end_left_runs
 from src.training.fit import fit
-from src.training.loggers import check_logger, close_left_runs, flat_parameters, open_run_log
+from src.training.loggers import check_logger, flat_parameters, open_run_log
 from tests.conftest import TINY, Compose, Run
 
 SMALL = ("data.img_size=32", "data.batch_size=16", "callbacks.progress=false")
@@ -74,6 +77,18 @@ def test_csv_writes_plain_runs_and_leaves_trials_to_the_study(
     two_folds(cfg(*SMALL, "logger=none"), blobs, tmp_path / "none", None)
     assert not (tmp_path / "trial").exists()
     assert not (tmp_path / "none").exists()
+
+
+def study_of_killed_trials() -> optuna.Study:
+    """Return a study whose trials 7 and 8 were killed, the second after its last try."""
+    study = optuna.create_study(study_name="study")
+    states = [TrialState.COMPLETE] * 7 + [TrialState.FAIL] * 2 + [TrialState.RUNNING]
+    for number, state in enumerate(states):
+        value = 0.5 if state is TrialState.COMPLETE else None
+        study.add_trial(
+            create_trial(state=state, value=value, user_attrs={"interrupted": number == 7})
+        )
+    return study
 
 
 # Fewer steps than trainer.log_every_n_steps; the last of them is written all the same.
@@ -189,7 +204,7 @@ def test_mlflow_has_a_run_for_each_trial(
     for trial in (7, 8, 9):
         # Nothing ends these.
         open_run_log(config, tmp_path, "study", trial)
-    close_left_runs(config.logger, "study", {7: "killed", 8: "failed"})
+    _end_left_runs(study_of_killed_trials(), config)
     ends = {
         int(run.data.tags["trial"]): (run.info.status, run.data.tags.get("state"))
         for run in mlflow_runs(mlflow_uri, "study")

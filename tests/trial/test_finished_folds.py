@@ -92,9 +92,9 @@ def test_the_result_is_that_of_an_uninterrupted_trial(
     assert last.value == pytest.approx(first.value, abs=1e-6)
     assert last.intermediate_values == pytest.approx(first.intermediate_values, abs=1e-6)
     for kind in ("train", "val"):
-        losses = [np.array(t.user_attrs["losses"][kind]) for t in (last, first)]
-        assert losses[0].shape == (FOLDS, EPOCHS)
-        np.testing.assert_allclose(*losses, atol=1e-4)
+        again_lost, lost = (np.array(t.user_attrs["losses"][kind]) for t in (last, first))
+        assert lost.shape == (FOLDS, EPOCHS)
+        np.testing.assert_allclose(again_lost, lost, atol=1e-4)
     assert last.user_attrs["epochs"] == first.user_attrs["epochs"] == EPOCHS * FOLDS
     assert last.user_attrs["train_seconds"] > study.trials[1].user_attrs["seconds_of_folds"]
     ours, theirs = (OutOfFold.load(tmp_path / str(t.number)) for t in (last, first))
