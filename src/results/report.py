@@ -212,7 +212,8 @@ def _group_plots(found: Summary) -> list[GroupPlots]:
         if several and group.importances:
             figure = parameters.importance_bars(group.importances)
             bars = Plot(f"importances{place}", figure)
-        lines = parameters.parallel_coordinates(group)
+        # A single group has the axes of all trials, above their table.
+        lines = parameters.parallel_coordinates(group) if several else None
         if lines is not None:
             parallel = Plot(f"parallel{place}", lines)
         left_out = parameters.constant(group) if parallel else []

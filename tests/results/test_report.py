@@ -77,7 +77,7 @@ def test_the_report_in_a_browser(
         script = done.replace("MARKS", marks)
         WebDriverWait(driver, 60).until(lambda page: page.execute_script(script))
         assert set(driver.execute_script("return places.map(p => p.id)")) == {
-            *("history", "curves", "importances", "contour", "parallel", "confusion", "timeline"),
+            *("folds", "history", "curves", "importances", "contour", "confusion", "timeline"),
             *("slice-1", "slice-2", "slice-3"),
         }
         loaded = "return [...document.images].every(i => i.complete && i.naturalWidth > 0)"

@@ -16,6 +16,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.results.advice import advice
+from src.results.in_full import in_full
 from src.results.mistakes import find_mistakes
 from src.results.report import Decision, render_report
 from src.results.stored_study import StoredStudy
@@ -241,12 +242,16 @@ def page_of(study: optuna.Study, folder: Path, classes: Sequence[str] = ()) -> s
         predictions(classes).save(folder / str(best))
         mistakes = find_mistakes(StoredStudy(study, folder), best, examples=0)
     said = advice(found, {"optimizer.lr": "search_space.learning_rate"}, confirmed=False)
-    decision = Decision(found.best, verdict(found), "python -m src.train", [], None, said)
-    return render_report(study, found, decision, mistakes)
+    command = "python -m src.train"
+    decision = Decision(found.best, verdict(found), command, [], None, said)
+    chosen = found.best.number if found.best else None
+    trials = in_full(StoredStudy(study, folder), found, command, chosen)
+    return render_report(study, found, decision, mistakes, trials)
 
 
 def sentences(study: optuna.Study) -> str:
     """Return all that is said of a study on the page, outside of its plots."""
     page = page_of(study, Path())
-    text = re.sub(r"<style>.*?</style>|<script>.*?</script>|<[^>]*>", " ", page, flags=re.DOTALL)
+    unseen = r"<style>.*?</style>|<script[^>]*>.*?</script>|<[^>]*>"
+    text = re.sub(unseen, " ", page, flags=re.DOTALL)
     return " ".join(html.unescape(text).split())

@@ -79,7 +79,7 @@ function width(place, paper) {
 function paper(on) {
   document.documentElement.classList.toggle("print", on);
   document.querySelectorAll("details").forEach(each => { each.open = on; });
-  places.forEach(place => { draw(place); width(place, on); recolour(place); });
+  places.forEach(place => draw(place).then(() => { width(place, on); recolour(place); }));
 }
 window.addEventListener("beforeprint", () => paper(true));
 window.addEventListener("afterprint", () => paper(false));
