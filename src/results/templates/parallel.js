@@ -54,7 +54,9 @@ const parallel = (() => {
   function draw(now) {
     if (now) kept = now;
     const box = canvas.parentElement, scale = window.devicePixelRatio || 1;
-    width = Math.max(box.clientWidth, axes.length * NARROWEST);
+    // `page` is the width of a sheet of paper.
+    const free = document.documentElement.classList.contains("print") ? page : box.clientWidth;
+    width = Math.max(free, axes.length * NARROWEST);
     canvas.style.width = `${width}px`;
     canvas.style.height = `${HEIGHT}px`;
     canvas.width = width * scale;
