@@ -114,16 +114,17 @@ def test_a_page_that_prints(driver: Any, tmp_path: Path) -> None:
     # A wide screen, on which plots are drawn wider than paper.
     resize(driver, 1600, 900)
     show(driver, page, tmp_path / "c.html")
-    # Or its head would stand again on a second page.
+    # Or its head would stand again on a second page; and whether a canvas becomes a picture or
+    # text, a browser decides anew each time.
     driver.execute_script("limit = 3; rows(); table.style.breakInside = 'avoid'")
+    driver.execute_script("document.getElementById('parallel-box').remove()")
     # What would be cut is left out of a PDF: two headers, a list and nine plots name this one.
     named = driver.execute_script(NAMED, "batch_size")
     assert named == 12
     data = driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
     pdf = pypdfium2.PdfDocument(base64.b64decode(data))
     printed = " ".join(part.get_textpage().get_text_range() for part in pdf)
-    # And so does the canvas of all trials, which has no elements to be counted.
-    assert printed.count("batch_size") == named + 1
+    assert printed.count("batch_size") == named
     assert LONG[29][:30] in printed
     assert "last=1" in printed
     # As the page is laid out on paper, nothing reaches beyond it.

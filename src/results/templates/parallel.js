@@ -53,9 +53,10 @@ const parallel = (() => {
 
   function draw(now) {
     if (now) kept = now;
-    const box = canvas.parentElement, scale = window.devicePixelRatio || 1;
-    // `page` is the width of a sheet of paper.
-    const free = document.documentElement.classList.contains("print") ? page : box.clientWidth;
+    const box = canvas.parentElement;
+    // `page` is the width of a sheet of paper, on which pixels are finer.
+    const onPaper = document.documentElement.classList.contains("print");
+    const free = onPaper ? page : box.clientWidth, scale = onPaper ? 3 : window.devicePixelRatio || 1;
     width = Math.max(free, axes.length * NARROWEST);
     canvas.style.width = `${width}px`;
     canvas.style.height = `${HEIGHT}px`;
