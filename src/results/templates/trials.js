@@ -109,6 +109,7 @@ function sortBy(column) {
 }
 
 if (table) {
+  table.classList.toggle("wide", columns.length > 12);
   filter.addEventListener("input", () => { limit = AT_ONCE; update(); });
   document.getElementById("clear").addEventListener("click", () => { filter.value = ""; parallel.clear(); update(); });
   document.getElementById("more").addEventListener("click", () => { limit += Math.min(200, kept.length - limit); rows(); });
