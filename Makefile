@@ -10,6 +10,15 @@ PORT ?= 8080
 
 PRESETS := $(filter-out base,$(basename $(notdir $(wildcard conf/hparams_search/*.yaml))))
 
+# Whatever else is given, `make fast gpu=cpu` or `args=...`, would be dropped without a word.
+GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command%,$(origin $(v))),$(v)))
+KNOWN := PYTHON VENV BIN ARGS PORT STORAGE PRESETS MAKEFLAGS MAKEOVERRIDES SHELL CURDIR PATH \
+  PIP_CONSTRAINT OMP_NUM_THREADS
+LOST := $(filter-out $(KNOWN),$(GIVEN))
+ifneq ($(LOST),)
+$(error $(foreach v,$(LOST),$(v)=$($(v))): overrides go into ARGS="...", as in make fast ARGS="$(foreach v,$(filter-out args Args,$(LOST)),$(v)=$($(v)))$(args)$(Args)")
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup train test lint format bench dashboard clean $(PRESETS)
 

@@ -5,19 +5,16 @@ python -m src.confirm study=NAME
 
 import sys
 
-import hydra
 from omegaconf import DictConfig
 
-from src.command_line.mistakes import hydra_in_short
+from src.command_line.door import door
 from src.command_line.untrusted_config import check_environment
 from src.errors import told_in_one_line
 from src.results import config as config  # registers the schema of conf/confirm.yaml
 
+
 # This door runs nothing that a config names.
-CALLABLE: tuple[str, ...] = ()
-
-
-@hydra.main(config_path="../conf", config_name="confirm", execution_whitelist=CALLABLE)
+@door("confirm", subject="study")
 def main(cfg: DictConfig) -> None:
     """Confirm `study`."""
     from rich.console import Console
@@ -34,5 +31,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    with hydra_in_short():
-        main()
+    main()

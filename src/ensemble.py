@@ -6,19 +6,16 @@ python -m src.ensemble study=NAME
 import sys
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from src.command_line.mistakes import hydra_in_short
+from src.command_line.door import door
 from src.command_line.untrusted_config import check_environment
 from src.errors import told_in_one_line
 from src.results.ensemble import config as config  # registers the schema of conf/ensemble.yaml
 
+
 # This door runs nothing that a config names.
-CALLABLE: tuple[str, ...] = ()
-
-
-@hydra.main(config_path="../conf", config_name="ensemble", execution_whitelist=CALLABLE)
+@door("ensemble", subject="study", in_full=config.in_full)
 def main(cfg: DictConfig) -> None:
     """Select, train what is not trained yet, score, and say how to predict."""
     from rich.console import Console
@@ -35,6 +32,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = config.in_full(sys.argv[1:])
-    with hydra_in_short():
-        main()
+    main()

@@ -5,22 +5,24 @@ python -m src.plan hparams_search=balanced gpu=rtx3080 model=convnext_base
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 
+from src.command_line.door import typed
 from src.command_line.mistakes import hydra_in_short
+from src.command_line.places import CONF
 from src.command_line.untrusted_config import check_environment
 from src.errors import told_in_one_line
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
+from src.sweep.commands import task_overrides
 from src.trial import config as config  # registers the schema of conf/train.yaml
 from src.trial.earlier_search import in_full
 
-CONF = str(Path(__file__).parents[1] / "conf")
 AS_JSON = "--json"
 # This door runs nothing that a config names.
 CALLABLE: tuple[str, ...] = ("logging.StreamHandler",)
@@ -28,13 +30,18 @@ CALLABLE: tuple[str, ...] = ("logging.StreamHandler",)
 NO_FILES = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
 
 
-def main(words: Sequence[str]) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Plan the search that `python -m src.train -m WORDS` would run.
 
     Args:
-        words: of the command line; `--json` prints the plan for programs.
+        words: as on the command line, which is read by default; `--json` prints the plan for
+            programs.
     """
-    words = in_full(words)
+    with typed("src.plan", words), hydra_in_short([AS_JSON]):
+        _plan(in_full(sys.argv[1:]))
+
+
+def _plan(words: Sequence[str]) -> None:
     as_json = AS_JSON in words
     # A range is no value that one config could have; it is for the search space alone.
     ranges = [word for word in words if _is_range(word)]
@@ -46,12 +53,16 @@ def main(words: Sequence[str]) -> None:
         # Imported here, as they bring torch along.
         from src.planning.search_plan import make_plan
         from src.planning.show import print_plan, to_json
-        from src.trial.preflight import check_values
+        from src.trial.preflight import check_references, check_values
+        from src.trial.typed_keys import check_typed_keys
 
         screen = Console()
         with told_in_one_line():
             check_environment()
+            check_references(cfg)
             check_values(cfg)
+            for note in check_typed_keys(cfg, task_overrides(HydraConfig.get())):
+                print(note, file=sys.stderr)
             with Console(stderr=True).status("reading the config") as status:
                 plan = make_plan(cfg, overrides, status.update)
             if as_json:
@@ -73,5 +84,4 @@ def _is_range(word: str) -> bool:
 
 
 if __name__ == "__main__":
-    with hydra_in_short([AS_JSON]):
-        main(sys.argv[1:])
+    main()

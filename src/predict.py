@@ -7,19 +7,16 @@ python -m src.predict run=outputs/RUN export=onnx
 import sys
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from src.command_line.mistakes import hydra_in_short
+from src.command_line.door import door
 from src.command_line.untrusted_config import check_environment
 from src.errors import told_in_one_line
 from src.inference import config as config  # registers the schema of conf/predict.yaml
 
+
 # This door runs nothing that a config names.
-CALLABLE: tuple[str, ...] = ()
-
-
-@hydra.main(config_path="../conf", config_name="predict", execution_whitelist=CALLABLE)
+@door("predict", subject="run", in_full=config.in_full)
 def main(cfg: DictConfig) -> None:
     """Predict, or export."""
     from rich.console import Console
@@ -38,6 +35,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = config.in_full(sys.argv[1:])
-    with hydra_in_short():
-        main()
+    main()

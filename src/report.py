@@ -4,19 +4,16 @@ python -m src.report study=NAME
 python -m src.report 'study=[A,B]'    # two or more beside one another
 """
 
-import hydra
 from omegaconf import DictConfig
 
-from src.command_line.mistakes import hydra_in_short
+from src.command_line.door import door
 from src.command_line.untrusted_config import check_environment
 from src.errors import told_in_one_line
 from src.results import config as config  # registers the schema of conf/report.yaml
 
+
 # This door runs nothing that a config names.
-CALLABLE: tuple[str, ...] = ()
-
-
-@hydra.main(config_path="../conf", config_name="report", execution_whitelist=CALLABLE)
+@door("report", subject="study")
 def main(cfg: DictConfig) -> None:
     """Write and show the results of `study`, or of several beside one another."""
     from src.results.beside.page import show_beside
@@ -33,5 +30,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    with hydra_in_short():
-        main()
+    main()

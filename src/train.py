@@ -4,13 +4,12 @@ python -m src.train
 python -m src.train -m hparams_search=fast gpu=rtx4090
 """
 
-import sys
-
-import hydra
 from omegaconf import DictConfig
 
-from src.command_line.mistakes import hydra_in_short
+from src.command_line.door import door
+from src.errors import told_in_one_line
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
+from src.sweep.config import is_trial
 from src.trial import config as config  # registers the schema of conf/train.yaml
 from src.trial.earlier_search import in_full
 
@@ -27,15 +26,20 @@ CALLABLE = (
 )
 
 
-@hydra.main(config_path="../conf", config_name="train", execution_whitelist=CALLABLE)
+@door("train", CALLABLE, in_full=in_full)
 def main(cfg: DictConfig) -> float | list[float]:
     """Run one job: a training run, or a trial of a search."""
+    from src.trial.preflight import check_first, check_model
+
+    # Before what trains is imported, so that a mistake is told at once.
+    if not is_trial():
+        with told_in_one_line():
+            check_first(cfg)
+            check_model(cfg)
     from src.trial.run import run
 
     return run(cfg)
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = in_full(sys.argv[1:])
-    with hydra_in_short():
-        main()
+    main()

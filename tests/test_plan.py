@@ -260,7 +260,7 @@ def test_earlier_trials_are_compared_as_they_trained(
         (["model=choice(tiny,resnet50)"], "a plan is for one model"),
         (["data.img_size=8"], "data.img_size=8"),
         (["hparams_search=fats"], "fats"),
-        (["--bogus"], "unrecognized arguments: --bogus"),
+        (["--bogus"], "--bogus: there is no such flag"),
         (["optuna.n_jobs=0"], "optuna.n_jobs: 0 is below 1"),
         (["optuna.n_trials=0"], "optuna.n_trials: 0 is below 1"),
         (["optuna.timeout=-5"], "optuna.timeout: -5.0 is below 0"),

@@ -17,6 +17,8 @@ class DataConfig:
     # csv: the columns of file name and class.
     id_column: str = "ID"
     target_column: str = "target"
+    # csv: of its tables; null: UTF-8 or UTF-16, else cp949, shift_jis, gb18030, cp1252, ...
+    encoding: str | None = None
     # csv: images with the same value here (a customer, a batch of scans) stay in one fold.
     group_column: str | None = None
     # csv: the names of the classes by target; auto: meta.csv if it is there.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.data.config import DataConfig
 from src.data.decode import SUFFIXES
-from src.data.files import image_files, path_inside
+from src.data.files import image_files, named_inside, path_inside
 from src.data.listing import Listing
 from src.data.table import Rows, read_table
 from src.errors import UserError
@@ -26,8 +26,8 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
             out of the folder, or a file has two labels.
     """
     table = root / cfg.csv_file
-    groups = [cfg.group_column] if cfg.group_column else []
-    _, rows = read_table(table, cfg.id_column, cfg.target_column, *groups)
+    keys = ("id_column", "target_column", *(("group_column",) if cfg.group_column else ()))
+    _, rows = read_table(table, {key: str(getattr(cfg, key)) for key in keys}, cfg.encoding)
     folder = root / cfg.image_dir
     if not folder.is_dir():
         raise UserError(f"data.image_dir={cfg.image_dir}: there is no folder {folder}")
@@ -35,6 +35,8 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
     by_target = _classes(cfg, root, [row[cfg.target_column] for row in rows], table)
     positions = {target: index for index, target in enumerate(by_target)}
     listing = Listing(folder, [], [], tuple(by_target.values()), codes=tuple(by_target))
+    for row in rows:
+        row[cfg.id_column] = named_inside(folder, row[cfg.id_column])
     labels: dict[str, str] = {}
     for row in rows:
         name, target = row[cfg.id_column], row[cfg.target_column]
@@ -74,7 +76,8 @@ def _classes(cfg: DataConfig, root: Path, targets: list[str], table: Path) -> di
     meta = root / ("meta.csv" if cfg.meta_file == "auto" else cfg.meta_file or "")
     if cfg.meta_file is None or (cfg.meta_file == "auto" and not meta.exists()):
         return {target: target for target in sorted(counts, key=_numeric)}
-    _, rows = read_table(meta, cfg.target_column, cfg.class_name_column)
+    keys = ("target_column", "class_name_column")
+    _, rows = read_table(meta, {key: getattr(cfg, key) for key in keys}, cfg.encoding)
     names = {row[cfg.target_column]: row[cfg.class_name_column] for row in rows}
     unknown = sorted(set(counts) - set(names), key=_numeric)
     if unknown:

@@ -39,6 +39,21 @@ def visible(names: list[str]) -> list[str]:
     return sorted(name for name in names if not name.startswith((".", "__MACOSX")))
 
 
+def named_inside(folder: Path, name: str) -> str:
+    """Return a name as it is meant: `train\\0.png` and `train/0.png` may be `0.png` in `train`.
+
+    One that is a file as it stands stays, and one that is no file either way.
+    """
+    name = name.removeprefix("./")
+    plain = name.replace("\\", "/")
+    if plain == name and not name.startswith(f"{folder.name}/"):
+        return name
+    for meant in (name, plain, plain.removeprefix(f"{folder.name}/")):
+        if ".." not in meant.split("/") and (folder / meant.partition("#")[0]).is_file():
+            return meant
+    return name
+
+
 def path_inside(folder: Path, name: str) -> Path:
     """Return the path of a named file in a folder.
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from src.errors import UserError
 
@@ -39,6 +38,9 @@ def stratified_folds(
     Raises:
         UserError: fewer than 2 folds, or a class has fewer images than folds.
     """
+    # Imported here, as pandas comes along: mistakes on the command line are told before.
+    from sklearn.model_selection import StratifiedKFold
+
     if n_folds < 2:
         raise UserError(f"quick_validation.folds={n_folds}: cross-validation needs 2 or more")
     if groups is not None and len(np.unique(groups)) == len(groups):
@@ -69,6 +71,8 @@ def _check_classes(
 @functools.lru_cache(maxsize=4)
 def _grouped(label_bytes: bytes, group_bytes: bytes, n_folds: int, seed: int) -> bytes:
     """Return the fold of each image as int64; takes and gives bytes, which can be remembered."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     labels = np.frombuffer(label_bytes, np.int64)
     groups = np.frombuffer(group_bytes, np.int64)
     together = np.bincount(groups)[groups] > 1

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SOURCES = {"image_folder": list_image_folder, "csv": list_csv}
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 # Names in a message; all of them are in a file.
 EXAMPLES = 10
 
@@ -106,13 +107,22 @@ def load_image_files(cfg: DataConfig) -> Splits:
     return replace(splits, fingerprint=found.fingerprint())
 
 
+def list_images(cfg: DataConfig) -> Listing:
+    """List the images of `data.root` with their classes; none is opened.
+
+    Raises:
+        UserError: names what is wrong with the folder or the table.
+    """
+    return SOURCES[cfg.source](cfg, _root(cfg))
+
+
 def find_images(cfg: DataConfig) -> FoundImages:
     """List the images of `data.root`, and read those that are new.
 
     Raises:
         UserError: names what is wrong with the data.
     """
-    listing = SOURCES[cfg.source](cfg, _root(cfg))
+    listing = list_images(cfg)
     files = [_file_of(listing.root, name)[0] for name in listing.names]
     facts = inspect_files(listing.root, files, cfg.cache_dir)
     names, origin, pages = _pages(listing, facts)
@@ -190,6 +200,15 @@ def _root(cfg: DataConfig) -> Path:
     if cfg.root is None:
         raise UserError(f"data.root: not given; data={cfg.source} needs the folder of the images")
     root = Path(cfg.root).expanduser()
+    if root.is_file():
+        hint = (
+            "unpack it first"
+            if root.suffix.lower() in ARCHIVES
+            else "give the folder that it is in"
+        )
+        raise UserError(f"data.root={cfg.root}: is a file, not a folder; {hint}")
+    if "://" in cfg.root:
+        raise UserError(f"data.root={cfg.root}: is an address; download it, and give the folder")
     if not root.is_dir():
         raise UserError(f"data.root={cfg.root}: there is no such folder")
     return root

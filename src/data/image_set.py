@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
 
+# Share of a card's memory that a set of images may take; such a set is kept there.
+ON_DEVICE = 0.01
+
 
 @dataclass(frozen=True)
 class ImageSet:

@@ -12,7 +12,7 @@ from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.decode import FITS
 from src.data.documents.generate import DRAWING_VERSION, class_sizes, draw_documents
-from src.data.image_files import SOURCES, find_images, load_image_files
+from src.data.image_files import SOURCES, find_images, list_images, load_image_files
 from src.data.image_set import ImageSet
 from src.data.splits import Splits, cut
 from src.errors import UserError
@@ -34,6 +34,19 @@ def load_splits(cfg: DataConfig) -> Splits:
     _check(cfg)
     splits = _load_documents(cfg) if cfg.source == "documents" else load_image_files(cfg)
     return replace(splits, fingerprint=_fingerprint(cfg, splits.fingerprint))
+
+
+def check_listing(cfg: DataConfig) -> None:
+    """Check what can be told of the images without opening one: folders, tables, names, shares.
+
+    Raises:
+        UserError: names the key of `data` that makes no sense, or what is wrong with the images.
+    """
+    _check(cfg)
+    if cfg.source == "documents":
+        _check_sizes(cfg, class_sizes(cfg.n_images))
+    else:
+        list_images(cfg)
 
 
 def data_fingerprint(cfg: DataConfig) -> str:

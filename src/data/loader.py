@@ -9,14 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from src.data.image_set import ImageSet, Indices
+from src.data.image_set import ON_DEVICE, ImageSet, Indices
 from src.data.threads import map_ahead
 from src.errors import UserError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-
-# Share of a card's memory that a set of images may take.
-ON_DEVICE = 0.01
 
 
 class BatchLoader:

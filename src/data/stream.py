@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from src.data.decode import Pixels, UnreadableImageError, decode, page_names, split_page
-from src.data.files import image_files, path_inside
+from src.data.files import image_files, named_inside, path_inside
 from src.data.table import read_table
 from src.data.threads import map_ahead
 from src.errors import UserError
@@ -22,6 +22,7 @@ def stream_images(
     fit: str = "pad",
     folder: Path | None = None,
     column: str | None = None,
+    encoding: str | None = None,
     threads: int | None = None,
 ) -> Iterator[Named]:
     """Yield every image of a source with its name, or with what is wrong with it.
@@ -33,6 +34,7 @@ def stream_images(
         fit: as in `decode`.
         folder: where the files that a CSV names are; beside the CSV by default.
         column: of the CSV that names the files; its first by default.
+        encoding: of the CSV; None: UTF-8 or UTF-16.
         threads: that decode; one a core by default.
 
     Yields:
@@ -42,11 +44,11 @@ def stream_images(
     Raises:
         UserError: there is no such source, or nothing in it.
     """
-    return _decode_ahead(_list(source, folder, column), size, fit, threads)
+    return _decode_ahead(_list(source, folder, column, encoding), size, fit, threads)
 
 
 def _list(
-    source: Path | Sequence[Path], folder: Path | None, column: str | None
+    source: Path | Sequence[Path], folder: Path | None, column: str | None, encoding: str | None
 ) -> list[tuple[Path, str]]:
     """Return the path and the name of each file."""
     if not isinstance(source, Path):
@@ -61,9 +63,10 @@ def _list(
     if source.suffix.lower() != ".csv":
         return [(source, source.name)]
     where = folder or source.parent
-    columns, rows = read_table(source, *([column] if column else []))
+    wanted = {"id_column": column} if column else {}
+    columns, rows = read_table(source, wanted, encoding)
     names = [row[column or columns[0]] for row in rows]
-    return [(path_inside(where, name), name) for name in names]
+    return [(path_inside(where, named_inside(where, name)), name) for name in names]
 
 
 def _decode_ahead(

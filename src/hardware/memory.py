@@ -1,7 +1,11 @@
 """Whether a training step fits into a card: what was counted, and what no count sees."""
 
+from typing import TYPE_CHECKING
+
 from src.hardware.config import GpuConfig
-from src.hardware.footprint import Footprint
+
+if TYPE_CHECKING:  # which brings torch along
+    from src.hardware.footprint import Footprint
 
 GIB = 2**30
 
@@ -23,17 +27,17 @@ def available(gpu: GpuConfig) -> float:
     return (gpu.usable_gb or gpu.memory_gb) * GIB / gpu.trials_per_device
 
 
-def allocated(footprint: Footprint, batch_size: int) -> int:
+def allocated(footprint: "Footprint", batch_size: int) -> int:
     """Return what `torch.cuda.max_memory_allocated` should say, in bytes."""
     return int(footprint.peak(batch_size) + WORKSPACES)
 
 
-def needed(footprint: Footprint, batch_size: int) -> int:
+def needed(footprint: "Footprint", batch_size: int) -> int:
     """Return the bytes that a training process takes of its card."""
     return int(allocated(footprint, batch_size) * (1 + FRAGMENTATION) + CONTEXT)
 
 
-def largest_batch(footprint: Footprint, limit: float, at_most: int) -> int:
+def largest_batch(footprint: "Footprint", limit: float, at_most: int) -> int:
     """Return the most images, up to `at_most`, whose step needs no more than `limit` bytes.
 
     0 where not even one fits.

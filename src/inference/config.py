@@ -25,6 +25,8 @@ class ImagesConfig:
     image_dir: str = "test"
     # The column of the file names.
     id_column: str = "ID"
+    # Of that table; null: UTF-8 or UTF-16.
+    encoding: str | None = None
 
 
 def source_path(data: ImagesConfig) -> Path:

@@ -89,7 +89,14 @@ def stream_items(cfg: PredictConfig, predictor: Predictor) -> Iterator[Item]:
     if cfg.data.source == "csv":
         folder, column = Path(str(cfg.data.root)) / cfg.data.image_dir, cfg.data.id_column
     streams = [
-        stream_images(source, wanted.size, fit=wanted.fit, folder=folder, column=column)
+        stream_images(
+            source,
+            wanted.size,
+            fit=wanted.fit,
+            folder=folder,
+            column=column,
+            encoding=cfg.data.encoding,
+        )
         for wanted in predictor.formats
     ]
     return (_joined(found) for found in zip(*streams, strict=True))

@@ -75,6 +75,14 @@ def open_tables(
     targets = written_targets(names, codes, target_as)
     check_choice("probabilities", probabilities, PROBABILITIES)
     columns = list(names) if probabilities == "columns" else []
+    beside = {"columns": (id_column, target_column), "file": (id_column,), "none": ()}
+    for column in beside[probabilities]:
+        if column in names:
+            key = "id_column" if column == id_column else "target_column"
+            raise UserError(
+                f"{key}={column}: a class is called so as well, and would have a column of that "
+                f"name; give {key}=NAME, or probabilities=none"
+            )
     with contextlib.ExitStack() as files:
         classes = files.enter_context(_whole_or_nothing(output))
         classes.writerow([id_column, target_column, *columns])

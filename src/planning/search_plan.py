@@ -20,9 +20,10 @@ from src.planning.trial_time import at_size, trial_seconds
 from src.planning.workload import Images, Searched, count_images, searched_sizes
 from src.sweep.budget import check_limits
 from src.trial.fitting import FORESEEN
-from src.trial.forecast import fit_into, footprint_of, pruning, room
+from src.trial.forecast import fit_into, footprint_of, pruning
 from src.trial.objectives import check_objectives
 from src.trial.preflight import check_one_card, check_values
+from src.trial.room import room
 
 # Of the training step, by image size.
 Footprints = Mapping[int, Footprint]

@@ -13,6 +13,7 @@ from src.hardware.memory import GIB
 from src.planning.advice import advice
 from src.planning.search_plan import Cell, SearchPlan
 from src.planning.words import duration
+from src.sweep.trial_words import counted
 
 
 def print_plan(plan: SearchPlan, cfg: DictConfig, console: Console) -> None:
@@ -45,7 +46,8 @@ def _head(plan: SearchPlan, cfg: DictConfig) -> Text:
     text.append(
         f"  {plan.parameters / 1e6:.1f} million parameters, {cfg.trainer.precision}, "
         f"{plan.images.train} images to train on, {plan.images.classes} classes\n"
-        f"{plan.n_trials} trials of {quick.epochs} epochs x {quick.folds} folds, "
+        f"{counted(plan.n_trials, 'trial')} of {counted(quick.epochs, 'epoch')} x "
+        f"{quick.folds} folds, "
         f"{plan.n_jobs} at a time",
         style="not bold",
     )

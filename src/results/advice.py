@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 
 from src.results.summary import ENOUGH_FOLDS, Summary
 from src.results.words import counted, show
+from src.sweep.commands import command
 from src.sweep.space.focus import pressed_end, widened
 from src.sweep.space.focus_rule import FocusRule
 from src.sweep.space.parameters import key_of
@@ -184,7 +185,7 @@ def _noise(found: Summary) -> list[str]:
         f"Noise is larger than the difference: the best trial's gain over the defaults is "
         f"{gain.mean:+.4f}, with a 95 % interval from {gain.low:+.4f} to {gain.high:+.4f}. "
         "Raise quick_validation.folds or quick_validation.epochs in the next study, and let "
-        f"'python -m src.confirm study={found.name}' say whether this gain holds."
+        f"'{command('src.confirm', study=found.name)}' say whether this gain holds."
     ]
 
 
@@ -198,7 +199,7 @@ def _too_few_folds(found: Summary) -> list[str]:
     return [
         f"{'One fold says' if count == 1 else f'{count} folds say'} nothing about how sure the "
         f"gain is. Set quick_validation.folds={ENOUGH_FOLDS} or more in the next study, or run "
-        f"'python -m src.confirm study={found.name}'."
+        f"'{command('src.confirm', study=found.name)}'."
     ]
 
 
@@ -244,7 +245,7 @@ def _alone(label: str) -> str:
 def _focus(found: Summary) -> list[str]:
     return [
         "To widen what is pressed against and narrow the rest around the best trials: "
-        f"'python -m src.train -m hparams_search=focus optuna.from_study={found.name}'."
+        f"'{command('src.train', '-m', 'hparams_search=focus', optuna__from_study=found.name)}'."
     ]
 
 

@@ -32,6 +32,7 @@ from src.results.words import (
     show,
     without_password,
 )
+from src.sweep.commands import command, override
 from src.sweep.space.parameters import settings_of
 
 # Trials that are named with a reason for failing.
@@ -40,7 +41,9 @@ NAMED = 10
 MOST_GROUPS = 6
 # In advice: a command in quotes, `key=value`, or a key of several parts.
 CODE = re.compile(
-    r"'(?P<quoted>[^']+=[^']+)'|[a-z]\w*(?:\.\w+)+=(?:[^\s,;]*[^\s,;.:])|[a-z]\w*(?:\.[a-z]\w*)+"
+    # A name in a command may bring quotes of its own, within others: "study='my study'".
+    r"'(?P<quoted>(?=[^']*=)(?:\"[^\"]*\"|[^'\"])+)'"
+    r"|[a-z]\w*(?:\.\w+)+=(?:[^\s,;]*[^\s,;.:])|[a-z]\w*(?:\.[a-z]\w*)+"
 )
 
 
@@ -159,6 +162,7 @@ def render_report(
         chosen_in_full=_curves(trials_in_full, decision.chosen),
         in_full=Markup(packed_json(trials_in_full)),
         plotly=Markup(packed_plotly()),
+        without_images=command("src.report", override("study", found.name), "examples=0"),
     )
 
 

@@ -10,15 +10,13 @@ import optuna
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from src.errors import UserError
 
 # Imported for the resolvers of the configs, ${machine:...} and its like.
 from src.hardware import profile as profile
 from src.results.config import ReportConfig, StudyDoorConfig
-from src.sweep.studies.storage import open_storage
+from src.sweep.studies.storage import open_storage, parse_url
 from src.trial.config import ExperimentConfig
 
 # Hydra's record of a job, in the job's folder.
@@ -75,6 +73,9 @@ class StoredStudy:
         ran_with.optuna.study_name = self.study.study_name
         ran_with.optuna.storage = ""
         ran_with.search_space = {}
+        for key, place in self.study.user_attrs.get("places", {}).items():
+            # The images may have moved since this trial.
+            OmegaConf.update(ran_with, key, place)
         try:
             config = OmegaConf.merge(OmegaConf.structured(ExperimentConfig), ran_with)
         except OmegaConfBaseException as error:
@@ -144,12 +145,7 @@ def open_studies(cfg: ReportConfig | DictConfig) -> list[StoredStudy]:
 
 def _existing(url: str) -> str:
     """Return the URL, a SQLite file by its whole path; refuse one that opening would create."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise UserError(
-            "optuna.storage: no database URL; write for instance sqlite:///multirun/optuna.db"
-        ) from None
+    parsed = parse_url(url)
     path = parsed.database if parsed.get_backend_name() == "sqlite" else None
     if path and not Path(path).exists():
         raise UserError(

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 
 from src.results.stored_study import StoredStudy
 from src.results.words import describe_score, show
+from src.sweep.commands import command, task_overrides
 from src.sweep.space.parameters import key_of
 from src.trial.config import ExperimentConfig
 
@@ -73,7 +74,7 @@ def train_command(path: Path) -> str:
     folder = Path(path).parent
     if folder.is_absolute() and folder.is_relative_to(Path.cwd()):
         folder = folder.relative_to(Path.cwd())
-    return f"python -m src.train --config-dir={folder} --config-name={path.stem}"
+    return command("src.train", f"--config-dir={folder}", f"--config-name={path.stem}")
 
 
 def _body(config: DictConfig) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def _keep_open(raw: Any, solid: Any) -> Any:
 def _machine_values(job: DictConfig) -> dict[str, Any]:
     """Return the keys of the profile that the command line has set, `gpu.x=...`."""
     found: dict[str, Any] = {}
-    for override in OverridesParser.create().parse_overrides(list(job.overrides.task)):
+    for override in OverridesParser.create().parse_overrides(task_overrides(job)):
         group, _, key = override.key_or_group.partition(".")
         if group == MACHINE_GROUP and key and not override.is_delete():
             found[key] = override.value()
@@ -123,7 +124,7 @@ def _defaults(job: DictConfig) -> str:
 def _notes(trial: FrozenTrial, job: DictConfig) -> dict[str, str]:
     """Return a comment for each key that was searched or fixed on the command line."""
     notes = {}
-    for override in OverridesParser.create().parse_overrides(list(job.overrides.task)):
+    for override in OverridesParser.create().parse_overrides(task_overrides(job)):
         notes[override.key_or_group.lstrip("+")] = "given on the command line of the search"
     for name, distribution in trial.distributions.items():
         notes[key_of(name).lstrip("+")] = f"searched: {_range(distribution)}"

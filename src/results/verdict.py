@@ -9,6 +9,7 @@ from src.results.confirmation.judge import Confirmation
 from src.results.paired import PairedDifference
 from src.results.summary import ENOUGH_FOLDS, Summary
 from src.results.words import counted, score
+from src.sweep.commands import command
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ def _against_defaults(found: Summary, best: FrozenTrial, defaults: FrozenTrial) 
         return Verdict(
             headline,
             detail,
-            f"With fewer than {ENOUGH_FOLDS} folds nothing says how sure this is: 'python -m "
-            f"src.confirm study={found.name}' measures it with fresh seeds and folds.",
+            f"With fewer than {ENOUGH_FOLDS} folds nothing says how sure this is: "
+            f"'{command('src.confirm', study=found.name)}' measures it with fresh seeds and folds.",
             tone="unsure",
         )
     method = _from_folds(gain, found)
@@ -193,8 +194,9 @@ def _from_folds(gain: PairedDifference, found: Summary) -> str:
         f"95 % interval of the gain: {gain.low:+.4f} to {gain.high:+.4f}. From the differences on "
         f"{gain.pairs} folds, each trained twice, by the corrected resampled t-test (Nadeau & "
         f"Bengio 2003), which allows for the training images that folds share. With {gain.pairs} "
-        f"folds it is wide. {picked} a little too good: 'python -m src.confirm "
-        f"study={found.name}' measures it again with fresh seeds and folds, and on the test split."
+        f"folds it is wide. {picked} a little too good: "
+        f"'{command('src.confirm', study=found.name)}' measures it again with fresh seeds and "
+        "folds, and on the test split."
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from src.sweep.space.parameters import key_of
+from src.sweep.trial_words import counted as counted
 
 PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 
@@ -36,11 +37,6 @@ def short(name: str) -> str:
     """
     key = key_of(name)
     return key.rsplit(".", 1)[-1] + name[len(key) :]
-
-
-def counted(count: int, thing: str) -> str:
-    """Write `1 trial` and `2 trials`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def duration(seconds: float) -> str:

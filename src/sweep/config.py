@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 
 
@@ -36,6 +38,9 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     search_space: Any = None
     # What makes scores comparable; a study refuses to go on under other values.
     settings: Any = None
+    # Keys of a job's config that only say where something is: a study follows them, `settings`
+    # say whether it is still the same.
+    places: Any = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
     # raise for the user to read.
     on_start: str | None = None
@@ -51,6 +56,17 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     # {share, at_least, margin, widen, limits, same}: search around the best of `from_study`
     # alone; src/sweep/space/focus.py states the rule.
     focus: Any = None
+
+
+def is_trial() -> bool:
+    """Tell whether this Hydra job is a trial of a search, without a look at its study."""
+    if not HydraConfig.initialized():
+        return False
+    hydra = HydraConfig.get()
+    sweeper: Any = hydra.sweeper
+    if hydra.mode != RunMode.MULTIRUN or sweeper is None:
+        return False
+    return bool(sweeper.get("_target_") == OptunaAsyncSweeperConf._target_ and sweeper.enabled)
 
 
 ConfigStore.instance().store(

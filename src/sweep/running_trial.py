@@ -19,11 +19,10 @@ from typing import Any
 
 import optuna
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from src.sweep.config import OptunaAsyncSweeperConf
+from src.sweep.config import is_trial
 from src.sweep.named_in_config import told_by_key
 from src.sweep.space.parameters import settings_of
 from src.sweep.studies.ownership import Heartbeat, this_process
@@ -133,14 +132,10 @@ class RunningTrial:
 
 def current_trial() -> RunningTrial | None:
     """Return the trial that this Hydra job runs for, None outside of a search."""
-    if not HydraConfig.initialized():
+    if not is_trial():
         return None
     hydra = HydraConfig.get()
     sweeper: Any = hydra.sweeper
-    if hydra.mode != RunMode.MULTIRUN or sweeper is None:
-        return None
-    if sweeper.get("_target_") != OptunaAsyncSweeperConf._target_ or not sweeper.enabled:
-        return None
     url, name = study_location(hydra)
     study = load_study(url, name, pruner=make_pruner(sweeper.pruner))
     trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune)

@@ -2,13 +2,13 @@
 
 import contextlib
 import logging
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 
+from src.sweep.commands import typed_command
 from src.sweep.studies.credentials import without_passwords
 
 
@@ -33,6 +33,4 @@ def log_to(path: Path) -> Iterator[None]:
 
 def shell_command() -> str:
     """Return the command line of this process as one would type it, without passwords."""
-    words = list(sys.orig_argv)
-    words[0] = "python"
-    return shlex.join(without_passwords(word) for word in words)
+    return typed_command([without_passwords(word) for word in sys.orig_argv])

@@ -19,7 +19,7 @@ from rich.console import Console
 from src.sweep.budget import Budget, check_limits
 from src.sweep.display import make_display
 from src.sweep.errors import SweepError
-from src.sweep.hydra_messages import in_short
+from src.sweep.hydra_messages import as_whole_numbers, in_short
 from src.sweep.jobs import LaunchedJobs
 from src.sweep.loop import AsyncLoop
 from src.sweep.named_in_config import call, told_by_key
@@ -35,10 +35,11 @@ from src.sweep.space.search_space import SearchSpace, build_search_space
 from src.sweep.space.space_record import record_space
 from src.sweep.stock_results import write_stock_results
 from src.sweep.stop_signals import StopSignals, stop_signals
+from src.sweep.studies.comparable import check_quick_settings
 from src.sweep.studies.credentials import StoragePassword, without_passwords
 from src.sweep.studies.first_trials import FirstTrials
 from src.sweep.studies.outage import told_if_away
-from src.sweep.studies.storage import open_storage, study_location
+from src.sweep.studies.storage import existing_study, open_storage, study_location
 from src.sweep.studies.study import check_folder, finished, is_complete, open_study
 from src.sweep.studies.study_lock import study_lock
 
@@ -70,6 +71,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         prune: bool,
         search_space: DictConfig | None,
         settings: DictConfig | None,
+        places: DictConfig | None,
         on_start: str | None,
         on_end: str | None,
         start_with_defaults: bool,
@@ -97,6 +99,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._pruner = pruner if prune else None
         self._typed_space = search_space
         self._settings = settings
+        self._places = places
         self._on_start = on_start
         self._on_end = on_end
         self._start_with_defaults = start_with_defaults
@@ -124,6 +127,9 @@ class AsyncSweeper(OptunaSweeperImpl):
     def sweep(self, arguments: list[str]) -> Any:
         """Search, write the results and return the study; train once if not `enabled`."""
         arguments = [self._password.strip(argument) for argument in arguments]
+        self._typed = arguments
+        if self._enabled:
+            self._check_study()
         focus = self._follow() if self._focus is not None and self._enabled else None
         space = self._build_space(arguments, focus)
         jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
@@ -169,6 +175,13 @@ class AsyncSweeper(OptunaSweeperImpl):
             sys.exit(128 + signals.received[0])
         return study
 
+    def _check_study(self) -> None:
+        """Tell what is wrong with the storage or the study before anything is read for it."""
+        url, name = study_location(self._config.hydra)
+        study = existing_study(url, name)
+        if study is not None and self._settings is not None and not self._accept_changes:
+            check_quick_settings(study, self._settings)
+
     def _write_results(self, study: optuna.Study, folder: Path) -> None:
         try:
             write_stock_results(study, folder)
@@ -208,6 +221,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         study.set_user_attr("folder", str(self.sweep_dir))
         study.set_user_attr("overrides", [without_passwords(word) for word in arguments])
         study.set_user_attr("choices", dict(choices(self._config)))
+        if self._places is not None:
+            study.set_user_attr("places", OmegaConf.to_container(self._places, resolve=True))
         record_space(study, space)
 
     def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
@@ -307,7 +322,10 @@ class AsyncSweeper(OptunaSweeperImpl):
         try:
             return self._loader.load_sweep_config(self._config, overrides)
         except HydraException as error:
-            raise SweepError(f"search space: {in_short(error)}") from error
+            told = in_short(error)
+            raise SweepError(
+                f"search space: {told}{as_whole_numbers(told, self._typed)}"
+            ) from error
 
     def _say(self, text: str) -> None:
         log.info(text)

@@ -6,6 +6,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 
+def counted(count: int, noun: str) -> str:
+    """Return `1 trial` or `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def describe(params: Mapping[str, Any]) -> str:
     """Write parameters in one line, each by the last part of its key."""
     parts = []

@@ -95,7 +95,9 @@ def check_name(name: str) -> None:
         if tag and name not in weights:
             raise UserError(f"model.name={name}: timm has no such weights; it has {weights}")
         return
-    near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+    # As hubs and papers write it.
+    bare = name.rpartition("/")[2].partition(".")[0].lower().replace("-", "_")
+    near = difflib.get_close_matches(bare, timm.list_models(), n=3)
     hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
     raise UserError(f"model.name={name}: timm has no such model; {hint}")
 

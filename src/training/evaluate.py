@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
+from src.training.card_rules import is_sharded
 from src.training.fit import FitResult, evaluation_batch, make_trainer
 from src.training.module import Classifier
-from src.training.several_cards import is_sharded
 
 
 @dataclass

@@ -19,10 +19,11 @@ from torch import nn
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.errors import UserError
+from src.training.card_rules import card_batch
 from src.training.gradient_clipping import GradientClipping
 from src.training.module import Classifier
 from src.training.progress import EpochLines
-from src.training.several_cards import card_batch, end_others, make_strategy
+from src.training.several_cards import end_others, make_strategy
 
 log = logging.getLogger(__name__)
 

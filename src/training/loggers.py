@@ -23,7 +23,7 @@ from pytorch_lightning.loggers import (
 from pytorch_lightning.loggers.logger import DummyLogger
 
 from src.errors import UserError
-from src.training.several_cards import is_first
+from src.training.card_rules import is_first
 
 CHOICES = ("csv", "tensorboard", "mlflow", "wandb", "none")
 # Logger -> the package to import and the one to install.

@@ -21,11 +21,11 @@ from torchmetrics.classification import (
 from src.data.augment import Augment, Normalize
 from src.data.image_set import Indices
 from src.training.backbone import create_backbone
+from src.training.card_rules import is_sharded
 from src.training.loss import TrainingLoss
 from src.training.mixup import mixup
 from src.training.optimizer import build_optimizer, undecayed
 from src.training.schedule import learning_rate_factor
-from src.training.several_cards import is_sharded
 
 Batch = tuple[Tensor, Tensor]
 

@@ -16,7 +16,10 @@ from typing import Any
 from unittest import mock
 
 import torch
+import yaml
 from huggingface_hub import constants
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -25,6 +28,8 @@ from src.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# Of the model's tensors beside the classifier: with fewer, a file is of another model.
+LEAST_SHARE = 0.5
 # Seconds that the hub is given to answer.
 HUB_TIMEOUT = 5
 # Architectures whose ImageNet weights come with a package of the extra `lite`.
@@ -98,11 +103,25 @@ def load_weights(model: nn.Module, file: str) -> None:
         for name, tensor in weights.items()
         if name in own and own[name].shape == tensor.shape and not name.startswith(head)
     }
-    if not fitting:
-        raise UserError(f"model.checkpoint_path={path}: nothing in it fits this model")
+    needed = [name for name in own if not name.startswith(head)]
+    if len(fitting) < LEAST_SHARE * len(needed):
+        some = f"only {len(fitting)} of its tensors fit" if fitting else "nothing in it fits"
+        raise UserError(
+            f"model.checkpoint_path={path}: {some} this model, which has {len(needed)} beside its "
+            f"classifier, so it is of another model{_trained_with(path)}"
+        )
     model.load_state_dict(fitting, strict=False)
     left_out = sorted((set(weights) | set(own)) - set(fitting))
     log.info("loaded %d tensors from %s; not taken: %s", len(fitting), path, left_out or "none")
+
+
+def _trained_with(path: Path) -> str:
+    """Return what to write where the run that left the file says which model it was."""
+    try:
+        config: Any = OmegaConf.load(path.parent / "config.yaml")
+        return f"; give model.name={config.model.name}"
+    except (OSError, yaml.YAMLError, OmegaConfBaseException):
+        return ""
 
 
 def _head(model: nn.Module) -> tuple[str, ...]:
@@ -125,10 +144,11 @@ def _read(path: Path) -> dict[str, Tensor]:
         RuntimeError,
         ValueError,
     ) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        # PyTorch's own reason advises to let the file run code.
+        log.info("%s: %s", path, error)
         raise UserError(
             f"model.checkpoint_path={path}: is no file of weights (safetensors, or tensors "
-            f"saved by torch)\n{reason}"
+            "saved by torch)"
         ) from error
     if not isinstance(content, dict):
         raise UserError(f"model.checkpoint_path={path}: holds no weights by name")

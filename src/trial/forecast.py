@@ -9,15 +9,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.image_set import ImageSet
-from src.data.loader import ON_DEVICE
 from src.errors import UserError
 from src.hardware import memory
-from src.hardware.config import GpuConfig
 from src.hardware.counted_step import StepKind
 from src.hardware.footprint import Footprint, count_footprint
 from src.training.backbone import create_backbone
+from src.training.card_rules import card_batch
 from src.training.optimizer import build_optimizer
-from src.training.several_cards import card_batch
+from src.trial.room import room
 
 log = logging.getLogger(__name__)
 
@@ -121,31 +120,6 @@ def fit_into(cfg: DictConfig, footprint: Footprint, checkpointed: Footprint | No
     # The whole batch is augmented before it is cut, and stays.
     fitting = memory.largest_batch(less or footprint, available - _augmented_batch(cfg), size)
     return Foreseen(max(1, fitting), less is not None, needed, available)
-
-
-def room(gpu: GpuConfig) -> float:
-    """Return the bytes of a card that a training step may take; infinite for a CPU profile."""
-    # Small sets of images lie on the card, one for training and one for validation.
-    return memory.available(gpu) - 2 * ON_DEVICE * gpu.memory_gb * memory.GIB
-
-
-def check_room(gpu: GpuConfig) -> None:
-    """Refuse a profile that leaves a training step nothing.
-
-    Raises:
-        UserError: names the key, the value and what to do.
-    """
-    if room(gpu) > 0:
-        return
-    if gpu.trials_per_device > 1:
-        raise UserError(
-            f"gpu.trials_per_device={gpu.trials_per_device}: leaves a trial no memory of the card; "
-            "lower it"
-        )
-    raise UserError(
-        f"gpu.usable_gb={gpu.usable_gb:g}: leaves a trial no memory of a card of "
-        f"{gpu.memory_gb:g} GB; raise it, or give 0 for all of it"
-    )
 
 
 def _may_checkpoint(cfg: DictConfig) -> bool:

@@ -3,6 +3,7 @@
 Importing this file registers the resolver `${directions_of:NAMES}`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from omegaconf import DictConfig, OmegaConf
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
 from src.errors import UserError
 from src.sweep.nearest import did_you_mean
@@ -34,13 +34,30 @@ class Objective:
     logged: str | None = None
 
 
+# scikit-learn is imported where a score is computed: every command reads this file at its start.
 def _f1(labels: Labels, probabilities: Probabilities, average: str | None = "macro") -> Any:
+    from sklearn.metrics import f1_score
+
     # A class that is neither in the fold nor predicted there counts neither for nor against.
     predicted = probabilities.argmax(1)
     return f1_score(labels, predicted, average=average, zero_division=0.0)
 
 
+def _accuracy(labels: Labels, probabilities: Probabilities) -> float:
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(labels, probabilities.argmax(1)))
+
+
+def _balanced_accuracy(labels: Labels, probabilities: Probabilities) -> float:
+    from sklearn.metrics import balanced_accuracy_score
+
+    return float(balanced_accuracy_score(labels, probabilities.argmax(1)))
+
+
 def _log_loss(labels: Labels, probabilities: Probabilities) -> float:
+    from sklearn.metrics import log_loss
+
     exact = probabilities.astype(np.float64)
     exact /= exact.sum(1, keepdims=True)
     return float(log_loss(labels, exact, labels=np.arange(exact.shape[1])))
@@ -49,13 +66,9 @@ def _log_loss(labels: Labels, probabilities: Probabilities) -> float:
 OBJECTIVES = {
     # Mean over the classes.
     "f1": Objective("maximize", lambda y, p: float(_f1(y, p)), "val/f1"),
-    "accuracy": Objective(
-        "maximize", lambda y, p: float(accuracy_score(y, p.argmax(1))), "val/accuracy"
-    ),
+    "accuracy": Objective("maximize", _accuracy, "val/accuracy"),
     # Mean of the classes' recalls.
-    "balanced_accuracy": Objective(
-        "maximize", lambda y, p: float(balanced_accuracy_score(y, p.argmax(1)))
-    ),
+    "balanced_accuracy": Objective("maximize", _balanced_accuracy),
     # F1 of the class that is recognised worst.
     "worst_class_f1": Objective("maximize", lambda y, p: float(_f1(y, p, None).min())),
     # Cross entropy: how far the probabilities can be trusted.
@@ -64,6 +77,15 @@ OBJECTIVES = {
     "train_seconds": Objective("minimize", None),
 }
 
+
+# What scikit-learn, torchmetrics and logs call them.
+ELSEWHERE = {
+    **dict.fromkeys(("macro_f1", "f1_macro", "f1_score", "f1score", "mf1"), "f1"),
+    **dict.fromkeys(("acc", "top1", "accuracy_score", "micro_f1"), "accuracy"),
+    **dict.fromkeys(("bacc", "macro_recall", "uar"), "balanced_accuracy"),
+    **dict.fromkeys(("loss", "ce", "nll", "cross_entropy", "logloss"), "log_loss"),
+    **dict.fromkeys(("time", "seconds", "duration", "train_time"), "train_seconds"),
+}
 
 # How one trial of a Pareto front is chosen; `src/results/choose.py` says what they mean.
 RULES = ("tolerance", "knee", "best_first")
@@ -87,9 +109,10 @@ def check_objectives(cfg: DictConfig) -> None:
         raise UserError(f"optuna.objectives=[]: name at least one of {', '.join(OBJECTIVES)}")
     for name in names:
         if name not in OBJECTIVES:
-            raise UserError(
-                f"optuna.objectives: '{name}' is unknown{did_you_mean(name, OBJECTIVES)}"
-            )
+            bare = re.sub(r"^(val|valid|validation|test)[/_]", "", name.lower())
+            near = bare if bare in OBJECTIVES else ELSEWHERE.get(bare)
+            hint = f"; did you mean {near}?" if near else did_you_mean(name, OBJECTIVES)
+            raise UserError(f"optuna.objectives: '{name}' is unknown{hint}")
     if len(set(names)) < len(names):
         raise UserError(f"optuna.objectives={names}: each one counts once")
     if OBJECTIVES[names[0]].score is None:

@@ -1,6 +1,7 @@
 """What is checked before any training starts, for a single run and for a whole search."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,18 @@ from rich.console import Console
 
 from src.command_line.untrusted_config import check_environment
 from src.data.folds import stratified_folds
-from src.data.load import load_splits
+from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
 from src.errors import UserError
+from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
+from src.sweep.commands import task_overrides
+from src.sweep.hydra_messages import dangling
+from src.sweep.nearest import did_you_mean
+from src.training.card_rules import check_several_cards, is_first
 from src.trial.objectives import check_objectives
+from src.trial.room import check_room
+from src.trial.typed_keys import check_typed_keys
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +33,8 @@ CHOICES = {
     "trainer.accelerator": ["auto", "cpu", "cuda", "gpu", "mps"],
     "trainer.precision": ["32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"],
     "loss.class_weights": ["none", "balanced"],
+    "scheduler.name": ["cosine", "constant"],
+    "logger.name": ["csv", "tensorboard", "mlflow", "wandb", "none"],
 }
 
 # Key -> smallest value that makes sense.
@@ -37,7 +47,6 @@ SMALLEST = {
     "pruning.n_startup_trials": 0,
     "data.batch_size": 1,
     "data.img_size": 16,
-    "optimizer.lr": 0,
     "optimizer.weight_decay": 0,
     "scheduler.warmup_epochs": 0,
     "augment.mixup_alpha": 0,
@@ -47,28 +56,62 @@ SMALLEST = {
     "gpu.usable_gb": 0,
     "gpu.max_batch_size": 1,
 }
-# Estimates divide by them.
-RATES = ("gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
+# With a rate of 0 nothing is learnt, and estimates divide by the others.
+ABOVE_ZERO = ("optimizer.lr", "gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
 # They do nothing in a training run.
 SEARCH_KEYS = ("optuna.n_trials=", "optuna.timeout=", "optuna.n_jobs=", "optuna.from_study=")
 SHARES = ("model.drop_rate", "model.drop_path_rate", "loss.label_smoothing")
+# What people call them, Lightning's own older names among it.
+PRECISIONS = {
+    **dict.fromkeys(("16", "fp16", "float16", "half", "amp", "mixed", "true"), "16-mixed"),
+    **dict.fromkeys(("bf16", "bfloat16"), "bf16-mixed"),
+    **dict.fromkeys(("32", "fp32", "float32", "single", "full"), "32-true"),
+    **dict.fromkeys(("64", "double", "float64"), "64-true"),
+}
+# Made for the units of GPUs.
+FLOAT16 = ("16-mixed", "16-true")
+
+
+def check_first(cfg: DictConfig) -> None:
+    """Check what a training run needs as far as it can be told at once, without torch.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    check_environment()
+    check_command(HydraConfig.get())
+    check_references(cfg)
+    _check_card(cfg)
+    check_values(cfg)
+    _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
+    check_listing(cfg.data)
+
+
+def check_model(cfg: DictConfig) -> None:
+    """Check the model, its weights and the logger, for which torch has to be there.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    # One after the other, as Lightning takes its time to be imported as well.
+    from src.training.backbone import check_backbone, check_weights
+
+    check_backbone(cfg.model, cfg.data.img_size)
+    check_weights(cfg.model, cfg.data.img_size)
+    from src.training.loggers import check_logger
+
+    check_logger(cfg.logger)
 
 
 def check_run(cfg: DictConfig) -> None:
-    """Check what a training run needs.
+    """Check what a training needs that another door starts.
 
     Raises:
         UserError: names the key, the value and what to do.
     """
     _check_card(cfg)
     check_values(cfg)
-    # Imported here, as it brings torch along.
-    from src.training.backbone import check_backbone, check_weights
-    from src.training.loggers import check_logger
-
-    check_backbone(cfg.model, cfg.data.img_size)
-    check_logger(cfg.logger)
-    check_weights(cfg.model, cfg.data.img_size)
+    check_model(cfg)
 
 
 def check_command(hydra: Any) -> None:
@@ -86,7 +129,7 @@ def check_command(hydra: Any) -> None:
             f"hparams_search={preset} is a search, which needs -m: python -m src.train -m "
             f"hparams_search={preset} ...; leave it out to train once"
         )
-    of_searches = [word for word in hydra.overrides.task if word.startswith(SEARCH_KEYS)]
+    of_searches = [word for word in task_overrides(hydra) if word.startswith(SEARCH_KEYS)]
     if of_searches and not preset and hydra.sweeper._target_.endswith(".BasicSweeper"):
         raise UserError(
             f"{of_searches[0]}: belongs to a search; choose one, as in "
@@ -105,6 +148,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
         UserError: names the key, the value and what to do.
     """
     check_environment()
+    check_references(cfg)
     _check_card(cfg)
     # Other launchers have the cards of other machines.
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
@@ -116,14 +160,19 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     check_values(cfg)
     for job in jobs:
         check_values(job)
+    if HydraConfig.initialized():
+        _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
+    check_listing(cfg.data)
+    # Imported here, as they bring torch along: what is above is told at once.
     from src.training.backbone import check_backbone, check_weights
-    from src.training.loggers import check_logger
 
-    check_logger(cfg.logger)
     # Most jobs differ in what does not concern the model's shape.
     shapes = {f"{job.data.img_size} {job.model}": job for job in jobs or [cfg]}
     for job in shapes.values():
         check_backbone(job.model, job.data.img_size)
+    from src.training.loggers import check_logger
+
+    check_logger(cfg.logger)
     splits = load_splits(cfg.data)
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
@@ -133,6 +182,17 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
     for job in models.values():
         check_weights(job.model, job.data.img_size)
+
+
+def check_references(cfg: DictConfig) -> None:
+    """Refuse values that refer to keys that there are not.
+
+    Raises:
+        UserError: names the first.
+    """
+    told = dangling(cfg)
+    if told is not None:
+        raise UserError(told)
 
 
 def _check_card(cfg: DictConfig) -> None:
@@ -165,6 +225,15 @@ def tell_notes(splits: Splits) -> None:
         _tell(f"data: {note}")
 
 
+def tell_large_batch(cfg: DictConfig, images: int) -> None:
+    """Say so where a batch holds all images, which are then one step an epoch."""
+    if cfg.data.batch_size > images:
+        _tell(
+            f"data.batch_size={cfg.data.batch_size}: there are {images} images to train on, so an "
+            "epoch is one step"
+        )
+
+
 def check_one_card(cfg: DictConfig, what: str) -> None:
     """Refuse several cards for one of many trainings.
 
@@ -188,9 +257,12 @@ def check_one_card(cfg: DictConfig, what: str) -> None:
     )
 
 
-def _tell(text: str) -> None:
-    from src.training.several_cards import is_first
+def _tell_all(notes: Sequence[str]) -> None:
+    for note in notes:
+        _tell(note)
 
+
+def _tell(text: str) -> None:
     log.warning("%s", text)
     if not is_first():
         return
@@ -203,11 +275,12 @@ def check_values(cfg: DictConfig) -> None:
     Raises:
         UserError: names the key, the value and what to do.
     """
+    _check_numbers(cfg)
     for key, low in SMALLEST.items():
         value = OmegaConf.select(cfg, key)
         if value < low:
             raise UserError(f"{key}={value}: must be at least {low}")
-    for key in RATES:
+    for key in ABOVE_ZERO:
         value = OmegaConf.select(cfg, key)
         if value <= 0:
             raise UserError(f"{key}={value}: must be more than 0")
@@ -218,17 +291,53 @@ def check_values(cfg: DictConfig) -> None:
     for key, choices in CHOICES.items():
         value = OmegaConf.select(cfg, key)
         if value not in choices:
-            raise UserError(f"{key}={value}: choose {', '.join(choices)}")
+            raise UserError(f"{key}={value}: choose {', '.join(choices)}{_near(value, choices)}")
     micro_batch = cfg.trainer.micro_batch_size
     if micro_batch is not None and micro_batch < 1:
         raise UserError(f"trainer.micro_batch_size={micro_batch}: must be at least 1, or null")
     _check_batch(cfg)
-    # Imported here, as they bring torch along.
-    from src.training.several_cards import check_several_cards
-    from src.trial.forecast import check_room
-
+    ratio = cfg.scheduler.min_lr_ratio
+    if not 0 <= ratio <= 1:
+        raise UserError(f"scheduler.min_lr_ratio={ratio}: must be from 0 to 1, a share of the peak")
+    _check_precision(cfg)
     check_several_cards(cfg)
     check_room(cfg.gpu)
+
+
+def _near(value: object, choices: Sequence[str]) -> str:
+    if value in PRECISIONS and PRECISIONS[str(value)] in choices:
+        return f"; did you mean {PRECISIONS[str(value)]}?"
+    hint = did_you_mean(str(value), choices)
+    return hint if hint.endswith("?") else ""
+
+
+def _check_numbers(cfg: DictConfig, above: str = "") -> None:
+    """Refuse nan and inf, which pass every comparison or none."""
+    for key in map(str, cfg):
+        node = cfg._get_node(key)
+        if isinstance(node, DictConfig):
+            # A group may be null.
+            if not (node._is_none() or node._is_missing() or node._is_interpolation()):
+                _check_numbers(node, f"{above}{key}.")
+            continue
+        value = getattr(node, "_value", lambda: None)()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{above}{key}={value}: is no number to work with; give a finite one")
+
+
+def _check_precision(cfg: DictConfig) -> None:
+    """Refuse float16 on a CPU, where Lightning would take bfloat16 in its place.
+
+    The precision of a card's profile stays, as a CPU is then tried in the card's place.
+    """
+    precision, accelerator = cfg.trainer.precision, cfg.trainer.accelerator
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not cards())
+    profiles = OmegaConf.is_interpolation(cfg.trainer, "precision")
+    if precision in FLOAT16 and on_cpu and not profiles:
+        raise UserError(
+            f"trainer.precision={precision}: float16 needs a GPU; on a CPU take 32-true or "
+            "bf16-mixed"
+        )
 
 
 def _check_batch(cfg: DictConfig) -> None:

@@ -18,12 +18,14 @@ from src.data.load import load_splits
 from src.errors import UserError
 from src.hardware import profile as profile
 from src.sweep.running_trial import current_trial
+from src.sweep.trial_words import counted
+from src.training.card_rules import is_first
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
-from src.training.several_cards import is_first, leave_group
+from src.training.several_cards import leave_group
 from src.trial.fitting import Fitting
-from src.trial.preflight import check_command, check_run, check_same_data, tell_notes
+from src.trial.preflight import check_same_data, tell_large_batch, tell_notes
 from src.trial.quick_validation import cross_validate
 
 log = logging.getLogger(__name__)
@@ -39,9 +41,6 @@ def run(cfg: DictConfig) -> float | list[float]:
     trial = current_trial()
     if trial is None:
         try:
-            check_environment()
-            check_command(HydraConfig.get())
-            check_run(cfg)
             return train(cfg, Path(HydraConfig.get().runtime.output_dir))
         except UserError as error:
             # Inside a job Hydra would print a traceback.
@@ -75,10 +74,11 @@ def train(cfg: DictConfig, folder: Path) -> float:
         OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     splits = load_splits(cfg.data)
     tell_notes(splits)
+    tell_large_batch(cfg, len(splits.train))
     console = Console(quiet=not is_first())
     console.print(
         f"{cfg.model.name} on {len(splits.train)} images of {len(splits.train.classes)} classes, "
-        f"{cfg.data.img_size} px, {cfg.trainer.max_epochs} epochs",
+        f"{cfg.data.img_size} px, {counted(cfg.trainer.max_epochs, 'epoch')}",
         highlight=False,
     )
     fitting = Fitting(cfg, len(splits.train.classes))

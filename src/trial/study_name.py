@@ -10,6 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from src.sweep.commands import task_overrides
+
 PARTS = ("hparams_search", "model", "data")
 # More names than these would make a folder that nobody reads.
 MOST_NAMED = 3
@@ -23,6 +25,8 @@ def study_name() -> str:
     for group in PARTS:
         names = searched.get(group) or [str(hydra.runtime.choices[group])]
         several = "+".join(sorted(set(names)))
+        # A choice may lie in a folder of its group.
+        several = several.replace("/", "_")
         parts.append(several if len(names) <= MOST_NAMED else f"{len(names)}_{group}s")
     return "-".join(parts)
 
@@ -33,7 +37,7 @@ def _searched_choices(hydra: Any) -> dict[str, list[str]]:
     for entry in ((hydra.sweeper or {}).get("search_space") or {}).values():
         if entry is not None and entry.get("key") in PARTS and entry.get("choices"):
             found[str(entry.key)] = [str(choice) for choice in entry.choices]
-    for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
+    for override in OverridesParser.create().parse_overrides(task_overrides(hydra)):
         if override.key_or_group in PARTS:
             found.pop(override.key_or_group, None)
             if override.is_choice_sweep():

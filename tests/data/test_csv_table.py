@@ -1,16 +1,21 @@
 """Tables that name images and targets: read as competitions write them, mistakes are told."""
 
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
-from src.data.load import load_splits
+from src.data.image_files import list_images
+from src.data.load import data_fingerprint, load_splits
 from src.errors import UserError
-from tests.conftest import Run
+from tests.conftest import REPOSITORY, Run
 from tests.data.pictures import competition, names, page
 
 
@@ -65,7 +70,11 @@ def table(text: str) -> Spoil:
     [
         ({"csv_file": "labels.csv"}, None, r"labels\.csv: there is no such file"),
         ({"image_dir": "images"}, None, r"data\.image_dir=images: there is no folder"),
-        ({"id_column": "id"}, None, "no column 'id', only ID, target; did you mean 'ID'"),
+        (
+            {"id_column": "id"},
+            None,
+            "no column 'id', only ID, target; did you mean data.id_column=ID",
+        ),
         ({"target_column": "class"}, None, "no column 'class'"),
         ({"group_column": "customer"}, None, "no column 'customer'"),
         ({"meta_file": "classes.csv"}, None, r"classes\.csv: there is no such file"),
@@ -94,6 +103,104 @@ def test_what_is_wrong_with_a_table(
         spoil(root)
     with pytest.raises(UserError, match=told):
         load_splits(data(source="csv", **keys))
+
+
+KOREAN = "ID,target\n" + "".join(
+    f"{i:03}.jpg,{('영수증', '계약서', '메모')[i % 3]}\n" for i in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "keys"),
+    [
+        ("utf-8", {}),
+        ("utf-8-sig", {}),
+        ("utf-16", {}),  # Excel's "Unicode text"
+        ("utf-16-le", {}),
+        ("utf-16-be", {}),
+        ("cp949", {"encoding": "cp949"}),
+    ],
+)
+def test_a_table_in_another_encoding(
+    tmp_path: Path, data: Callable[..., Any], written: str, keys: dict[str, str]
+) -> None:
+    root = competition(tmp_path / "images", per_class=3, meta=False)
+    (root / "train.csv").write_bytes(KOREAN.encode(written))
+    listing = list_images(data(source="csv", **keys))
+    assert listing.classes == ("계약서", "메모", "영수증")
+    assert len(listing.names) == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        # Each with how it reads, as bytes alone do not tell.
+        (KOREAN.encode("cp949"), r"choose .*: data\.encoding=cp949 \(000\.jpg,영수증\)"),
+        ("ID,target\na.jpg,Café\n".encode("latin-1"), r"data\.encoding=cp1252 \(a\.jpg,Café\)"),
+        (b"PK\x03\x04rest", "is an Excel file"),
+        (b"PAR1rest", "is a Parquet file"),
+        (b"<!DOCTYPE html>", "is a web page, as of a download that wanted a login"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull fetches it"),
+        (b"ID,ID\na,b\n", "two columns called ID"),
+        (
+            b"filename,label\n000.jpg,1\n",
+            r"write data\.id_column=filename data\.target_column=label",
+        ),
+        (b"img,kind\n000.jpg,1\n", r"write data\.id_column=img data\.target_column=kind"),
+        (
+            b"Id,Target\n000.jpg,1\n",
+            r"did you mean data\.id_column=Id data\.target_column=Target\?",
+        ),
+        (
+            b"ID,cat,dog\n000.jpg,1,0\n001.jpg,0,1\n",
+            r"a class \(cat, dog, \.\.\.\), .*t\['target'\] = t\[\['cat', 'dog'\]\]\.idxmax",
+        ),
+    ],
+)
+def test_what_a_table_is_in_truth(
+    tmp_path: Path, data: Callable[..., Any], content: bytes, told: str
+) -> None:
+    root = competition(tmp_path / "images", per_class=3, meta=False)
+    (root / "train.csv").write_bytes(content)
+    with pytest.raises(UserError, match=told) as refused:
+        list_images(data(source="csv"))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_command_for_a_column_a_class_works(tmp_path: Path, data: Callable[..., Any]) -> None:
+    root = competition(tmp_path / "images", per_class=3, meta=False)
+    rows = "".join(f"{i:03}.jpg,{i % 2},{1 - i % 2}\n" for i in range(9))
+    (root / "train.csv").write_text(f"ID,cat,dog\n{rows}")
+    with pytest.raises(UserError) as refused:
+        list_images(data(source="csv"))
+    subprocess.run(
+        [sys.executable, *shlex.split(str(refused.value).rpartition("python ")[2])], check=True
+    )
+    listing = list_images(data(source="csv"))
+    assert [listing.classes[target] for target in listing.targets[:2]] == ["dog", "cat"]
+
+
+def test_names_as_other_systems_and_folders_write_them(
+    tmp_path: Path, data: Callable[..., Any]
+) -> None:
+    root = competition(tmp_path / "images", per_class=3, meta=False)
+    table = "ID,target\ntrain\\000.jpg,a\ntrain/001.jpg,b\n./002.jpg,a\n003.jpg,b\ngone/4.jpg,a\n"
+    (root / "train.csv").write_text(table)
+    # One that is no file either way stays, and is told later by the name that the table has.
+    wanted = ["000.jpg", "001.jpg", "002.jpg", "003.jpg", "gone/4.jpg"]
+    assert list_images(data(source="csv")).names == wanted
+
+
+def test_the_same_images_at_another_place_are_the_same_data(
+    tmp_path: Path, data: Callable[..., Any]
+) -> None:
+    root = competition(tmp_path / "images", per_class=12)
+    before = data_fingerprint(data(source="csv"))
+    root.rename(tmp_path / "moved")
+    assert data_fingerprint(data(source="csv", root=f"{tmp_path / 'moved'}/")) == before
+    preset = OmegaConf.load(REPOSITORY / "conf/hparams_search/base.yaml").hydra.sweeper
+    assert "data.root" not in preset.settings
+    assert "data.root" in preset.places
 
 
 def test_a_class_of_the_meta_file_without_images_is_noted(

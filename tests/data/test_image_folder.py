@@ -1,5 +1,6 @@
 """Folders of classes: one level is cut, given splits are kept, mistakes are told."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from src.data.config import DataConfig
 from src.data.decode import decode
+from src.data.image_set import ImageSet
 from src.data.load import load_splits
+from src.data.splits import cut
 from src.errors import UserError
 from tests.data.pictures import CLASSES, names, page, write
 
@@ -90,12 +96,12 @@ def remove(root: Path, folders: tuple[str, ...]) -> None:
         (
             {},
             lambda root: [path.unlink() for path in sorted((root / "note").glob("*"))[2:]],
-            r"data\.test_fraction=0\.25: class note has 2 different images",
+            r"data\.test_fraction=0\.25: class note has 2 images, too few .* add images, or take",
         ),
         (
             {"val_fraction": 0.15},
             lambda root: [path.unlink() for path in sorted((root / "note").glob("*"))[4:]],
-            r"data\.val_fraction=0\.15: class note has \d different images",
+            r"note has 4 images, .*; data\.test_fraction=0\.25 data\.val_fraction=0\.25 leave",
         ),
         (
             {},
@@ -117,3 +123,20 @@ def test_what_is_wrong_with_a_folder(
         spoil(root)
     with pytest.raises(UserError, match=told):
         load_splits(data(**keys))
+
+
+@given(st.integers(1, 12), st.integers(0, 50))
+@settings(deadline=None)
+def test_shares_that_are_proposed_work(size: int, seed: int) -> None:
+    labels = np.array([0] * 200 + [1] * size)
+    images = ImageSet(np.zeros((len(labels), 1, 1, 3), np.uint8), labels, ("often", "rare"))
+    if size >= 8:
+        cut(images, DataConfig(seed=seed))
+        return
+    with pytest.raises(UserError, match=f"class rare has {size} image") as refused:
+        cut(images, DataConfig(seed=seed))
+    hint = str(refused.value).partition(";")[2]
+    chosen: Any = {k: float(v) for k, v in re.findall(r"data\.(\w+_fraction)=([\d.]+)", hint)}
+    assert bool(chosen) == (size > 3)
+    if chosen:
+        cut(images, DataConfig(seed=seed, **chosen))

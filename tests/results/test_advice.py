@@ -24,7 +24,7 @@ def test_advice_says_which_key_to_change() -> None:
     assert "optuna.n_trials" in many
     pressed = advice_of(make_study(complete=60, pruned=2))
     assert "Widen optimizer.lr upwards" in pressed
-    assert "hparams_search=focus optuna.from_study=" in pressed
+    assert "hparams_search=focus \"optuna.from_study='<b>name</b>'\"" in pressed
     assert "hparams_search=focus" not in many
     assert re.search(r"search_space\.learning_rate\.high=0\.0[2-9]", pressed)
     assert "pruning.patience" not in pressed

@@ -34,6 +34,10 @@ def test_keys_and_commands_in_a_text_are_set_as_code() -> None:
         "Set <code>search_space.lr.high=0.03</code>, &lt;b&gt;or&lt;/b&gt; "
         "<code>python -m src.x study=s</code> more. See 0.5."
     )
+    named = "Run 'python -m src.x \"study='my study'\"', don't wait."
+    assert with_code(named) == (
+        "Run <code>python -m src.x &#34;study=&#39;my study&#39;&#34;</code>, don&#39;t wait."
+    )
 
 
 def test_the_defaults_may_be_the_best(tmp_path: Path, search_config: Any) -> None:

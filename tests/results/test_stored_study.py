@@ -30,3 +30,12 @@ def test_a_trials_config_is_typed_and_searches_no_more(tmp_path: Path, search_co
     # One that was not trained again, as its like had been, ran where that one did.
     study.add_trial(study.trials[2])
     assert StoredStudy(study, tmp_path).trial_folder(3) == tmp_path / "2"
+
+
+def test_images_are_looked_for_where_the_study_had_them_last(
+    tmp_path: Path, search_config: Any
+) -> None:
+    study = make_study(complete=2)
+    written(study, tmp_path, search_config)
+    study.set_user_attr("places", {"data.root": "/mnt/moved"})
+    assert StoredStudy(study, tmp_path).trial_config(1).data.root == "/mnt/moved"

@@ -88,12 +88,21 @@ def test_mistakes_are_named(cfg: ModelConfig, parts: list[str]) -> None:
 def test_a_file_that_holds_no_weights(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("hello")
     cfg = ModelConfig("test_resnet", checkpoint_path=str(tmp_path / name))
-    with pytest.raises(UserError, match="is no file of weights"):
+    with pytest.raises(UserError, match="is no file of weights") as refused:
         create_backbone(cfg, 3, 32)
+    # PyTorch advises to let the file run code.
+    assert "weights_only" not in str(refused.value)
 
 
 def test_weights_of_another_model(tmp_path: Path) -> None:
     torch.save({"other": torch.zeros(2)}, tmp_path / "other.pt")
     cfg = ModelConfig("test_resnet", checkpoint_path=str(tmp_path / "other.pt"))
     with pytest.raises(UserError, match="nothing in it fits"):
+        create_backbone(cfg, 3, 32)
+    # Ten tensors of a small ResNet have the names and shapes of a ResNet50's.
+    weights = create_backbone(ModelConfig("test_resnet"), 3, 32).state_dict()
+    torch.save(weights, tmp_path / "best.pt")
+    (tmp_path / "config.yaml").write_text("model: {name: test_resnet}")
+    cfg = ModelConfig("resnet50", checkpoint_path=str(tmp_path / "best.pt"))
+    with pytest.raises(UserError, match=r"only \d+ of its tensors .* give model.name=test_resnet"):
         create_backbone(cfg, 3, 32)

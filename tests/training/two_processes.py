@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
 from src.training import several_cards
+from src.training.card_rules import is_first
 from src.training.evaluate import evaluate
 from src.training.fit import fit
 from src.trial import config as config
@@ -71,6 +72,6 @@ if __name__ == "__main__":
     several_cards.SMALLEST_BLOCK = 10_000
     where = Path(sys.argv[1])
     came_out = {name: train(name, where, "trainer.devices=2") for name in VARIANTS}
-    if several_cards.is_first():
+    if is_first():
         torch.save(came_out, where / "came_out.pt")
     several_cards.leave_group()

@@ -13,6 +13,7 @@ from src.results.confirmation.runs import Runs
 from src.results.confirmation.table import print_confirmation
 from src.results.stored_study import StoredStudy
 from src.results.write import write_results
+from src.sweep.trial_words import counted
 from src.trial.preflight import check_one_card, check_run
 
 
@@ -30,7 +31,7 @@ def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmat
     folds = list(plan.fold_runs())
     console.print(
         f"{len(plan.contenders)} configurations and the defaults, {plan.repeats} fresh seeds, "
-        f"{plan.folds} folds of {plan.epochs} epochs: {len(folds)} runs",
+        f"{plan.folds} folds of {counted(plan.epochs, 'epoch')}: {counted(len(folds), 'run')}",
         highlight=False,
     )
     configs = dict(plan.configs)

@@ -13,6 +13,8 @@ from src.data.load import data_fingerprint
 from src.errors import UserError
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
+from src.sweep.commands import task_overrides
+from src.trial.preflight import CONTENT
 
 # Keys of the data that belong to a configuration, not to the images.
 OF_THE_MODEL = ("img_size", "batch_size", "sampling")
@@ -134,6 +136,9 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         for trial in [*best, defaults]
     }
     first = configs[best[0].number]
+    data = data_fingerprint(first.data)
+    # The same images at another place are no other data.
+    known = stored.study.user_attrs.get("settings", {}).get(CONTENT)
     return Plan(
         configs=configs,
         defaults=defaults.number,
@@ -142,8 +147,8 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         epochs=cfg.epochs or first.quick_validation.epochs,
         test_seeds=cfg.test_seeds,
         test_epochs=cfg.max_epochs or first.trainer.max_epochs,
-        data=data_fingerprint(first.data),
-        other_data=bool(changed),
+        data=data,
+        other_data=bool(changed) and data != known,
     )
 
 
@@ -181,7 +186,7 @@ def _different(trials: list[Any]) -> list[Any]:
 def _changed_data(cfg: DictConfig) -> dict[str, Any]:
     """Return what the command line says of the images; none: the study's own."""
     hydra = HydraConfig.get()
-    typed = {word.split("=")[0].lstrip("+") for word in hydra.overrides.task}
+    typed = {word.split("=")[0].lstrip("+") for word in task_overrides(hydra)}
     values: Any = OmegaConf.to_container(cfg.data, resolve=False)
     if hydra.runtime.choices.get("data"):
         return {

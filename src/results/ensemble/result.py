@@ -1,13 +1,13 @@
 """What an ensemble has come to: scores, the sentences that they allow, how to predict with it."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from src.inference.config import ENSEMBLE
+from src.sweep.commands import command, override
 
 # Its folder in the study's.
 FOLDER = "ensemble"
@@ -49,9 +49,9 @@ class EnsembleResult:
         ]
         scores.append(Scores("ensemble", "", named["ensemble"]["val"], named["ensemble"]["test"]))
         tta = result["tta"]
-        used = " tta=true" if tta and tta["used"] else ""
-        command = f"python -m src.predict run={shlex.quote(str(folder))} data=PATH{used}"
-        return cls(scores, [*_verdict(result), *([_tta(tta)] if tta else [])], command)
+        used = ["tta=true"] if tta and tta["used"] else []
+        predict = command("src.predict", override("run", str(folder)), "data=PATH", *used)
+        return cls(scores, [*_verdict(result), *([_tta(tta)] if tta else [])], predict)
 
 
 def load_ensemble(folder: Path) -> EnsembleResult | None:

@@ -12,6 +12,7 @@ from optuna.distributions import (
 )
 
 from src.sweep.errors import SweepError
+from src.sweep.hydra_messages import nearest_entry
 from src.sweep.nearest import did_you_mean
 from src.sweep.space.conditions import holds
 
@@ -46,6 +47,13 @@ def typed_distributions(
     for name, entry in entries.items():
         if entry is None:
             continue
+        if isinstance(entry, dict) and not entry.get("key"):
+            others = {other: body for other, body in entries.items() if other != name}
+            hint = nearest_entry(name, {"search_space": others})
+            hint = hint if hint.endswith("?") else ""
+            raise SweepError(
+                f"search_space.{name}.key: missing; name the config key that it sets{hint}"
+            )
         key, distribution = _read_entry(f"search_space.{name}", entry)
         if entry.get("unless") not in (None, False):
             continue
@@ -63,8 +71,6 @@ def _read_entry(where: str, entry: Any) -> tuple[str, BaseDistribution]:
     for name in entry:
         if name not in FIELDS:
             raise SweepError(f"{where}.{name}: unknown{did_you_mean(name, FIELDS)}")
-    if not entry.get("key"):
-        raise SweepError(f"{where}.key: missing; name the config key that it sets")
     kind = entry.get("type")
     if kind not in TYPES:
         raise SweepError(f"{where}.type: {kind!r} is unknown{did_you_mean(str(kind), TYPES)}")

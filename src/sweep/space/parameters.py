@@ -1,10 +1,8 @@
 """Parameters: what they are called, how they are written, and sets of them that matter."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 from optuna.distributions import (
     BaseDistribution,
@@ -14,9 +12,6 @@ from optuna.distributions import (
 )
 
 from src.sweep.space.conditions import value_of
-
-# Texts that Hydra's grammar reads as something else.
-RESERVED = ("null", "true", "false", "nan", "inf")
 
 
 def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,19 +32,6 @@ def describe(distribution: BaseDistribution) -> str:
         scale = " (log)" if distribution.log else ""
         return f"{distribution.low:g}..{distribution.high:g}{scale}"
     return str(distribution)
-
-
-def to_override(key: str, value: Any) -> str:
-    """Write a sampled value the way Hydra reads it back."""
-    if value is None:
-        return f"{key}=null"
-    if isinstance(value, bool):
-        return f"{key}={str(value).lower()}"
-    if isinstance(value, str) and (
-        not re.fullmatch(r"[A-Za-z_][\w.-]*", value) or value.lower() in RESERVED
-    ):
-        return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
-    return f"{key}={value}"
 
 
 def examples(distributions: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:

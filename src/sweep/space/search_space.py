@@ -24,6 +24,7 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_override
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from src.sweep.commands import override
 from src.sweep.errors import SweepError
 from src.sweep.space.conditions import choices, value_of
 from src.sweep.space.entries import conditions_of, typed_distributions
@@ -33,7 +34,6 @@ from src.sweep.space.parameters import (
     examples,
     key_of,
     settings_of,
-    to_override,
 )
 
 # Each combination of root values composes a config, which takes a tenth of a second.
@@ -103,7 +103,7 @@ class SearchSpace:
     def job_overrides(self, params: Mapping[str, Any]) -> list[str]:
         """Return the overrides of a job with the sampled `params`."""
         sampled = [
-            f"{key}={value}" if key in self.as_typed else to_override(key, value)
+            f"{key}={value}" if key in self.as_typed else override(key, value)
             for key, value in settings_of(params).items()
         ]
         fixed = [f"{key}={value}" for key, value in self.fixed.items()]
@@ -284,4 +284,4 @@ def _changes(place: int, key: str, branches: dict[tuple[Any, ...], Branch]) -> b
 
 
 def _as_text(values: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(to_override("", value).strip("='\"") for value in values)
+    return tuple(override("", value).strip("='\"") for value in values)

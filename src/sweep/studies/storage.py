@@ -19,11 +19,13 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from src.sweep.errors import SweepError
 from src.sweep.nearest import did_you_mean
-from src.sweep.studies.credentials import add_password
+from src.sweep.studies.credentials import add_password, without_passwords
 from src.sweep.studies.journal import MendingJournal
 from src.sweep.studies.several_objectives import prunable
 from src.sweep.studies.study_lock import file_lock
 
+FILES = ("sqlite", "journal")
+SERVERS = ("postgresql", "postgres", "mysql")
 SQLITE_PATIENCE = 120.0
 CONNECT_SECONDS = 10
 # What SQLite says of a file that it cannot read any more.
@@ -71,11 +73,53 @@ def parse_url(url: str) -> URL:
         SweepError: it is none.
     """
     try:
-        return make_url(url)
+        parsed = make_url(url)
     except ArgumentError:
         raise SweepError(
             f"optuna.storage={url}: this is no database URL; write for instance sqlite:///multirun/optuna.db"
         ) from None
+    except ValueError as error:  # of the port
+        wrong = str(error).rpartition(" ")[2]
+        shown = without_passwords(url)
+        raise SweepError(
+            f"optuna.storage={shown}: {wrong} is no number, where a port stands"
+        ) from None
+    name = parsed.drivername
+    if name in FILES and parsed.host:
+        path = f"{parsed.host}/{parsed.database or ''}".rstrip("/")
+        raise SweepError(f"optuna.storage={url}: a file has three slashes; write {name}:///{path}")
+    if name == "grpc":
+        raise SweepError(
+            f"optuna.storage={url}: Optuna's gRPC proxy is not used here; give the URL of the "
+            "database behind it"
+        )
+    return parsed
+
+
+def existing_study(url: str, name: str) -> optuna.Study | None:
+    """Return a study that there is already, None without one; no file is made for it.
+
+    Raises:
+        SweepError: the storage cannot be, be opened or be reached.
+    """
+    parsed = parse_url(url)
+    if is_file(parsed):
+        if not Path(str(parsed.database)).exists():
+            return None
+    elif parsed.get_backend_name() not in SERVERS:
+        try:
+            parsed.get_dialect()
+        except Exception as error:
+            # Whatever SQLAlchemy raises where there is no such database.
+            raise SweepError(
+                f"optuna.storage={parsed.render_as_string()}: this is no storage of studies; "
+                "write sqlite:///FILE, postgresql://HOST/DATABASE or journal:///FILE"
+            ) from error
+    storage = open_storage(url)
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return None
 
 
 def is_file(parsed: URL) -> bool:

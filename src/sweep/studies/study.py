@@ -7,10 +7,12 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from src.sweep.commands import override, shell_word
 from src.sweep.errors import SweepError
 from src.sweep.studies.comparable import check_settings
 from src.sweep.studies.several_objectives import prunable
 from src.sweep.studies.storage import open_storage
+from src.sweep.trial_words import counted
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +95,8 @@ def finished(study: optuna.Study, count_failed: bool = True) -> int:
 
 def is_complete(name: str, done: int, n_trials: int) -> str:
     """Say that a study has all its trials, and how to go on."""
-    has = f"its {done}" if done == n_trials else f"{done} of {n_trials}"
+    has = f"its {counted(done, 'trial')}" if done == n_trials else f"{done} of {n_trials} trials"
     return (
-        f"study {name} has {has} trials already; extend it with optuna.n_trials={done + n_trials}, "
-        f"or start another with optuna.study_name={name}-2"
+        f"study {name} has {has} already; extend it with optuna.n_trials={done + n_trials}, "
+        f"or start another with {shell_word(override('optuna.study_name', name + '-2'))}"
     )

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from src.sweep.commands import override as to_override
 from src.sweep.errors import SweepError
 from src.sweep.space.conditions import check_condition
 from src.sweep.space.entries import typed_distributions
-from src.sweep.space.parameters import defaults_within, examples, to_override
+from src.sweep.space.parameters import defaults_within, examples
 from src.sweep.space.search_space import Branch, SearchSpace, build_search_space
 
 

@@ -1,0 +1,96 @@
+"""How long a mistake waits for its message, beside what an import of torch alone takes.
+
+Each command runs in a process of its own, with nothing cached. Told are the seconds of the whole
+process on the clock and of CPU, medians of three, and the latter as a share of `import torch`,
+which holds on a busy machine too. What needs no data is to be told in 2 s on two quiet cores, all
+else in 5 s.
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+RUNS = 3
+BARE = "import hydra\nhydra.main(config_path=None)(lambda cfg: None)()\n"
+SEARCH = ("src.train", "-m", "hparams_search=fast", "gpu=cpu")
+
+# (what, words, seconds at most)
+ROWS: list[tuple[str, tuple[str, ...], float]] = [
+    ("--help", ("src.train", "--help"), 1),
+    ("--cfg job", ("src.train", "--cfg", "job"), 1),
+    ("a wrong key", ("src.train", "optimizer.learning_rate=1"), 2),
+    ("a wrong choice", ("src.train", "gpu=4090"), 2),
+    ("a wrong value", ("src.train", "optimizer.lr=-1"), 2),
+    ("a full-width =", ("src.train", "optuna.n_trials\uff1d3"), 2),
+    ("a wrong value in a search", (*SEARCH, "quick_validation.folds=1"), 2),
+    ("an unknown database", (*SEARCH, "optuna.storage=nosuchdb://x"), 2),
+    ("a wrong range", (*SEARCH, "search_space.learning_rate.low=1"), 2),
+    ("no such folder", (*SEARCH, "data=image_folder", "data.root=/none"), 2),
+    ("a missing column", (*SEARCH, "data=csv", "data.root=table"), 5),
+    ("a changed setting", (*SEARCH, "optuna.study_name=earlier"), 5),
+    ("no such study", ("src.report", "study=none"), 5),
+    ("no such model", ("src.train", "gpu=cpu", "model.name=resnet51"), 5),
+    (
+        "a file without weights",
+        ("src.train", "gpu=cpu", "model.checkpoint_path=table/train.csv"),
+        5,
+    ),
+]
+
+
+def seconds(*command: str, folder: Path) -> tuple[float, float]:
+    """Return seconds on the clock and of CPU; whether it ends in a message is not looked at."""
+    clock, cpu = [], []
+    for _ in range(RUNS):
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, *command],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        clock.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(clock), statistics.median(cpu)
+
+
+def prepare(folder: Path) -> None:
+    """Leave a table without the columns, and a study that was searched at 9 epochs a fold."""
+    import optuna
+
+    (folder / "table" / "train").mkdir(parents=True)
+    (folder / "table" / "train.csv").write_text("file,label\na.png,x\nb.png,y\n")
+    (folder / "multirun").mkdir()
+    storage = f"sqlite:///{folder / 'multirun' / 'optuna.db'}"
+    study = optuna.create_study(study_name="earlier", storage=storage, direction="maximize")
+    study.set_user_attr("settings", {"quick_validation.epochs": 9})
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder)
+        (folder / "bare.py").write_text(BARE)
+        torch = seconds("-c", "import torch", folder=folder)
+        bare = seconds("bare.py", "--help", folder=folder)
+        print(f"{'':28}{'seconds':>8}{'of CPU':>8}{'of import torch':>17}{'at most':>9}")
+        rows = [("import torch", torch, ""), ("a bare Hydra app, --help", bare, "")]
+        for what, (clock, cpu), limit in rows:
+            print(f"{what:28}{clock:8.2f}{cpu:8.2f}{cpu / torch[1]:17.2f}{limit:>9}", flush=True)
+        for what, words, most in ROWS:
+            clock, cpu = seconds("-m", *words, folder=folder)
+            print(f"{what:28}{clock:8.2f}{cpu:8.2f}{cpu / torch[1]:17.2f}{most:9g}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
