@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from src.data.decode import SUFFIXES
+from src.data.formats import SUFFIXES
 from src.errors import UserError
 
 

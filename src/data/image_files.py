@@ -19,6 +19,7 @@ from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
 from src.data.inspection import FileFacts, Page, inspect_files
 from src.data.listing import Listing
+from src.data.pdf import drawn_in_processes
 from src.data.progress import show_progress
 from src.data.splits import Splits, cut
 from src.data.threads import map_ahead
@@ -81,8 +82,9 @@ def load_image_files(cfg: DataConfig) -> Splits:
 
         rows = map_ahead(decode_row, range(len(out)))
         try:
-            for _ in show_progress(rows, f"decoding images at {size} px", len(out)):
-                pass
+            with drawn_in_processes():
+                for _ in show_progress(rows, f"decoding images at {size} px", len(out)):
+                    pass
         except UnreadableImageError as error:
             raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error
 
