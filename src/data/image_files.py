@@ -29,6 +29,14 @@ log = logging.getLogger(__name__)
 
 SOURCES = {"image_folder": list_image_folder, "csv": list_csv}
 
+# What is said of images with such a word; of others, as "16 bits", that they had it.
+WORDS = {
+    "turned": "were turned upright as their files say",
+    "white is zero": "have white as zero",
+    "smaller copies": "come with smaller copies of themselves",
+    "blank": "are blank",
+}
+
 # Names in a message; all of them are in a file.
 EXAMPLES = 10
 
@@ -119,7 +127,7 @@ def find_images(cfg: DataConfig) -> FoundImages:
     facts = inspect_files(listing.root, files, cfg.cache_dir)
     names, origin, pages = _pages(listing, facts)
     faults = [(name, page.fault) for name, page in zip(names, pages, strict=True) if page.fault]
-    notes = [*listing.notes, *_judge(faults, len(names), cfg)]
+    notes = [*listing.notes, *_judge(faults, len(names), cfg), *_describe_words(pages)]
     good = [i for i, page in enumerate(pages) if not page.fault]
     if not good:
         raise UserError(f"data.root={cfg.root}: none of its {len(names)} images can be read")
@@ -248,6 +256,15 @@ def _judge(faults: list[tuple[str, str]], total: int, cfg: DataConfig) -> list[s
         f"data.root={cfg.root}: {len(faults)} of {total} images cannot be read; mend or remove "
         "them, or leave them out with data.on_bad_image=skip\n" + "\n".join(told)
     )
+
+
+def _describe_words(pages: Sequence[Page]) -> list[str]:
+    """Say what had to be done to the images, in a line or none."""
+    counts = Counter(word for page in pages for word in page.words)
+    told = [f"{count} {WORDS.get(word, f'had {word}')}" for word, count in counts.most_common()]
+    if not told:
+        return []
+    return [f"of {len(pages)} images {', '.join(told)}; python -m src.look shows them"]
 
 
 def _same(contents: list[str], looks: list[str] | None, cache_dir: str) -> Indices:

@@ -118,8 +118,10 @@ def _read(
     by_digest = {facts.digest: facts.pages for facts in known.values() if facts.digest}
     saved = time.monotonic()
     with drawn_in_processes():
-        found = map_ahead(lambda name: _facts(root / name, by_digest), names)
-        shown = show_progress(found, "reading images", len(names))
+        alone = len(names) == 1
+        found = map_ahead(lambda name: _facts(root / name, by_digest, tell=alone), names)
+        # Of a single file its pages are counted.
+        shown = found if alone else show_progress(found, "reading images", len(names))
         for name, facts in zip(names, shown, strict=True):
             known[name] = facts
             if time.monotonic() - saved > SAVE_EVERY:
@@ -128,7 +130,7 @@ def _read(
     save()
 
 
-def _facts(path: Path, by_digest: dict[str, dict[str, Page]]) -> FileFacts:
+def _facts(path: Path, by_digest: dict[str, dict[str, Page]], *, tell: bool) -> FileFacts:
     size, changed_ns = _stamp(path)
     try:
         with path.open("rb") as file:
@@ -139,11 +141,11 @@ def _facts(path: Path, by_digest: dict[str, dict[str, Page]]) -> FileFacts:
         return FileFacts(size, changed_ns, "", {"": Page(fault=error.strerror or str(error))})
     pages = by_digest.get(digest)
     if pages is None:
-        pages = by_digest[digest] = _pages(path)
+        pages = by_digest[digest] = _pages(path, tell=tell)
     return FileFacts(size, changed_ns, digest, pages)
 
 
-def _pages(path: Path) -> dict[str, Page]:
+def _pages(path: Path, *, tell: bool) -> dict[str, Page]:
     try:
         names = page_names(path, "")
     except UnreadableImageError as error:
@@ -152,8 +154,9 @@ def _pages(path: Path) -> dict[str, Page]:
         return {name: _page(path, split_page(f"x{name}")[1]) for name in names}
     # One after the other it would be one core's work alone.
     found = map_ahead(lambda name: _page(path, split_page(f"x{name}")[1]), names)
-    shown = show_progress(found, f"reading {path.name}", len(names))
-    return dict(zip(names, shown, strict=True))
+    if tell:
+        found = show_progress(found, f"reading {path.name}", len(names))
+    return dict(zip(names, found, strict=True))
 
 
 def _page(path: Path, page: int) -> Page:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -19,8 +20,8 @@ from src.hardware.detect import cores
 _PDFIUM = threading.Lock()
 # A document is opened again after so many pages, as PDFium keeps what it has read of each.
 PAGES_AN_OPENING = 250
-# Where more pages than this are drawn, other processes help; they take a second to start.
-ALONE = 200
+# Seconds of drawing after which other processes help; each takes a second to start.
+ALONE = 3.0
 
 
 class _Document:
@@ -86,14 +87,7 @@ def draw_page(path: Path, index: int, side: int) -> Picture:
         ValueError: there is no such page.
     """
     helpers = _helpers
-    pool = helpers.pool() if helpers is not None else None
-    if pool is not None:
-        try:
-            return pool.submit(_draw, path, index, side).result()
-        except BrokenExecutor:
-            # Where a process cannot be started from (a notebook), or was killed.
-            helpers.give_up()
-    return _draw(path, index, side)
+    return _draw(path, index, side) if helpers is None else helpers.draw(path, index, side)
 
 
 def _draw(path: Path, index: int, side: int) -> Picture:
@@ -111,27 +105,38 @@ def _draw(path: Path, index: int, side: int) -> Picture:
 
 
 class _Helpers:
-    """Processes that draw, started when there turn out to be many pages."""
+    """Processes that draw, started when there turns out to be much to draw."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pages = 0
+        self._seconds = 0.0
         self._pool: ProcessPoolExecutor | None = None
         # A worker of a search may not start processes of its own.
         self._alone = cores() == 1 or multiprocessing.current_process().daemon
 
-    def pool(self) -> ProcessPoolExecutor | None:
+    def draw(self, path: Path, index: int, side: int) -> Picture:
+        """Draw a page in one of the processes, or here as long as there are none."""
+        pool = self._processes()
+        if pool is not None:
+            try:
+                return pool.submit(_draw, path, index, side).result()
+            except BrokenExecutor:
+                # From a notebook none can be started, or one was killed.
+                self._alone = True
+        before = time.thread_time()
+        try:
+            return _draw(path, index, side)
+        finally:
+            self._seconds += time.thread_time() - before
+
+    def _processes(self) -> ProcessPoolExecutor | None:
         with self._lock:
-            self._pages += 1
-            if self._alone or self._pages <= ALONE:
+            if self._alone or self._seconds < ALONE:
                 return None
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(cores(), mp_context=context)
             return self._pool
-
-    def give_up(self) -> None:
-        self._alone = True
 
     def close(self) -> None:
         if self._pool is not None:
@@ -143,7 +148,7 @@ _helpers: _Helpers | None = None
 
 @contextmanager
 def drawn_in_processes() -> Iterator[None]:
-    """Let other processes draw within the block, as soon as there are many pages."""
+    """Let other processes draw within the block, as soon as it is worth while."""
     global _helpers
     if _helpers is not None:
         yield

@@ -59,6 +59,7 @@ class _Tiff:
                 self.close()
                 raise error from None
         self.frames = self._pages(count) if count > 1 else [0]
+        self.has_copies = len(self.frames) < count
 
     def close(self) -> None:
         if self._tifffile is not None:
@@ -124,6 +125,7 @@ def read_page(path: Path, index: int, wanted: int) -> Picture:
             "turned": tags.get(ORIENTATION, 1) in TRANSPOSE,
             "16 bits": bits > 8,
             "white is zero": bits > 1 and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO,
+            "smaller copies": tiff.has_copies,
         }
         # Pillow turns it while it loads.
         image.load()
@@ -156,12 +158,12 @@ def _read_deep(page: Any, wanted: int) -> Picture:
         )
     try:
         values = page.asarray()
-    except ValueError as error:
+    except Exception as error:
         if "imagecodecs" not in str(error):
             raise
         raise ValueError(
-            f"a TIFF of {page.bitspersample} bits, compressed as {page.compression.name}, which "
-            "needs pip install imagecodecs; or save it with 8 bits a sample"
+            f"a TIFF of {page.bitspersample} bits (compression: {page.compression.name.lower()}), "
+            "which needs pip install 'doctune[deep]'; or save it with 8 bits a sample"
         ) from error
     values = values.squeeze() if samples == 1 else values
     if samples > 1 and int(page.planarconfig) == SEPARATE:
