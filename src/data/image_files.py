@@ -9,23 +9,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.csv_table import list_csv
-from src.data.decode import DECODING_VERSION, UnreadableImageError, decode, split_page
-from src.data.duplicates import ALIKE, group_same
+from src.data.decode import (
+    DECODING_VERSION,
+    UnreadableImageError,
+    decode,
+    open_image,
+    split_page,
+)
+from src.data.duplicates import group_same
 from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
 from src.data.inspection import FileFacts, Page, inspect_files
 from src.data.listing import Listing
+from src.data.near_duplicates import VERSION as NEAR_VERSION
+from src.data.near_duplicates import same_sheets
 from src.data.pdf import drawn_in_processes
 from src.data.progress import show_progress
+from src.data.same_page import SIDE
 from src.data.splits import Splits, cut
 from src.data.threads import map_ahead
 from src.errors import UserError
 
 log = logging.getLogger(__name__)
+
+# Names of images, what tells each from any other, and the folder of both.
+Named = tuple[list[str], list[str], Path]
 
 SOURCES = {"image_folder": list_image_folder, "csv": list_csv}
 
@@ -137,7 +150,7 @@ def find_images(cfg: DataConfig) -> FoundImages:
         f"{facts[files[i]].digest}{_page_suffix(n)}" for n, i in zip(names, origin, strict=True)
     ]
     looks = [pages[i].look for i in good] if cfg.near_duplicates else None
-    same = _same(contents, looks, cfg.cache_dir)
+    same = _same((names, contents, listing.root), looks, cfg.cache_dir)
     found = FoundImages(
         root=listing.root,
         names=names,
@@ -175,7 +188,8 @@ def describe_duplicates(found: FoundImages, same: Indices) -> list[str]:
     names, targets = found.names, found.targets
     notes = [
         f"{sum(map(len, several))} images are {len(several)} in truth, the others being copies "
-        f"or looking the same ({_examples(several, names)}); they stay in one fold"
+        f"or scans of the same sheet ({_examples(several, names)}); they stay in one fold "
+        "(data.near_duplicates=false keeps together only what is equal byte for byte)"
     ]
     torn = [rows for rows in several if len({int(targets[row]) for row in rows}) > 1]
     if torn:
@@ -267,14 +281,36 @@ def _describe_words(pages: Sequence[Page]) -> list[str]:
     return [f"of {len(pages)} images {', '.join(told)}; python -m src.look shows them"]
 
 
-def _same(contents: list[str], looks: list[str] | None, cache_dir: str) -> Indices:
-    """Number the images that are the same; kept, as every trial asks."""
+def _same(found: Named, looks: list[str] | None, cache_dir: str) -> Indices:
+    """Number the images that are the same; kept, as every trial asks.
+
+    Raises:
+        UserError: an image was changed meanwhile.
+    """
+    names, contents, root = found
+
+    def open_page(index: int) -> Image.Image:
+        file, page = _file_of(root, names[index])
+        return open_image(root / file, SIDE // 2, page, names[index]).image
 
     def fill(out: Indices) -> None:
-        out[:] = group_same([contents], looks)
+        pairs = None
+        if looks is not None:
+            # Of equal files one is enough.
+            firsts = np.unique(np.array(contents), return_index=True)[1]
+            chosen = firsts.tolist()
+            with drawn_in_processes():
+                near = same_sheets(
+                    [looks[i] for i in chosen], lambda index: open_page(chosen[index])
+                )
+            pairs = firsts[near]
+        out[:] = group_same([contents], pairs)
 
-    name = f"same-{_short_hash([contents, looks is not None, ALIKE])}"
-    kept = cached_array(cache_dir, name, (len(contents),), fill, np.int64)
+    name = f"same-{_short_hash([contents, looks is not None, NEAR_VERSION, DECODING_VERSION])}"
+    try:
+        kept = cached_array(cache_dir, name, (len(contents),), fill, np.int64)
+    except UnreadableImageError as error:
+        raise UserError(f"{root}: changed while it was read: {error}") from error
     return np.asarray(kept)
 
 
