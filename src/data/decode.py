@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from src.data import jpeg2000, pdf, tiff
 from src.data.formats import HAS_HEIF, HEIF, HEIF_EXTRA, PAGED, is_pdf, is_tiff
@@ -143,12 +143,20 @@ def _open(path: Path, page: int, wanted: int) -> Picture:
             small = to_rgb(deep or image, wanted)
             # The EXIF data are there.
             small.info = image.info
-    if small.getexif().get(tiff.ORIENTATION, 1) in tiff.TRANSPOSE:
-        if small.getexif()[tiff.ORIENTATION] in tiff.ON_ITS_SIDE:
-            size = size[::-1]
-        ImageOps.exif_transpose(small, in_place=True)
+    orientation = _orientation(small)
+    if orientation in tiff.TRANSPOSE:
+        small = small.transpose(tiff.TRANSPOSE[orientation])
+        size = size[::-1] if orientation in tiff.ON_ITS_SIDE else size
         words.append("turned")
     return Picture(small, size, tuple(words))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(tiff.ORIENTATION, 1))
+    except Exception:
+        # Broken EXIF data say nothing about the pixels.
+        return 1
 
 
 def _deep_jpeg_2000(path: Path, image: Image.Image) -> Image.Image | None:

@@ -42,12 +42,12 @@ Named = tuple[list[str], list[str], Path]
 
 SOURCES = {"image_folder": list_image_folder, "csv": list_csv}
 
-# What is said of images with such a word; of others, as "16 bits", that they had it.
+# What is said of images with such a word; others are numbers of bits.
 WORDS = {
-    "turned": "were turned upright as their files say",
-    "white is zero": "have white as zero",
-    "smaller copies": "come with smaller copies of themselves",
-    "blank": "are blank",
+    "turned": "turned upright as their files say",
+    "white is zero": "with white as zero",
+    "smaller copies": "without the smaller copies beside them",
+    "blank": "blank",
 }
 
 # Names in a message; all of them are in a file.
@@ -68,6 +68,9 @@ class FoundImages:
         contents: what tells an image from any other.
         groups: int64 [N]; the images of a group stay in one fold.
         notes: what a user should know, a line each.
+        pages: what is known of each.
+        same: int64 [N], equal for images that show the same.
+        faults: images that are left out, with the reason.
     """
 
     root: Path
@@ -79,6 +82,9 @@ class FoundImages:
     contents: list[str]
     groups: Indices
     notes: list[str]
+    pages: list[Page]
+    same: Indices
+    faults: list[tuple[str, str]]
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides about the images, labels and splits."""
@@ -98,7 +104,7 @@ def load_image_files(cfg: DataConfig) -> Splits:
     def fill(out: Pixels) -> None:
         def decode_row(row: int) -> None:
             name = found.names[row]
-            file, page = _file_of(found.root, name)
+            file, page = file_of(found.root, name)
             out[row] = decode(found.root / file, size, fit=cfg.fit, page=page, name=name)
 
         rows = map_ahead(decode_row, range(len(out)))
@@ -136,7 +142,7 @@ def find_images(cfg: DataConfig) -> FoundImages:
         UserError: names what is wrong with the data.
     """
     listing = SOURCES[cfg.source](cfg, _root(cfg))
-    files = [_file_of(listing.root, name)[0] for name in listing.names]
+    files = [file_of(listing.root, name)[0] for name in listing.names]
     facts = inspect_files(listing.root, files, cfg.cache_dir)
     names, origin, pages = _pages(listing, facts)
     faults = [(name, page.fault) for name, page in zip(names, pages, strict=True) if page.fault]
@@ -167,20 +173,18 @@ def find_images(cfg: DataConfig) -> FoundImages:
             ]
         ),
         notes=notes,
+        pages=[pages[i] for i in good],
+        same=same,
+        faults=faults,
     )
-    found.notes.extend(describe_duplicates(found, same))
+    found.notes.extend(describe_duplicates(found))
     return found
 
 
-def describe_duplicates(found: FoundImages, same: Indices) -> list[str]:
-    """Say which images are there several times, and where that does harm.
-
-    Args:
-        found: the images.
-        same: int64 [N], equal for images that are the same.
-    """
+def describe_duplicates(found: FoundImages) -> list[str]:
+    """Say which images are there several times, and where that does harm."""
     members = defaultdict(list)
-    for row, number in enumerate(same.tolist()):
+    for row, number in enumerate(found.same.tolist()):
         members[number].append(row)
     several = [rows for rows in members.values() if len(rows) > 1]
     if not several:
@@ -219,7 +223,7 @@ def _root(cfg: DataConfig) -> Path:
     return root
 
 
-def _file_of(root: Path, name: str) -> tuple[str, int]:
+def file_of(root: Path, name: str) -> tuple[str, int]:
     """Return the file of an image and the index of its page."""
     file, page = split_page(name)
     return (name, 0) if file != name and (root / name).exists() else (file, page)
@@ -237,7 +241,7 @@ def _pages(
     origin: list[int] = []
     pages: list[Page] = []
     for index, name in enumerate(listing.names):
-        file, _ = _file_of(listing.root, name)
+        file, _ = file_of(listing.root, name)
         found = facts[file].pages
         suffix = name[len(file) :]
         if suffix and suffix not in found:
@@ -275,10 +279,13 @@ def _judge(faults: list[tuple[str, str]], total: int, cfg: DataConfig) -> list[s
 def _describe_words(pages: Sequence[Page]) -> list[str]:
     """Say what had to be done to the images, in a line or none."""
     counts = Counter(word for page in pages for word in page.words)
-    told = [f"{count} {WORDS.get(word, f'had {word}')}" for word, count in counts.most_common()]
+    told = [
+        f"{WORDS.get(word, f'of {word}, brought to 8')}: {count}"
+        for word, count in counts.most_common()
+    ]
     if not told:
         return []
-    return [f"of {len(pages)} images {', '.join(told)}; python -m src.look shows them"]
+    return [f"of {len(pages)} images {', '.join(told)} (python -m src.look shows them)"]
 
 
 def _same(found: Named, looks: list[str] | None, cache_dir: str) -> Indices:
@@ -290,7 +297,7 @@ def _same(found: Named, looks: list[str] | None, cache_dir: str) -> Indices:
     names, contents, root = found
 
     def open_page(index: int) -> Image.Image:
-        file, page = _file_of(root, names[index])
+        file, page = file_of(root, names[index])
         return open_image(root / file, SIDE // 2, page, names[index]).image
 
     def fill(out: Indices) -> None:

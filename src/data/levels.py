@@ -45,7 +45,11 @@ def to_rgb(image: Image.Image, wanted: int) -> Image.Image:
 def _to_8_bits(image: Image.Image, top: float | None = None) -> Image.Image:
     if image.mode.startswith(DEEP):
         values = np.asarray(image)
-        image = Image.fromarray(scaled(values, brightest(values) if top is None else top))
+        levels = scaled(values, brightest(values) if top is None else top)
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):
+            levels = np.where(values == clear, np.uint8(255), levels)
+        image = Image.fromarray(levels)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, "white")
@@ -56,6 +60,7 @@ def _to_8_bits(image: Image.Image, top: float | None = None) -> Image.Image:
 def brightest(values: npt.NDArray[Any]) -> float:
     """Return the level of white: the largest of the type, or of the range that is in use."""
     most = float(np.nanmax(values)) if values.size else 0.0
+    ranges: tuple[float, ...]
     if values.dtype.kind == "f":
         ranges = (1.0, 255.0, 65535.0)
     elif values.dtype.itemsize == 1:

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from src.data.duplicates import REACH, Indices, Words, apart, components, near, words
+from src.data.duplicates import Indices, Words, apart, components, near, words
 from src.data.progress import show_progress
-from src.data.same_page import SAME, SIDE, View, differing, difference, filling, shrink, view
+from src.data.same_page import SAME, SIDE, View, difference, differing, filling, shrink, view
 from src.data.threads import map_ahead
 
 Floats = npt.NDArray[np.float32]
@@ -31,12 +31,15 @@ CROWD = 6
 # Pages with which each is compared, at most: the nearest by hash, or by filling.
 MOST = 4
 # Fillings that are the same correlate by more, also of bad scans; others hardly do.
-FILLED_ALIKE = 0.4
+FILLED_ALIKE = 0.3
 # A page that correlates less with the one it is laid on is of another template.
 OF_TEMPLATE = 0.8
 # Pages that show where the fields of a template are, and in which share of them a place differs;
 # where more of the page does, it is of another template.
 FEW, OFTEN, OTHER = 24, 0.2, 0.3
+# Bits by which the hash of a filling that was scanned badly may differ from that of the page which
+# stands for the template.
+FAR = 360
 # Pages that stand for no template, one after the other, after which the rest is taken for mixed.
 TRIES = 5
 # Ink beyond which a stroke counts no more.
@@ -95,7 +98,8 @@ def same_sheets(looks: Sequence[str], open_page: Callable[[int], Image.Image]) -
 
     found = map_ahead(same, candidates.tolist())
     told = show_progress(found, "comparing pages that look alike", len(candidates))
-    return candidates[np.fromiter(told, bool, len(candidates))]
+    chosen: Indices = candidates[np.fromiter(told, bool, len(candidates))]
+    return chosen
 
 
 def _candidates(hashes: Words, views: Callable[[int], View]) -> Indices:
@@ -142,7 +146,7 @@ def _in_crowd(
         first = int(members[degree[members].argmax()])
         around = pairs[inside & (pairs == first).any(1)]
         fields = _fields(first, around[around != first], views)
-        close = members[apart(hashes, np.full_like(members, first), members) <= REACH]
+        close = members[apart(hashes, np.full_like(members, first), members) <= FAR]
         found = map_ahead(partial(_filled, views(first), views, fields), close.tolist())
         told = list(show_progress(found, "sorting pages of one template", len(close)))
         fits = np.array([agree > OF_TEMPLATE for _, agree in told]) | (close == first)

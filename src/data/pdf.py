@@ -64,7 +64,7 @@ def _has_fields(page: pdfium.PdfPage) -> bool:
 _OPEN = KeptOpen(
     _Document,
     _Document.close,
-    several=lambda document: 1 < document.pages and document.drawn < PAGES_AN_OPENING,
+    several=lambda document: document.pages > 1 and document.drawn < PAGES_AN_OPENING,
     most=4,
 )
 

@@ -29,8 +29,9 @@ SETTLED = 0.05
 # Two that differ by no more show the same sheet. Measured by tests.benchmarks.near_duplicates:
 # copies and scans of one sheet 0.02 to 0.1, fillings of one template 0.26 and more.
 SAME = 0.1
-# Smoothed by so many pixels, so that neither grain nor a sharper copy counts.
-SMOOTHED = 1.0
+# Smoothed by so many pixels, so that neither grain nor a sharper copy counts; pages with fewer than
+# this share of the pixels by as many of their own.
+SMOOTHED, FULL = 1.0, 0.8
 # Side of a block, about two letters, and how far it is to the next.
 BLOCK, STRIDE = 12, 4
 # Blocks that may lie elsewhere by a pixel, as paper does not lie flat; where more do, it is
@@ -51,19 +52,24 @@ class View:
         fine: ink from 0 to 1 on a square, float32 [SIDE, SIDE].
         coarse: the same at the smaller sides, the smallest first.
         inner: where the page is but for its edges, as 0 and 1.
+        detail: pixels that the page had for each of these, 1 at most.
     """
 
     fine: Floats
     coarse: tuple[Floats, ...]
     inner: Floats
+    detail: float
 
 
 def shrink(image: Image.Image) -> Image.Image:
-    """Bring a page to the size at which pages are compared, in grey."""
+    """Bring a page to the size at which pages are compared, in grey; smaller ones stay small."""
     grey = image.convert("L")
-    scale = SIDE / max(grey.size)
-    sides = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
-    return grey.resize(sides, Image.Resampling.BICUBIC)
+    scale = min(1.0, SIDE / max(grey.size))
+    return grey.resize(_sides(grey.size, scale), Image.Resampling.BICUBIC)
+
+
+def _sides(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def view(grey: Image.Image) -> View:
@@ -72,6 +78,9 @@ def view(grey: Image.Image) -> View:
     Args:
         grey: as `shrink` returns it.
     """
+    detail = max(grey.size) / SIDE
+    if detail < 1:
+        grey = grey.resize(_sides(grey.size, 1 / detail), Image.Resampling.BICUBIC)
     levels = np.asarray(grey, np.float32)
     height, width = levels.shape
     paper = float(np.percentile(levels, 90))
@@ -82,7 +91,7 @@ def view(grey: Image.Image) -> View:
     pyramid = [gaussian_filter(square, SMOOTHED, truncate=3)]
     for _ in range(LEVELS):
         pyramid.insert(0, _half(pyramid[0]))
-    return View(pyramid[-1], tuple(pyramid[:-1]), inner)
+    return View(pyramid[-1], tuple(pyramid[:-1]), inner, detail)
 
 
 def _half(values: Floats) -> Floats:
@@ -101,17 +110,23 @@ def difference(a: View, b: View) -> float:
         faint dirt is added to both, paper counts as equal to paper.
     """
     warp = align(a, b)
-    moved = _warped(b.fine, warp)
+    fixed, moved = a.fine, _warped(b.fine, warp)
     inside = _cells(a.inner * _warped(b.inner, warp)) > 0.99
     if not inside.any():
         return 1.0
-    alike = _correlation(a.fine, moved)
+    detail = min(a.detail, b.detail)
+    if detail < FULL:
+        # One of them shows no more than this.
+        fixed, moved = (
+            gaussian_filter(values, SMOOTHED / detail, truncate=2.5) for values in (fixed, moved)
+        )
+    alike = _correlation(fixed, moved)
     far = np.argwhere(inside & (1 - alike > SAME))
     if not len(far):
         return float(1 - alike[inside].min())
     if len(far) > LOOSE:
         return float(1 - alike[inside].min())
-    return float(1 - _loosely(a.fine, moved, far * STRIDE).min())
+    return float(1 - _loosely(fixed, moved, far * STRIDE).min())
 
 
 def _correlation(a: Floats, b: Floats) -> Floats:
@@ -119,17 +134,18 @@ def _correlation(a: Floats, b: Floats) -> Floats:
     mean_a, mean_b = _cells(a), _cells(b)
     spread_a = _cells(a * a) - mean_a**2 + DIRT
     spread_b = _cells(b * b) - mean_b**2 + DIRT
-    alike: Floats = (_cells(a * b) - mean_a * mean_b + DIRT) / np.sqrt(spread_a * spread_b)
-    return alike
+    both = _cells(a * b) - mean_a * mean_b + DIRT
+    return np.asarray(both / np.sqrt(spread_a * spread_b), np.float32)
 
 
 def _cells(values: Floats) -> Floats:
     """Return the mean of every block."""
     side, count = SIDE // STRIDE, BLOCK // STRIDE
     cells = values.reshape(side, STRIDE, side, STRIDE).mean((1, 3))
-    rows = sum(cells[i : side - count + 1 + i] for i in range(count))
-    means: Floats = sum(rows[:, i : side - count + 1 + i] for i in range(count)) / count**2
-    return means
+    last = side - count + 1
+    rows: Floats = np.add.reduce([cells[i : last + i] for i in range(count)])
+    means: Floats = np.add.reduce([rows[:, i : last + i] for i in range(count)])
+    return means / np.float32(count**2)
 
 
 def _loosely(a: Floats, b: Floats, corners: npt.NDArray[np.int64]) -> Floats:
@@ -237,7 +253,8 @@ def _refine(a: View, b: View, level: int, warp: Warp, steps: int, *, stiff: bool
         unknowns = np.stack([moved[inside], np.ones_like(x), *ways])
         normal = (unknowns @ unknowns.T).astype(np.float64)
         normal[np.diag_indices(len(normal))] *= 1.001
-        found = np.linalg.lstsq(normal, (unknowns @ wanted).astype(np.float64), rcond=None)[0]
+        wished = (unknowns @ wanted).astype(np.float64)
+        found: Warp = np.asarray(np.linalg.lstsq(normal, wished, rcond=None)[0], np.float64)
         gain = found[0] if found[0] > 0.3 else 1.0
         across, down, size, angle, wide, skew = np.pad(found[2:] / gain, (0, 6 - len(ways)))
         step = np.array([[size + wide, skew - angle, across], [skew + angle, size - wide, down]])
@@ -256,7 +273,5 @@ def _warped(values: Floats, warp: Warp) -> Floats:
     shift = (warp[:, 2] + 1 - warp[:, :2].sum(1)) * side / 2
     data = (*warp[0, :2], shift[0], *warp[1, :2], shift[1])
     picture = Image.fromarray(np.ascontiguousarray(values))
-    moved = picture.transform(
-        (side, side), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR
-    )
+    moved = picture.transform((side, side), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
     return np.asarray(moved)

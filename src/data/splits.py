@@ -114,6 +114,12 @@ def _cut_mixed(
     return nearest
 
 
+def _if_alike(cfg: DataConfig) -> str:
+    if cfg.source == "documents" or not cfg.near_duplicates:
+        return ""
+    return "; data.near_duplicates=false counts images apart that are alike but not equal"
+
+
 def _key(split: str, cfg: DataConfig) -> str:
     """Name the key as it was set; the share that is cut off may be of the rest."""
     return f"data.{split}_fraction={getattr(cfg, f'{split}_fraction')}"
@@ -130,5 +136,5 @@ def _check_sizes(
             raise UserError(
                 f"{_key(split, cfg)}: class {classes[rarest]} has {size} different "
                 f"images, which leaves none for {name}; add images, take the class out, or "
-                "change the share"
+                f"change the share{_if_alike(cfg)}"
             )

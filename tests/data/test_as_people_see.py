@@ -131,7 +131,8 @@ def test_what_was_turned_is_told(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[274] = 6
     drawing = Image.fromarray(sheet().astype(np.uint8)).convert("RGB")
-    options: dict[str, Any] = {"jpg": {"quality": 95}, "webp": {"lossless": True}}.get(suffix, {})
+    of_suffix: dict[str, dict[str, Any]] = {"jpg": {"quality": 95}, "webp": {"lossless": True}}
+    options = of_suffix.get(suffix, {})
     drawing.transpose(Image.Transpose.ROTATE_90).save(
         tmp_path / f"a.{suffix}", exif=exif, **options
     )
@@ -237,7 +238,7 @@ def test_deep_jpeg_2000(
 
 
 def test_a_deep_jpeg_2000_is_never_shown_wrong(tmp_path: Path) -> None:
-    """Also where nothing is installed that could write one: the depth in an 8-bit file is edited."""
+    """Also where nothing is installed that could write one: its depth is edited."""
     whole = io.BytesIO()
     Image.fromarray(np.stack([sheet().astype(np.uint8)] * 3, -1)).save(whole, "JPEG2000")
     data = bytearray(whole.getvalue())
