@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from src.data import look
+from src.data.image_files import WORDS
 from tests.conftest import Door
 from tests.data.pictures import write
 
@@ -35,8 +35,8 @@ def test_odd_images_come_first_and_all_classes_follow(door: Door, tmp_path: Path
     assert titles == [
         ("cannot be read", "1"),
         ("the same sheet in several classes", "2"),
-        (look.WORDS["blank"], "1"),
-        (look.WORDS["turned"], "1"),
+        (WORDS["blank"], "1"),
+        (WORDS["turned"], "1"),
         ("of another shape than most", "1"),
         ("invoice", "6"),
         ("letter", "8"),

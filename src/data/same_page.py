@@ -7,6 +7,7 @@ all of the block that it is in.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -254,7 +255,7 @@ def _refine(a: View, b: View, level: int, warp: Warp, steps: int, *, stiff: bool
         normal = (unknowns @ unknowns.T).astype(np.float64)
         normal[np.diag_indices(len(normal))] *= 1.001
         wished = (unknowns @ wanted).astype(np.float64)
-        found: Warp = np.asarray(np.linalg.lstsq(normal, wished, rcond=None)[0], np.float64)
+        found: Any = np.linalg.lstsq(normal, wished, rcond=None)[0]
         gain = found[0] if found[0] > 0.3 else 1.0
         across, down, size, angle, wide, skew = np.pad(found[2:] / gain, (0, 6 - len(ways)))
         step = np.array([[size + wide, skew - angle, across], [skew + angle, size - wide, down]])

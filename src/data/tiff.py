@@ -5,6 +5,7 @@ those of 16 bits where zero is white, signed numbers, 12 bits, 32 bits, and plan
 lie one behind the other. Tifffile reads these.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from src.data.kept_open import KeptOpen
 from src.data.levels import brightest, scaled, to_rgb
 from src.data.picture import Picture, check_size
 from src.hardware.detect import cores
+
+# It logs what it finds odd in a file; what cannot be read is told by us.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 # Tags by their names in the specification.
 BITS, PHOTOMETRIC, ORIENTATION, PLANES, COMPRESSION = 258, 262, 274, 284, 259

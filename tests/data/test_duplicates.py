@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,7 @@ def test_what_is_alike_and_what_is_not() -> None:
     rng = np.random.default_rng(1)
     for kind in ("consent", "certificate", "cover"):
         one, other = (view(shrink(fill_in(kind, 1, number))) for number in (0, 1))
-        for name, copy in {**COPIES, "scan": lambda image: scan(image, rng)}.items():
+        for name, copy in {**COPIES, "scan": partial(scan, rng=rng)}.items():
             again = view(shrink(copy(fill_in(kind, 1, 0))))
             assert difference(one, again) <= SAME, (kind, name)
         assert difference(one, other) > 1.5 * SAME, kind
