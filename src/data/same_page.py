@@ -219,8 +219,8 @@ def _shift(a: Floats, b: Floats) -> Warp:
     # A page moves by a tenth at most.
     reach, middle = side // 10, side // 2
     near = peaks[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1]
-    y, x = np.unravel_index(near.argmax(), near.shape)
-    return np.array([x - reach, y - reach]) * 2.0 / side
+    row, column = divmod(int(near.argmax()), near.shape[1])
+    return np.array([column - reach, row - reach]) * 2.0 / side
 
 
 def _refine(a: View, b: View, level: int, warp: Warp, steps: int, *, stiff: bool) -> Warp:
@@ -246,7 +246,8 @@ def _refine(a: View, b: View, level: int, warp: Warp, steps: int, *, stiff: bool
     wanted = fixed[inside]
     for _ in range(steps):
         moved = _warped(moving, warp)
-        dy, dx = (slope[inside] for slope in np.gradient(moved, 2 / side))
+        slopes: Any = np.gradient(moved, 2 / side)
+        dy, dx = slopes[0][inside], slopes[1][inside]
         # What shift, size, angle and stretch change.
         ways = [dx, dy, dx * x + dy * y, dy * x - dx * y]
         if not stiff:

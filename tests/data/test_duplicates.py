@@ -167,7 +167,9 @@ def test_what_is_alike_and_what_is_not() -> None:
     rng = np.random.default_rng(1)
     for kind in ("consent", "certificate", "cover"):
         one, other = (view(shrink(fill_in(kind, 1, number))) for number in (0, 1))
-        for name, copy in {**COPIES, "scan": partial(scan, rng=rng)}.items():
+        ways: dict[str, Callable[[Image.Image], Image.Image]] = {**COPIES}
+        ways["scan"] = partial(scan, rng=rng)
+        for name, copy in ways.items():
             again = view(shrink(copy(fill_in(kind, 1, 0))))
             assert difference(one, again) <= SAME, (kind, name)
         assert difference(one, other) > 1.5 * SAME, kind
