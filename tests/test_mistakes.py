@@ -240,6 +240,8 @@ OTHERS: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
     ("src.predict", ("outputs/run",), ("write run=outputs/run",)),
     ("src.plan", ("data.root=.",), ("data=documents reads no folder",)),
     ("src.plan", ("optimizer.lr=${optimizer.lr}",), ("refers to itself",)),
+    ("src.look", ("data=image_folder",), ("data.root", "not given")),
+    ("src.look", ("most=0",), ("most=0", "at least 1")),
     ("src.plan", ("--jsn",), ("--jsn", "did you mean --json?")),
     ("src.plan", ("gpu=rtx309",), ("gpu=rtx309", "rtx3080")),
     ("src.plan", ("hparams_search=fats", "gpu=cpu"), ("hparams_search=fats", "did you mean fast?")),

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from PIL import Image
 
+from src.data import look_config
 from src.inference import config as predict_config
 from src.results import config as study_doors_config
 from src.results.ensemble import config as ensemble_config
@@ -25,7 +26,7 @@ PRESETS = sorted(path.stem for path in Path(CONF, "hparams_search").glob("*.yaml
 PRESETS.remove("base")
 
 # Each registers the schema of its door.
-SCHEMAS = (predict_config, study_doors_config, ensemble_config)
+SCHEMAS = (look_config, predict_config, study_doors_config, ensemble_config)
 
 # What the presets of a family would take hours with on a CPU, a small sibling shows in seconds.
 SMALL = {
@@ -118,14 +119,14 @@ def test_every_choice_of_every_group_composes_and_is_valid() -> None:
             build_search_space(cfg.search_space, [], [], cfg)
 
 
-@pytest.mark.parametrize("door", ["report", "confirm", "ensemble", "predict"])
+@pytest.mark.parametrize("door", ["report", "confirm", "ensemble", "predict", "look"])
 def test_the_configs_of_the_other_doors_compose(door: str) -> None:
     with initialize_config_dir(CONF):
         OmegaConf.to_container(compose(door), resolve=False, throw_on_missing=True)
 
 
 def test_every_file_of_conf_is_reached_by_these_tests() -> None:
-    doors = {"train", "report", "confirm", "ensemble", "predict"}
+    doors = {"train", "report", "confirm", "ensemble", "predict", "look"}
     for path in Path(CONF).rglob("*.yaml"):
         part = path.relative_to(CONF)
         assert part.parts[0] in {*GROUPS, "hydra", *(f"{door}.yaml" for door in doors)}

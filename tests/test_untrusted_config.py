@@ -14,6 +14,7 @@ DOORS = (
     ("src.confirm", "study=any"),
     ("src.ensemble", "study=any"),
     ("src.predict", "run=any"),
+    ("src.look",),
 )
 # Where Hydra itself calls what a config names.
 OF_HYDRA = {

@@ -28,7 +28,7 @@ class DataConfig:
     fit: str = "pad"
     # Images that are missing or cannot be read: error, or skip.
     on_bad_image: str = "error"
-    # Keep images that look the same in one fold, or only those of equal content.
+    # Keep copies and scans of one sheet in one fold, or only files of equal content.
     near_duplicates: bool = True
     # Images of the built-in documents, all splits together.
     n_images: int = 2400

@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from src.data.config import DataConfig
-from src.data.decode import SUFFIXES
 from src.data.files import image_files, named_inside, path_inside
+from src.data.formats import SUFFIXES
 from src.data.listing import Listing
 from src.data.table import Rows, read_table
 from src.errors import UserError

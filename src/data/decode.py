@@ -1,32 +1,36 @@
 """One image, from its file to pixels of the size that a model sees.
 
 Any image that Pillow reads, and the pages of PDFs and of TIFFs with several. A page of a file is
-named as browsers do it, `scan.pdf#page=2`, counted from 1.
+named as browsers do it, `scan.pdf#page=2`, counted from 1. What Pillow would show otherwise than a
+viewer is left to who knows it better, or refused with the reason (`tiff.py`, `jpeg2000.py`).
 """
 
 import re
-import threading
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pypdfium2 as pdfium
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from src.data import jpeg2000, pdf, tiff
+from src.data.formats import HAS_HEIF, HEIF, HEIF_EXTRA, PAGED, is_pdf, is_tiff
+from src.data.levels import DEEP, to_rgb
+from src.data.picture import MOST_PIXELS, Picture, check_size
+
+if HAS_HEIF:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+# Pillow has a limit of its own, meant for programs that take files from strangers.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 Pixels = npt.NDArray[np.uint8]
 
 # Raised whenever the same file would be decoded to other pixels, so that no old cache is used.
-DECODING_VERSION = 1
+DECODING_VERSION = 2
 
-# What counts as an image in a folder; the first may hold several pages.
-PAGED = (".pdf", ".tif", ".tiff")
-SUFFIXES = (
-    *PAGED,
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".jp2"),
-    *(".ppm", ".pgm", ".pbm"),
-)
 # pad: the whole page on a white square, as high and wide as it was; stretch: filled to the edges.
 FITS = ("pad", "stretch")
 
@@ -35,8 +39,6 @@ FITS = ("pad", "stretch")
 REDUCING_GAP = 2.0
 
 _PAGE = re.compile(r"(.+)#page=([1-9][0-9]*)", re.DOTALL)
-# PDFium may only be entered by one thread at a time.
-_PDFIUM = threading.Lock()
 
 
 class UnreadableImageError(Exception):
@@ -72,19 +74,16 @@ def page_names(path: Path, name: str) -> list[str]:
     Raises:
         UnreadableImageError: the pages cannot be counted.
     """
-    suffix = path.suffix.lower()
-    if suffix not in PAGED:
+    if path.suffix.lower() not in PAGED:
         return [name]
     try:
-        if suffix == ".pdf":
-            with _PDFIUM, pdfium.PdfDocument(path) as pdf:
-                count = len(pdf)
+        if is_pdf(path):
+            count = pdf.count_pages(path)
         else:
-            with Image.open(path) as image:
-                count = getattr(image, "n_frames", 1)
+            count = tiff.count_pages(path) if is_tiff(path) else 1
     except Exception as error:
-        raise UnreadableImageError(name, _reason(error)) from error
-    if count == 1 and suffix != ".pdf":
+        raise UnreadableImageError(name, _reason(path, error)) from error
+    if count == 1 and not is_pdf(path):
         return [name]
     return [f"{name}#page={number}" for number in range(1, count + 1)]
 
@@ -105,72 +104,67 @@ def decode(path: Path, size: int, *, fit: str = "pad", page: int = 0, name: str 
     Raises:
         UnreadableImageError: it is missing, truncated, encrypted, or no image.
     """
-    return np.asarray(_fit(open_image(path, size, page, name), size, fit), dtype=np.uint8)
+    return np.asarray(_fit(open_image(path, size, page, name).image, size, fit), dtype=np.uint8)
 
 
-def open_image(path: Path, size: int, page: int = 0, name: str = "") -> Image.Image:
+def open_image(path: Path, size: int, page: int = 0, name: str = "") -> Picture:
     """Open an image in RGB, in any resolution that is enough for `size` pixels.
 
     Turned as its EXIF data say, with 16 bits brought to 8, and transparent pixels on white.
 
     Raises:
-        UnreadableImageError: it is missing, truncated, encrypted, or no image.
+        UnreadableImageError: it is missing, truncated, encrypted, too large, or no image.
     """
+    wanted = round(size * REDUCING_GAP)
     try:
-        if path.suffix.lower() == ".pdf":
-            return _render(path, page, size)
-        return _open(path, page, size)
+        if is_pdf(path):
+            return pdf.draw_page(path, page, wanted)
+        if is_tiff(path):
+            return tiff.read_page(path, page, wanted)
+        return _open(path, page, wanted)
     except Exception as error:
         # Pillow's readers raise anything for broken files: SyntaxError, struct.error, KeyError...
-        raise UnreadableImageError(name or str(path), _reason(error)) from error
+        raise UnreadableImageError(name or str(path), _reason(path, error)) from error
 
 
-def _open(path: Path, page: int, size: int) -> Image.Image:
+def _open(path: Path, page: int, wanted: int) -> Picture:
     with warnings.catch_warnings():
-        # Large scans are no attack; Pillow still refuses twice this size.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         # Broken EXIF data say nothing about the pixels.
         warnings.simplefilter("ignore", UserWarning)
         with Image.open(path) as image:
             if page:
                 image.seek(page)
-            wanted = round(size * REDUCING_GAP)
+            check_size(image.size)
+            size = image.size
+            deep = _deep_jpeg_2000(path, image)
             image.draft("RGB", (wanted, wanted))
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            words = ["16 bits"] if deep or image.mode.startswith(DEEP) else []
+            small = to_rgb(deep or image, wanted)
+            # The EXIF data are there.
+            small.info = image.info
+    orientation = _orientation(small)
+    if orientation in tiff.TRANSPOSE:
+        small = small.transpose(tiff.TRANSPOSE[orientation])
+        size = size[::-1] if orientation in tiff.ON_ITS_SIDE else size
+        words.append("turned")
+    return Picture(small, size, tuple(words))
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = Image.fromarray(_to_8_bits(np.asarray(image)))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image)
-    return image.convert("RGB")
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(tiff.ORIENTATION, 1))
+    except Exception:
+        # Broken EXIF data say nothing about the pixels.
+        return 1
 
 
-def _to_8_bits(values: npt.NDArray[Any]) -> Pixels:
-    """Bring grey levels of 16 or 32 bits, or floats, to 0..255."""
-    if values.dtype.kind == "f":
-        top = 1.0 if np.nanmax(values) <= 1 else 255.0
-    else:
-        top = 65535.0 if values.dtype.itemsize == 2 or values.max() > 255 else 255.0
-    scaled = np.nan_to_num(values.astype(np.float32) * (255 / top))
-    levels: Pixels = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    return levels
-
-
-def _render(path: Path, page: int, size: int) -> Image.Image:
-    """Draw a page of a PDF, its longer side `REDUCING_GAP` times as long as needed."""
-    with _PDFIUM, pdfium.PdfDocument(path) as pdf:
-        if page >= len(pdf):
-            raise ValueError(f"it has only {len(pdf)} pages")
-        sheet = pdf[page]
-        scale = REDUCING_GAP * size / max(1.0, *sheet.get_size())
-        image: Image.Image = sheet.render(scale=scale).to_pil().convert("RGB")
-        sheet.close()
-        return image
+def _deep_jpeg_2000(path: Path, image: Image.Image) -> Image.Image | None:
+    """Read what Pillow would read wrong."""
+    if image.format != "JPEG2000" or image.mode.startswith(DEEP):
+        return None
+    bits = jpeg2000.bits_of(path)
+    return jpeg2000.read_deep(path, bits) if bits > 8 else None
 
 
 def _fit(image: Image.Image, size: int, fit: str) -> Image.Image:
@@ -184,10 +178,12 @@ def _fit(image: Image.Image, size: int, fit: str) -> Image.Image:
     return square
 
 
-def _reason(error: Exception) -> str:
+def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, UnidentifiedImageError):
+        if path.suffix.lower() in HEIF and not HAS_HEIF:
+            return f"a picture of a phone, which needs {HEIF_EXTRA}"
         return "no image that can be read"
     text = str(error).splitlines()[0] if str(error) else ""
     return text or type(error).__name__

@@ -1,17 +1,15 @@
-"""Images that are the same: equal in content, or alike to the eye.
+"""Images that belong together, and pages that may be the same by their perceptual hashes.
 
-Alike is judged by a perceptual hash (the signs of an image's lowest frequencies, ImageHash's
-`phash`). The usual 8 x 8 bits do not do for documents, which share their layout: measured on
-720 built-in pages, freshly drawn and scanned, and on 100 copies of one form filled in with other
-words, they give some different pages the same hash. With 32 x 32 bits, of these differ at least
+The hash (the signs of an image's lowest frequencies, ImageHash's `phash`) has 32 x 32 bits. Of
+these differ, on pages of tests.benchmarks.near_duplicates and of the built-in documents:
 
-    pages of other content           162 (drawn), 344 (scanned)
-    the same form, other words        42
+    copies (JPEG, half size, blur, brightness)      0 to 60
+    two scans of one page                          54 to 164
+    the same template, filled differently           6 to 160
+    pages of other content                        162 and more
 
-and an image from its own copy at most 40 in 85 to 100 % of the cases: saved as JPEG of quality
-75, at half the size, blurred, in grey, brighter or with less contrast. Of copies at 70 % of the
-size and JPEG quality 60, half of the noisy scans and 99 % of the clean pages are found; cropped
-copies are not. So at most 40 is alike: no two different pages were called the same.
+So a hash alone can tell no copy from another filling. It finds the pages that are worth a closer
+look (`near_duplicates.py`), in time that hardly grows faster than their number.
 """
 
 from collections.abc import Sequence
@@ -25,65 +23,83 @@ Indices = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 # Bits of 1,024 in which two pictures of the same page may differ.
-ALIKE = 40
-# How many of its neighbours an image is compared with where very many share a band.
-NEIGHBOURS = 32
+REACH = 220
+# Orders in which the hashes are sorted, each by other bits, and how many of its next ones in each
+# order a page is compared with. Pages that differ in 164 bits meet in 19 of 20 cases at 10,000
+# pages, and nearer ones more surely.
+ORDERS, NEXT = 48, 4
+# Bits by which an order is sorted: as many as 64 allow.
+BITS = 64
 
 
-def group_same(keys: Sequence[Sequence[str]], looks: Sequence[str] | None = None) -> Indices:
+def group_same(keys: Sequence[Sequence[str]], pairs: Indices | None = None) -> Indices:
     """Number the groups of images that belong together.
 
     Args:
         keys: for each kind of key (content, file, customer) one of every image; images that
             share any key belong together, except for empty keys.
-        looks: perceptual hashes in hexadecimal; None compares no looks.
+        pairs: int64 [pairs, 2], images that belong together beside those.
 
     Returns:
         int64 [N], from 0, in the order of the first image of each group.
     """
     count = len(keys[0])
-    pairs = [_same_key(column) for column in keys]
-    if looks is not None and count > 1:
-        pairs.append(alike(_words(looks)))
-    first, second = np.concatenate(pairs).T
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
-    labels = connected_components(links, directed=False)[1]
+    links = [_same_key(column) for column in keys]
+    if pairs is not None:
+        links.append(pairs)
+    labels = components(np.concatenate(links), count)
     # Numbered by their first image, so that the numbers do not depend on the order of the pairs.
     _, firsts, inverse = np.unique(labels, return_index=True, return_inverse=True)
     numbers: Indices = np.argsort(np.argsort(firsts))[inverse].astype(np.int64)
     return numbers
 
 
-def alike(hashes: Words) -> Indices:
-    """Find the pairs of hashes that differ in at most `ALIKE` bits.
+def components(pairs: Indices, count: int) -> Indices:
+    """Return a number for each of `count` things, the same for those that pairs connect."""
+    first, second = pairs.T
+    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
+    labels: Indices = connected_components(links, directed=False)[1].astype(np.int64)
+    return labels
 
-    Cut into `ALIKE` + 1 bands, two such hashes are equal in at least one of them (the pigeonhole
-    principle), so only images that share a band are compared: 100,000 pages take seconds where
-    comparing all with all takes minutes.
+
+def near(hashes: Words, reach: int = REACH) -> tuple[Indices, Indices]:
+    """Find pairs of hashes that differ in few bits.
+
+    Two near ones agree in most bits, so in some order that is sorted by bits drawn at random they
+    stand close together (locality-sensitive hashing).
 
     Args:
         hashes: uint64 [N, W], 64 bits a word.
+        reach: bits that may differ.
 
     Returns:
-        int64 [pairs, 2]. Where more than `NEIGHBOURS` images share a band each is compared with
-        its next ones in the order of the hashes alone; those of a group still find each other.
+        int64 [pairs, 2], the smaller index first, and how far they are apart, int64 [pairs].
     """
-    distinct, position = np.unique(hashes, axis=0, return_inverse=True)
-    order = np.argsort(position, kind="stable")
-    repeated = np.flatnonzero(np.diff(position[order]) == 0)
-    found = [np.stack([order[repeated], order[repeated + 1]], 1)]
-    firsts = order[np.searchsorted(position[order], np.arange(len(distinct)))]
-    for band in _bands(distinct):
-        by_band = np.argsort(band, kind="stable")
-        values = band[by_band]
-        for step in range(1, NEIGHBOURS + 1):
-            shared = np.flatnonzero(values[step:] == values[:-step])
-            if not len(shared):
-                break
-            a, b = by_band[shared], by_band[shared + step]
-            near = _distance(distinct, a, b) <= ALIKE
-            found.append(np.stack([firsts[a[near]], firsts[b[near]]], 1))
-    return np.unique(np.concatenate(found), axis=0)
+    bits = np.unpackbits(hashes.view(np.uint8), axis=1)
+    rng = np.random.default_rng(0)
+    found: list[Indices] = []
+    for _ in range(ORDERS):
+        chosen = rng.permutation(bits.shape[1])[:BITS]
+        order = np.argsort(_key(bits[:, chosen]), kind="stable")
+        for step in range(1, min(NEXT, len(order) - 1) + 1):
+            pair = np.sort(np.stack([order[:-step], order[step:]], 1), axis=1)
+            found.append(pair[apart(hashes, *pair.T) <= reach])
+    pairs = np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
+    return pairs, apart(hashes, *pairs.T)
+
+
+def words(looks: Sequence[str]) -> Words:
+    """Return hashes in hexadecimal as uint64 [N, W]."""
+    raw = b"".join(bytes.fromhex(look) for look in looks)
+    return np.frombuffer(raw, np.uint64).reshape(len(looks), -1)
+
+
+def _key(bits: npt.NDArray[np.uint8]) -> Words:
+    packed = np.zeros((len(bits), 8), np.uint8)
+    packed[:, : -(-bits.shape[1] // 8)] = np.packbits(bits, axis=1)
+    # The first bits count most.
+    key: Words = packed.view(">u8")[:, 0].astype(np.uint64)
+    return key
 
 
 def _same_key(keys: Sequence[str]) -> Indices:
@@ -93,25 +109,7 @@ def _same_key(keys: Sequence[str]) -> Indices:
     return np.array(links, dtype=np.int64).reshape(-1, 2)
 
 
-def _words(looks: Sequence[str]) -> Words:
-    raw = b"".join(bytes.fromhex(look) for look in looks)
-    return np.frombuffer(raw, np.uint64).reshape(len(looks), -1)
-
-
-def _bands(hashes: Words) -> list[Words]:
-    """Cut the bits into bands of up to 25, spread over all frequencies."""
-    bits = np.unpackbits(hashes.view(np.uint8), axis=1)
-    spread = np.random.default_rng(0).permutation(bits.shape[1])
-    bands = []
-    for part in np.array_split(spread, ALIKE + 1):
-        packed = np.packbits(bits[:, part], axis=1)
-        padded = np.zeros((len(hashes), 8), np.uint8)
-        padded[:, : packed.shape[1]] = packed
-        bands.append(padded.view(np.uint64)[:, 0])
-    return bands
-
-
-def _distance(hashes: Words, a: Indices, b: Indices) -> npt.NDArray[np.int64]:
+def apart(hashes: Words, a: Indices, b: Indices) -> npt.NDArray[np.int64]:
     """Count the bits in which the rows `a` differ from the rows `b`, in pieces that fit memory."""
     piece = 1 << 16
     counts = [

@@ -1,10 +1,17 @@
 """Image files in a folder: which there are, and which a name may mean."""
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from src.data.decode import SUFFIXES
+from src.data.formats import HEIF, HEIF_EXTRA, SUFFIXES
 from src.errors import UserError
+
+# Files of the system's own in a folder of images.
+SYSTEM = ("thumbs.db", "desktop.ini")
+# Kinds of files in a message.
+MOST_KINDS = 4
 
 
 def image_files(folder: Path) -> list[str]:
@@ -12,9 +19,37 @@ def image_files(folder: Path) -> list[str]:
 
     Hidden files and folders are left out, Jupyter's checkpoints and the like.
     """
+    return sorted(name for name in _walk(folder) if _suffix(name) in SUFFIXES)
+
+
+def other_files(folder: Path) -> list[str]:
+    """Return the files that are left out, likewise; what a system puts there is not told."""
+    found = (name for name in _walk(folder) if _suffix(name) not in SUFFIXES)
+    return sorted(name for name in found if name.rpartition("/")[2].lower() not in SYSTEM)
+
+
+def describe_others(names: list[str]) -> list[str]:
+    """Say which files are left out, in a line or none."""
+    if not names:
+        return []
+    kinds = Counter(_suffix(name) or "without suffix" for name in names)
+    told = []
+    for kind, count in kinds.most_common(MOST_KINDS):
+        first = next(name for name in names if (_suffix(name) or "without suffix") == kind)
+        extra = f", which need {HEIF_EXTRA}" if kind in HEIF else ""
+        told.append(f"{count} {kind} ({first}{', ...' if count > 1 else ''}){extra}")
+    more = ", ..." if len(kinds) > MOST_KINDS else ""
+    files = "1 file is" if len(names) == 1 else f"{len(names)} files are"
+    return [f"{files} left out, as no images that are read: {'; '.join(told)}{more}"]
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _walk(folder: Path) -> Iterator[str]:
     # Text all the way: a hundred thousand Path objects would take seconds.
     top = str(folder)
-    found: list[str] = []
     seen: set[tuple[int, int]] = set()
     for where, folders, names in os.walk(top, followlinks=True):
         folders[:] = visible(folders)
@@ -26,12 +61,7 @@ def image_files(folder: Path) -> list[str]:
         seen.add((here.st_dev, here.st_ino))
         below = os.path.relpath(where, top).replace(os.sep, "/")
         prefix = "" if below == "." else f"{below}/"
-        found.extend(
-            prefix + name
-            for name in visible(names)
-            if os.path.splitext(name)[1].lower() in SUFFIXES
-        )
-    return sorted(found)
+        yield from (prefix + name for name in visible(names))
 
 
 def visible(names: list[str]) -> list[str]:

@@ -9,26 +9,48 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.csv_table import list_csv
-from src.data.decode import DECODING_VERSION, UnreadableImageError, decode, split_page
-from src.data.duplicates import ALIKE, group_same
+from src.data.decode import (
+    DECODING_VERSION,
+    UnreadableImageError,
+    decode,
+    open_image,
+    split_page,
+)
+from src.data.duplicates import group_same
 from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
 from src.data.inspection import FileFacts, Page, inspect_files
 from src.data.listing import Listing
+from src.data.near_duplicates import VERSION as NEAR_VERSION
+from src.data.near_duplicates import same_sheets
+from src.data.pdf import drawn_in_processes
 from src.data.progress import show_progress
+from src.data.same_page import SIDE
 from src.data.splits import Splits, cut
 from src.data.threads import map_ahead
 from src.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# Names of images, what tells each from any other, and the folder of both.
+Named = tuple[list[str], list[str], Path]
+
 SOURCES = {"image_folder": list_image_folder, "csv": list_csv}
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+# What is said of images with such a word; others are numbers of bits.
+WORDS = {
+    "turned": "turned upright as their files say",
+    "white is zero": "with white as zero",
+    "smaller copies": "without the smaller copies beside them",
+    "blank": "blank",
+}
+
 # Names in a message; all of them are in a file.
 EXAMPLES = 10
 
@@ -47,6 +69,9 @@ class FoundImages:
         contents: what tells an image from any other.
         groups: int64 [N]; the images of a group stay in one fold.
         notes: what a user should know, a line each.
+        pages: what is known of each.
+        same: int64 [N], equal for images that show the same.
+        faults: images that are left out, with the reason.
     """
 
     root: Path
@@ -58,6 +83,9 @@ class FoundImages:
     contents: list[str]
     groups: Indices
     notes: list[str]
+    pages: list[Page]
+    same: Indices
+    faults: list[tuple[str, str]]
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides about the images, labels and splits."""
@@ -77,13 +105,14 @@ def load_image_files(cfg: DataConfig) -> Splits:
     def fill(out: Pixels) -> None:
         def decode_row(row: int) -> None:
             name = found.names[row]
-            file, page = _file_of(found.root, name)
+            file, page = file_of(found.root, name)
             out[row] = decode(found.root / file, size, fit=cfg.fit, page=page, name=name)
 
         rows = map_ahead(decode_row, range(len(out)))
         try:
-            for _ in show_progress(rows, f"decoding images at {size} px", len(out)):
-                pass
+            with drawn_in_processes():
+                for _ in show_progress(rows, f"decoding images at {size} px", len(out)):
+                    pass
         except UnreadableImageError as error:
             raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error
 
@@ -123,11 +152,11 @@ def find_images(cfg: DataConfig) -> FoundImages:
         UserError: names what is wrong with the data.
     """
     listing = list_images(cfg)
-    files = [_file_of(listing.root, name)[0] for name in listing.names]
+    files = [file_of(listing.root, name)[0] for name in listing.names]
     facts = inspect_files(listing.root, files, cfg.cache_dir)
     names, origin, pages = _pages(listing, facts)
     faults = [(name, page.fault) for name, page in zip(names, pages, strict=True) if page.fault]
-    notes = [*listing.notes, *_judge(faults, len(names), cfg)]
+    notes = [*listing.notes, *_judge(faults, len(names), cfg), *_describe_words(pages)]
     good = [i for i, page in enumerate(pages) if not page.fault]
     if not good:
         raise UserError(f"data.root={cfg.root}: none of its {len(names)} images can be read")
@@ -137,7 +166,7 @@ def find_images(cfg: DataConfig) -> FoundImages:
         f"{facts[files[i]].digest}{_page_suffix(n)}" for n, i in zip(names, origin, strict=True)
     ]
     looks = [pages[i].look for i in good] if cfg.near_duplicates else None
-    same = _same(contents, looks, cfg.cache_dir)
+    same = _same((names, contents, listing.root), looks, cfg.cache_dir)
     found = FoundImages(
         root=listing.root,
         names=names,
@@ -154,20 +183,18 @@ def find_images(cfg: DataConfig) -> FoundImages:
             ]
         ),
         notes=notes,
+        pages=[pages[i] for i in good],
+        same=same,
+        faults=faults,
     )
-    found.notes.extend(describe_duplicates(found, same))
+    found.notes.extend(describe_duplicates(found))
     return found
 
 
-def describe_duplicates(found: FoundImages, same: Indices) -> list[str]:
-    """Say which images are there several times, and where that does harm.
-
-    Args:
-        found: the images.
-        same: int64 [N], equal for images that are the same.
-    """
+def describe_duplicates(found: FoundImages) -> list[str]:
+    """Say which images are there several times, and where that does harm."""
     members = defaultdict(list)
-    for row, number in enumerate(same.tolist()):
+    for row, number in enumerate(found.same.tolist()):
         members[number].append(row)
     several = [rows for rows in members.values() if len(rows) > 1]
     if not several:
@@ -175,7 +202,8 @@ def describe_duplicates(found: FoundImages, same: Indices) -> list[str]:
     names, targets = found.names, found.targets
     notes = [
         f"{sum(map(len, several))} images are {len(several)} in truth, the others being copies "
-        f"or looking the same ({_examples(several, names)}); they stay in one fold"
+        f"or scans of the same sheet ({_examples(several, names)}); they stay in one fold "
+        "(data.near_duplicates=false keeps together only what is equal byte for byte)"
     ]
     torn = [rows for rows in several if len({int(targets[row]) for row in rows}) > 1]
     if torn:
@@ -214,7 +242,7 @@ def _root(cfg: DataConfig) -> Path:
     return root
 
 
-def _file_of(root: Path, name: str) -> tuple[str, int]:
+def file_of(root: Path, name: str) -> tuple[str, int]:
     """Return the file of an image and the index of its page."""
     file, page = split_page(name)
     return (name, 0) if file != name and (root / name).exists() else (file, page)
@@ -232,7 +260,7 @@ def _pages(
     origin: list[int] = []
     pages: list[Page] = []
     for index, name in enumerate(listing.names):
-        file, _ = _file_of(listing.root, name)
+        file, _ = file_of(listing.root, name)
         found = facts[file].pages
         suffix = name[len(file) :]
         if suffix and suffix not in found:
@@ -267,14 +295,48 @@ def _judge(faults: list[tuple[str, str]], total: int, cfg: DataConfig) -> list[s
     )
 
 
-def _same(contents: list[str], looks: list[str] | None, cache_dir: str) -> Indices:
-    """Number the images that are the same; kept, as every trial asks."""
+def _describe_words(pages: Sequence[Page]) -> list[str]:
+    """Say what had to be done to the images, in a line or none."""
+    counts = Counter(word for page in pages for word in page.words)
+    told = [
+        f"{WORDS.get(word, f'of {word}, brought to 8')}: {count}"
+        for word, count in counts.most_common()
+    ]
+    if not told:
+        return []
+    return [f"of {len(pages)} images {', '.join(told)} (python -m src.look shows them)"]
+
+
+def _same(found: Named, looks: list[str] | None, cache_dir: str) -> Indices:
+    """Number the images that are the same; kept, as every trial asks.
+
+    Raises:
+        UserError: an image was changed meanwhile.
+    """
+    names, contents, root = found
+
+    def open_page(index: int) -> Image.Image:
+        file, page = file_of(root, names[index])
+        return open_image(root / file, SIDE // 2, page, names[index]).image
 
     def fill(out: Indices) -> None:
-        out[:] = group_same([contents], looks)
+        pairs = None
+        if looks is not None:
+            # Of equal files one is enough.
+            firsts = np.unique(np.array(contents), return_index=True)[1]
+            chosen = firsts.tolist()
+            with drawn_in_processes():
+                near = same_sheets(
+                    [looks[i] for i in chosen], lambda index: open_page(chosen[index])
+                )
+            pairs = firsts[near]
+        out[:] = group_same([contents], pairs)
 
-    name = f"same-{_short_hash([contents, looks is not None, ALIKE])}"
-    kept = cached_array(cache_dir, name, (len(contents),), fill, np.int64)
+    name = f"same-{_short_hash([contents, looks is not None, NEAR_VERSION, DECODING_VERSION])}"
+    try:
+        kept = cached_array(cache_dir, name, (len(contents),), fill, np.int64)
+    except UnreadableImageError as error:
+        raise UserError(f"{root}: changed while it was read: {error}") from error
     return np.asarray(kept)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from src.data.config import DataConfig
-from src.data.files import image_files, visible
+from src.data.files import describe_others, image_files, other_files, visible
 from src.data.listing import Listing
 from src.errors import UserError
 
@@ -34,17 +34,27 @@ def list_image_folder(cfg: DataConfig, root: Path) -> Listing:
     classes = sorted({name for folder in splits.values() for name in _subfolders(folder)})
     listing.classes = tuple(classes)
     targets = {name: target for target, name in enumerate(classes)}
+    others: list[str] = []
+    loose: list[str] = []
     for split, folder in splits.items():
         prefix = f"{folder.name}/" if split else ""
+        others += [prefix + name for name in other_files(folder)]
         for name in image_files(folder):
             label, _, rest = name.partition("/")
             if not rest:
+                loose.append(prefix + name)
                 continue
             listing.names.append(prefix + name)
             listing.targets.append(targets[label])
             if split:
                 listing.splits.append(split)
     _check(listing, root)
+    listing.notes += describe_others(others)
+    if loose:
+        more = ", ..." if len(loose) > 1 else ""
+        listing.notes.append(
+            f"in no folder of a class, so left out: {len(loose)} ({loose[0]}{more})"
+        )
     return listing
 
 

@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import imagehash
+import numpy as np
+from PIL import Image, ImageOps
 
 from src.data.cache import lock, replace_file
 from src.data.decode import UnreadableImageError, open_image, page_names, split_page
+from src.data.pdf import drawn_in_processes
 from src.data.progress import show_progress
 from src.data.threads import map_ahead
 
 # Raised whenever the same file would be described differently, so that no old index is used.
-VERSION = 1
+VERSION = 2
 
 # The perceptual hash has SIDE x SIDE bits; `src/data/duplicates.py` says why so many.
 SIDE = 32
@@ -29,16 +32,32 @@ SIDE = 32
 # whatever resolution the image was scanned.
 SEEN_AT = 4 * SIDE
 
+# Pages from which on those of one file are read side by side.
+LONG = 64
 # Seconds after which what was found so far is kept.
 SAVE_EVERY = 60.0
 
 
+# A picture is blank where, but for its margins, no more than this share is darker than the paper
+# by so many levels of 255: a letter of one line has 20 times as much, dust a tenth.
+BLANK, DARKER, MARGIN = 0.0002, 40, 0.05
+
+
 @dataclass(frozen=True)
 class Page:
-    """An image of a file: its perceptual hash in hexadecimal, or what is wrong with it."""
+    """An image of a file, or what is wrong with it.
+
+    Args:
+        look: its perceptual hash in hexadecimal.
+        fault: why it cannot be read; empty where it can.
+        size: width and height, in pixels or in points of a PDF.
+        words: what had to be done to it and what is odd, as in `Picture`; "blank".
+    """
 
     look: str = ""
     fault: str = ""
+    size: tuple[int, int] = (0, 0)
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,16 +117,20 @@ def _read(
 ) -> None:
     by_digest = {facts.digest: facts.pages for facts in known.values() if facts.digest}
     saved = time.monotonic()
-    found = map_ahead(lambda name: _facts(root / name, by_digest), names)
-    for name, facts in zip(names, show_progress(found, "reading images", len(names)), strict=True):
-        known[name] = facts
-        if time.monotonic() - saved > SAVE_EVERY:
-            save()
-            saved = time.monotonic()
+    with drawn_in_processes():
+        alone = len(names) == 1
+        found = map_ahead(lambda name: _facts(root / name, by_digest, tell=alone), names)
+        # Of a single file its pages are counted.
+        shown = found if alone else show_progress(found, "reading images", len(names))
+        for name, facts in zip(names, shown, strict=True):
+            known[name] = facts
+            if time.monotonic() - saved > SAVE_EVERY:
+                save()
+                saved = time.monotonic()
     save()
 
 
-def _facts(path: Path, by_digest: dict[str, dict[str, Page]]) -> FileFacts:
+def _facts(path: Path, by_digest: dict[str, dict[str, Page]], *, tell: bool) -> FileFacts:
     size, changed_ns = _stamp(path)
     try:
         with path.open("rb") as file:
@@ -118,25 +141,38 @@ def _facts(path: Path, by_digest: dict[str, dict[str, Page]]) -> FileFacts:
         return FileFacts(size, changed_ns, "", {"": Page(fault=error.strerror or str(error))})
     pages = by_digest.get(digest)
     if pages is None:
-        pages = by_digest[digest] = _pages(path)
+        pages = by_digest[digest] = _pages(path, tell=tell)
     return FileFacts(size, changed_ns, digest, pages)
 
 
-def _pages(path: Path) -> dict[str, Page]:
+def _pages(path: Path, *, tell: bool) -> dict[str, Page]:
     try:
         names = page_names(path, "")
     except UnreadableImageError as error:
         return {"": Page(fault=error.reason)}
-    return {name: _page(path, split_page(f"x{name}")[1]) for name in names}
+    if len(names) < LONG:
+        return {name: _page(path, split_page(f"x{name}")[1]) for name in names}
+    # One after the other it would be one core's work alone.
+    found = map_ahead(lambda name: _page(path, split_page(f"x{name}")[1]), names)
+    if tell:
+        found = show_progress(found, f"reading {path.name}", len(names))
+    return dict(zip(names, found, strict=True))
 
 
 def _page(path: Path, page: int) -> Page:
     try:
-        image = open_image(path, SEEN_AT, page)
+        picture = open_image(path, SEEN_AT, page)
     except UnreadableImageError as error:
         return Page(fault=error.reason)
-    bits = imagehash.phash(image, SIDE, 2)
-    return Page(look=str(bits))
+    look = str(imagehash.phash(picture.image, SIDE, 2))
+    blank = ("blank",) if _is_blank(picture.image) else ()
+    return Page(look, "", picture.size, (*picture.words, *blank))
+
+
+def _is_blank(image: Image.Image) -> bool:
+    edges = (round(image.width * MARGIN), round(image.height * MARGIN))
+    grey = np.asarray(ImageOps.crop(image.convert("L"), edges), np.int16)
+    return bool(np.mean(grey < np.median(grey) - DARKER) <= BLANK) if grey.size else True
 
 
 def _load(path: Path) -> dict[str, FileFacts]:
@@ -146,7 +182,11 @@ def _load(path: Path) -> dict[str, FileFacts]:
         return {}
     return {
         name: FileFacts(
-            size, changed, digest, {page: Page(*facts) for page, facts in pages.items()}
+            *(size, changed, digest),
+            {
+                page: Page(look, fault, tuple(sides), tuple(words))
+                for page, (look, fault, sides, words) in pages.items()
+            },
         )
         for name, (size, changed, digest, pages) in content.items()
     }
@@ -156,7 +196,10 @@ def _save(path: Path, known: dict[str, FileFacts]) -> None:
     content = {
         name: (
             *(facts.size, facts.changed_ns, facts.digest),
-            {page: (found.look, found.fault) for page, found in facts.pages.items()},
+            {
+                page: (found.look, found.fault, found.size, found.words)
+                for page, found in facts.pages.items()
+            },
         )
         for name, facts in known.items()
     }

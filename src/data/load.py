@@ -31,7 +31,7 @@ def load_splits(cfg: DataConfig) -> Splits:
     Raises:
         UserError: names the key of `data` that makes no sense, or what is wrong with the images.
     """
-    _check(cfg)
+    check_keys(cfg)
     splits = _load_documents(cfg) if cfg.source == "documents" else load_image_files(cfg)
     return replace(splits, fingerprint=_fingerprint(cfg, splits.fingerprint))
 
@@ -42,7 +42,7 @@ def check_listing(cfg: DataConfig) -> None:
     Raises:
         UserError: names the key of `data` that makes no sense, or what is wrong with the images.
     """
-    _check(cfg)
+    check_keys(cfg)
     if cfg.source == "documents":
         _check_sizes(cfg, class_sizes(cfg.n_images))
     else:
@@ -55,7 +55,7 @@ def data_fingerprint(cfg: DataConfig) -> str:
     Raises:
         UserError: as in `load_splits`.
     """
-    _check(cfg)
+    check_keys(cfg)
     return _fingerprint(cfg, "" if cfg.source == "documents" else find_images(cfg).fingerprint())
 
 
@@ -88,7 +88,12 @@ def _short_hash(facts: list[str | int | float]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
-def _check(cfg: DataConfig) -> None:
+def check_keys(cfg: DataConfig) -> None:
+    """Refuse values that make no sense.
+
+    Raises:
+        UserError: names the key of `data`.
+    """
     for key, choices in CHOICES.items():
         value = getattr(cfg, key)
         if value not in choices:

@@ -132,6 +132,12 @@ def _cut_mixed(
     return nearest
 
 
+def _if_alike(cfg: DataConfig) -> str:
+    if cfg.source == "documents" or not cfg.near_duplicates:
+        return ""
+    return "; data.near_duplicates=false counts images apart that are alike but not equal"
+
+
 def _key(split: str, cfg: DataConfig) -> str:
     """Name the key as it was set; the share that is cut off may be of the rest."""
     return f"data.{split}_fraction={getattr(cfg, f'{split}_fraction')}"
@@ -158,7 +164,7 @@ def _check_sizes(
     hint = f"{shares} leave some for each split; or add images" if shares else "add images"
     raise UserError(
         f"{_key(split, cfg)}: class {classes[rarest]} has {told}, too few for these shares; "
-        f"{hint}, or take the class out"
+        f"{hint}, or take the class out{_if_alike(cfg)}"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from src.data.decode import Pixels, UnreadableImageError, decode, page_names, split_page
 from src.data.files import image_files, named_inside, path_inside
+from src.data.pdf import drawn_in_processes
 from src.data.table import read_table
 from src.data.threads import map_ahead
 from src.errors import UserError
@@ -81,7 +82,8 @@ def _decode_ahead(
         except UnreadableImageError as error:
             return name, error
 
-    return map_ahead(decode_one, _pages(files), threads)
+    with drawn_in_processes():
+        yield from map_ahead(decode_one, _pages(files), threads)
 
 
 def _pages(files: Iterable[tuple[Path, str]]) -> Iterator[tuple[Path | UnreadableImageError, str]]:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from src.data.decode import SUFFIXES
+from src.data.formats import SUFFIXES
 from src.errors import UserError
 
 DELIMITERS = ",;\t"

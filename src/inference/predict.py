@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from src.data.decode import Pixels, UnreadableImageError
+from src.data.files import describe_others, other_files
 from src.data.stream import stream_images
 from src.errors import UserError
 from src.inference.config import SOURCES, PredictConfig, source_path
@@ -55,6 +56,9 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
     default = _class_index(cfg.default_class, predictor)
     items = stream_items(cfg, predictor)
     console.print(predictor.describe(), highlight=False, soft_wrap=True)
+    if source_path(cfg.data).is_dir():
+        for note in describe_others(other_files(source_path(cfg.data))):
+            console.print(f"! {note}", highlight=False, markup=False, soft_wrap=True)
     output = Path(cfg.output)
     with (
         open_tables(

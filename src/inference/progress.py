@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from src.data.decode import PAGED, SUFFIXES
+from src.data.formats import PAGED, SUFFIXES
 from src.inference.config import ImagesConfig, source_path
 
 # Seconds between two lines in a log.

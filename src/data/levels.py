@@ -1,0 +1,92 @@
+"""From the levels that a file has, 1 to 64 bits of grey or colour, to 8 bits a sample in RGB.
+
+Large pages are reduced in their own mode, a strip at a time: a page of 100 megapixels takes
+100 MB in black and white, and would take 400 MB in RGB.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+# Samples of a strip that is reduced at once.
+STRIP = 4_000_000
+
+GREY = ("1", "L")
+# Numbers of 16 bits or more, or floats.
+DEEP = ("I", "F")
+
+
+def to_rgb(image: Image.Image, wanted: int) -> Image.Image:
+    """Bring an image to RGB, transparent pixels on white.
+
+    Args:
+        image: loaded, in any mode of Pillow's.
+        wanted: length of its shorter side that is enough; it is divided by a whole number.
+    """
+    width, height = image.size
+    factor = max(1, min(width, height) // wanted)
+    if factor == 1:
+        return _to_8_bits(image).convert("RGB")
+    rows = max(1, STRIP // width // factor) * factor
+    mode = "L" if image.mode in GREY and not image.has_transparency_data else "RGB"
+    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    top = None
+    if image.mode.startswith(DEEP):
+        # Not strip by strip: a strip does not tell the range of all.
+        top = brightest(np.asarray(image))
+    for upper in range(0, height, rows):
+        strip = image.crop((0, upper, width, min(height, upper + rows)))
+        small.paste(_to_8_bits(strip, top).convert(mode).reduce(factor), (0, upper // factor))
+    return small.convert("RGB")
+
+
+def _to_8_bits(image: Image.Image, top: float | None = None) -> Image.Image:
+    if image.mode.startswith(DEEP):
+        values = np.asarray(image)
+        levels = scaled(values, brightest(values) if top is None else top)
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):
+            levels = np.where(values == clear, np.uint8(255), levels)
+        image = Image.fromarray(levels)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image)
+    return image
+
+
+def brightest(values: npt.NDArray[Any]) -> float:
+    """Return the level of white: the largest of the type, or of the range that is in use."""
+    most = float(np.nanmax(values)) if values.size else 0.0
+    ranges: tuple[float, ...]
+    if values.dtype.kind == "f":
+        ranges = (1.0, 255.0, 65535.0)
+    elif values.dtype.itemsize == 1:
+        ranges = (127.0 if values.dtype.kind == "i" else 255.0,)
+    elif values.dtype.itemsize == 2:
+        ranges = (32767.0 if values.dtype.kind == "i" else 65535.0,)
+    else:
+        # Most are pictures of 8 or 16 bits that a program has counted in larger numbers.
+        ranges = (255.0, 65535.0)
+    largest = most if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+    return next((top for top in ranges if most <= top), largest)
+
+
+def scaled(
+    values: npt.NDArray[Any], top: float, *, white_is_zero: bool = False
+) -> npt.NDArray[np.uint8]:
+    """Bring levels to 0..255.
+
+    Args:
+        values: of any type.
+        top: the level of white. Where signed numbers go below 0, black is the lowest of the type.
+        white_is_zero: the levels count ink, not light.
+    """
+    low = 0.0
+    if values.dtype.kind == "i" and values.size and values.min() < 0:
+        low = -top - 1
+    shares = np.nan_to_num((values.astype(np.float32) - low) * (255 / (top - low)))
+    levels: npt.NDArray[np.uint8] = np.clip(np.rint(shares), 0, 255).astype(np.uint8)
+    return 255 - levels if white_is_zero else levels

@@ -1,0 +1,36 @@
+"""A contact sheet of what the model will see, odd ones first, and what was left out:
+
+python -m src.look data=image_folder data.root=PATH
+"""
+
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from src.command_line.mistakes import hydra_in_short
+from src.command_line.untrusted_config import check_environment
+from src.data import look_config as look_config  # registers the schema of conf/look.yaml
+from src.errors import told_in_one_line
+from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
+
+# This door runs nothing that a config names.
+CALLABLE: tuple[str, ...] = ()
+
+
+@hydra.main(config_path="../conf", config_name="look", execution_whitelist=CALLABLE)
+def main(cfg: DictConfig) -> None:
+    """Write the sheet and say what is on it."""
+    from rich.console import Console
+
+    from src.data.look import write_sheet
+
+    with told_in_one_line():
+        check_environment()
+        wishes: Any = OmegaConf.to_object(cfg)
+        write_sheet(wishes, Console())
+
+
+if __name__ == "__main__":
+    with hydra_in_short():
+        main()

@@ -1,0 +1,212 @@
+"""Pages of templates that are filled in differently, their copies, and scans of them.
+
+Drawn at 1000 x 1414 pixels, A4 at about 120 dpi. What is printed depends on kind and family, what
+is filled in on the number as well.
+"""
+
+import functools
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
+
+WIDTH, HEIGHT = 1000, 1414
+SYLLABLES = (
+    *(
+        "ka",
+        "lo",
+        "mi",
+        "ren",
+        "ta",
+        "vo",
+        "shi",
+        "ber",
+        "an",
+        "dor",
+        "el",
+        "fi",
+        "gra",
+        "hu",
+        "in",
+    ),
+    *("in", "jo", "ke", "lu", "mo", "ni", "or", "pa", "qui", "ros", "sa", "ti", "um", "va", "wen"),
+)
+
+Random = np.random.Generator
+
+
+class Sheet:
+    """A page and what draws on it."""
+
+    def __init__(self) -> None:
+        self.image = Image.new("L", (WIDTH, HEIGHT), 255)
+        self.pen = ImageDraw.Draw(self.image)
+
+    def write(self, x: int, y: int, text: str, size: int = 18, fill: int = 0) -> None:
+        self.pen.text((x, y), text, fill=fill, font=font(size))
+
+    def field(self, x: int, y: int, label: str, value: str, size: int = 18) -> None:
+        self.write(x, y, label, size)
+        self.write(x + round(self.pen.textlength(label, font(size))) + 12, y, value, size)
+
+    def lines(self, rng: Random, x: int, y: int, width: int, count: int, size: int = 17) -> int:
+        for _ in range(count):
+            text = ""
+            while self.pen.textlength(text, font(size)) < width - 80:
+                text += word(rng) + " "
+            self.write(x, y, text, size)
+            y += round(size * 1.5)
+        return y
+
+
+@functools.cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def word(rng: Random, syllables: int | None = None) -> str:
+    count = syllables or int(rng.integers(1, 4))
+    return "".join(SYLLABLES[i] for i in rng.integers(0, len(SYLLABLES), count))
+
+
+def name(rng: Random) -> str:
+    return f"{word(rng, 2).title()} {word(rng, 3).title()}"
+
+
+def date(rng: Random) -> str:
+    return f"{rng.integers(1, 29):02}.{rng.integers(1, 13):02}.{rng.integers(1990, 2026)}"
+
+
+def contract(sheet: Sheet, printed: Random, filled: Random) -> None:
+    sheet.write(120, 100, f"{word(printed, 3).title()} agreement", 34)
+    sheet.field(120, 170, f"between {name(printed)} and", name(filled))
+    sheet.field(120, 205, "dated", date(filled))
+    y = sheet.lines(printed, 120, 260, 760, 28)
+    sheet.field(120, y + 20, "Amount:", f"{filled.integers(100, 99999)} EUR")
+    sheet.lines(printed, 120, y + 60, 760, 6)
+    for left in (120, 560):
+        sheet.pen.line((left, 1300, left + 290, 1300), fill=0, width=2)
+
+
+def consent(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """A name, a date, and one of two boxes that is ticked."""
+    sheet.write(120, 90, f"Consent {word(printed, 3)}", 30)
+    sheet.field(120, 150, "Name:", name(filled))
+    sheet.field(120, 190, "Date:", date(filled))
+    y = sheet.lines(printed, 120, 250, 760, 24) + 20
+    ticked = int(filled.integers(0, 2))
+    for box in range(2):
+        top = y + 44 * box
+        sheet.pen.rectangle((120, top, 146, top + 26), outline=0, width=3)
+        if box == ticked:
+            tick = (124, top + 13, 132, top + 22, 144, top + 3)
+            sheet.pen.line(tick, fill=0, width=4)
+        sheet.write(165, top + 2, f"I agree to {word(printed, 3)} {word(printed, 2)}")
+
+
+def form(sheet: Sheet, printed: Random, filled: Random) -> None:
+    sheet.write(100, 70, f"Form {word(printed, 2).upper()}", 28)
+    for row in range(14):
+        top, cut = 150 + row * 80, int(printed.integers(350, 600))
+        sheet.pen.rectangle((100, top, 900, top + 80), outline=0, width=2)
+        sheet.pen.line((cut, top, cut, top + 80), fill=0, width=2)
+        sheet.write(108, top + 6, word(printed), 13)
+        sheet.write(cut + 8, top + 6, word(printed), 13)
+        if row < 5:
+            sheet.write(112, top + 34, name(filled), 24)
+            sheet.write(cut + 12, top + 34, date(filled), 24)
+
+
+def invoice(sheet: Sheet, printed: Random, filled: Random) -> None:
+    sheet.write(110, 90, f"{word(printed, 3).title()} Ltd", 30)
+    sheet.lines(printed, 110, 140, 300, 3, 14)
+    sheet.field(600, 240, "Invoice", str(filled.integers(10000, 99999)))
+    sheet.field(600, 270, "Date", date(filled))
+    sheet.write(110, 260, name(filled))
+    sheet.write(110, 285, f"{word(filled, 3).title()} {filled.integers(1, 200)}")
+    y = 420
+    for _ in range(int(filled.integers(2, 7))):
+        sheet.write(110, y, f"{word(filled, 3)} {word(filled, 2)}", 17)
+        sheet.write(760, y, f"{filled.integers(1, 999)}.{filled.integers(10, 99)}", 17)
+        y += 34
+    sheet.pen.line((110, y, 900, y), fill=0, width=2)
+    sheet.lines(printed, 110, 1200, 780, 4, 13)
+
+
+def certificate(sheet: Sheet, printed: Random, filled: Random) -> None:
+    sheet.pen.rectangle((60, 60, 940, 1354), outline=0, width=8)
+    sheet.pen.rectangle((80, 80, 920, 1334), outline=0, width=2)
+    sheet.write(260, 260, "CERTIFICATE", 64)
+    sheet.write(300, 480, "awarded to", 28)
+    whom = name(filled)
+    sheet.write(500 - round(sheet.pen.textlength(whom, font(44)) / 2), 560, whom, 44)
+    sheet.lines(printed, 180, 700, 640, 5, 22)
+    sheet.field(180, 1150, "Date:", date(filled), 22)
+
+
+def cover(sheet: Sheet, printed: Random, filled: Random) -> None:
+    sheet.pen.rectangle((0, 0, WIDTH, 180), fill=60)
+    sheet.write(100, 70, word(printed, 3).title(), 40, 255)
+    sheet.write(100, 500, f"{word(filled, 3).title()} {word(filled, 2)}", 54)
+    sheet.write(100, 600, name(filled), 30)
+    sheet.write(100, 1250, date(filled), 24)
+
+
+def letter(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """No template: another text on each."""
+    sheet.write(110, 100, name(filled), 22)
+    sheet.write(650, 180, date(filled))
+    sheet.write(110, 300, word(filled, 3).title(), 22)
+    sheet.lines(filled, 110, 360, 780, int(filled.integers(8, 34)))
+    sheet.write(110, 1300, name(filled), 20)
+
+
+KINDS: dict[str, Callable[[Sheet, Random, Random], None]] = {
+    kind.__name__: kind for kind in (contract, consent, form, invoice, certificate, cover, letter)
+}
+
+
+def fill_in(kind: str, family: int, number: int) -> Image.Image:
+    """Draw the `number`-th page of a template, in grey."""
+    sheet = Sheet()
+    which = list(KINDS).index(kind)
+    KINDS[kind](
+        sheet,
+        np.random.default_rng([which, family]),
+        np.random.default_rng([which, family, number]),
+    )
+    return sheet.image
+
+
+def jpeg(image: Image.Image, quality: int) -> Image.Image:
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=quality)
+    return Image.open(data)
+
+
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "JPEG 75": lambda image: jpeg(image, 75),
+    "JPEG 30": lambda image: jpeg(image, 30),
+    "half": lambda image: image.resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.BICUBIC),
+    "blur": lambda image: image.filter(ImageFilter.GaussianBlur(1.5)),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
+}
+
+
+def scan(
+    image: Image.Image, rng: Random, degrees: float = 0.5, pixels: float = 6, grain: float = 10
+) -> Image.Image:
+    """Scan a page: askew, moved, a little larger or smaller, grey, grainy, saved as JPEG."""
+    angle = np.deg2rad(rng.uniform(-degrees, degrees))
+    size = 1 + rng.uniform(-0.004, 0.004)
+    across, down = rng.uniform(-pixels, pixels, 2)
+    cos, sin = np.cos(angle) / size, np.sin(angle) / size
+    x, y = image.width / 2, image.height / 2
+    warp = (cos, sin, x - cos * x - sin * y + across, -sin, cos, y + sin * x - cos * y + down)
+    moved = image.transform(
+        image.size, Image.Transform.AFFINE, warp, Image.Resampling.BICUBIC, fillcolor=255
+    ).filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1)))
+    levels = np.asarray(moved, np.float32) * rng.uniform(0.85, 1) + rng.uniform(-8, 8)
+    levels += rng.normal(0, rng.uniform(3, grain), levels.shape)
+    return jpeg(Image.fromarray(levels.clip(0, 255).astype(np.uint8)), int(rng.integers(60, 92)))
