@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from src.errors import UserError
+from src.training.checkpointing import checkpoint_blocks
 from src.training.config import ModelConfig
 from src.training.weights import load_pretrained, load_weights
 
@@ -38,7 +39,7 @@ def create_backbone(cfg: ModelConfig, num_classes: int, img_size: int) -> nn.Mod
     else:
         model = _create(cfg, num_classes, img_size)
     if cfg.grad_checkpointing:
-        _checkpoint_blocks(model, cfg.name)
+        checkpoint_blocks(model, cfg.name)
     return model
 
 
@@ -56,7 +57,7 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
     with torch.device("meta"):
         model = _create(cfg, 2, img_size).eval()
         if cfg.grad_checkpointing:
-            _checkpoint_blocks(model, cfg.name)
+            checkpoint_blocks(model, cfg.name)
         try:
             scores = model(torch.empty(1, 3, img_size, img_size))
         except NotImplementedError:  # needs values, not only shapes: seen when it trains
@@ -153,18 +154,6 @@ def _create(cfg: ModelConfig, num_classes: int, img_size: int, hub: bool = False
             raise _refused(cfg, img_size, error) from error
         else:
             return model
-
-
-def _checkpoint_blocks(model: nn.Module, name: str) -> None:
-    switch: Any = getattr(model, "set_grad_checkpointing", None)
-    try:
-        if switch is None:
-            raise AssertionError("it has no switch for it")
-        switch(True)
-    except AssertionError as error:
-        raise UserError(
-            f"model.grad_checkpointing=true: timm has none for {name}; leave it out"
-        ) from error
 
 
 def _has_none(cfg: ModelConfig, argument: str) -> UserError:
