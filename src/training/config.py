@@ -16,7 +16,8 @@ class ModelConfig:
     checkpoint_path: str | None = None
     # Dropout before the classifier.
     drop_rate: float = 0.0
-    # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): rate of the last block.
+    # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): the highest rate of a block. Most
+    # models raise it from block to block, some have it in all; src.plan says which.
     drop_path_rate: float = 0.0
     # How the last feature map becomes one vector: avg, max, avgmax, for transformers token or
     # map; null takes the model's own.
@@ -25,8 +26,9 @@ class ModelConfig:
     # factor, in ConvNeXt and most transformers; null takes the model's own. Weights that were
     # trained bring their own factors along, so this is for training from scratch.
     layer_scale: float | None = None
-    # Kinds of `pooling` that a search may choose from.
-    poolings: list[str] = field(default_factory=lambda: ["avg", "max"])
+    # Kinds of `pooling` that a search may choose from; null: the model's own first, and avg and max
+    # where it takes them.
+    poolings: list[str] | None = None
     # Where a search looks for this model's learning rate; null: where the preset says.
     lr_low: float | None = None
     lr_high: float | None = None

@@ -63,11 +63,19 @@ def check_run(cfg: DictConfig) -> None:
     _check_card(cfg)
     check_values(cfg)
     # Imported here, as it brings torch along.
+    from src.training.abilities import check_acting, notes_on
     from src.training.backbone import check_backbone, check_weights
     from src.training.loggers import check_logger
+    from src.training.optimizer import check_optimizer
+    from src.training.trainer_arguments import check_trainer_arguments
 
+    check_trainer_arguments(cfg, in_search=False)
+    check_optimizer(cfg.optimizer, cfg.trainer.precision)
     check_backbone(cfg.model, cfg.data.img_size)
+    check_acting(cfg.model, cfg.data.img_size)
     check_logger(cfg.logger)
+    for note in notes_on(cfg.model, cfg.data.img_size):
+        _tell(note)
     check_weights(cfg.model, cfg.data.img_size)
 
 
@@ -116,14 +124,23 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     check_values(cfg)
     for job in jobs:
         check_values(job)
+    from src.training.abilities import check_acting
     from src.training.backbone import check_backbone, check_weights
     from src.training.loggers import check_logger
+    from src.training.optimizer import check_optimizer
+    from src.training.trainer_arguments import check_trainer_arguments
 
     check_logger(cfg.logger)
+    for job in jobs or [cfg]:
+        check_trainer_arguments(job, in_search=True)
+        check_optimizer(job.optimizer, job.trainer.precision)
     # Most jobs differ in what does not concern the model's shape.
     shapes = {f"{job.data.img_size} {job.model}": job for job in jobs or [cfg]}
     for job in shapes.values():
         check_backbone(job.model, job.data.img_size)
+        check_acting(job.model, job.data.img_size)
+    for note in dict.fromkeys(note for job in jobs or [cfg] for note in _notes_on_model(job)):
+        _tell(note)
     splits = load_splits(cfg.data)
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
@@ -133,6 +150,14 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
     for job in models.values():
         check_weights(job.model, job.data.img_size)
+
+
+def _notes_on_model(job: DictConfig) -> list[str]:
+    from src.training.abilities import notes_on
+
+    entries: Any = OmegaConf.to_container(job.search_space, resolve=False)
+    searched = [entry["key"] for entry in entries.values() if entry]
+    return notes_on(job.model, job.data.img_size, searched)
 
 
 def _check_card(cfg: DictConfig) -> None:
