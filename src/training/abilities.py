@@ -109,7 +109,9 @@ class Abilities:
         own = self._with_pooling(None)
         if own is None:
             return None
-        for kind in ALL_POOLINGS:
+        # What it calls its own is mostly right, but some have parts that pool otherwise.
+        named = [value for _, _, value in _pooling_of(own)[1:] if value in ALL_POOLINGS]
+        for kind in dict.fromkeys([*reversed(named), *ALL_POOLINGS]):
             other = self._with_pooling(kind)
             if other is not None and _pooling_of(other) == _pooling_of(own):
                 return kind
@@ -141,7 +143,7 @@ class Abilities:
         there = {name for name, _ in own.named_parameters()}
         return tuple(name for name, _ in other.named_parameters() if name not in there)
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019 - as long as the process, like the rest
+    @functools.cache  # noqa: B019 - as long as the process, like the rest
     def _with_pooling(self, kind: str | None) -> nn.Module | None:
         with _shapes_alone():
             try:

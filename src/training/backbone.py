@@ -1,6 +1,5 @@
 """The timm model that is trained: made by name, with what the `model` group sets in it."""
 
-import contextlib
 import dataclasses
 import difflib
 import json

@@ -71,8 +71,8 @@ class _Forward:
 class _Still:
     """Holds the statistics of one norm still while it is computed again.
 
-    With a momentum of 0 they are read, as in forward, and written back as they are; leaving them out
-    instead would save fewer tensors than forward did, which torch refuses.
+    With a momentum of 0 they are read, as in forward, and written back as they are; leaving them
+    out instead would save fewer tensors than forward did, which torch refuses.
     """
 
     def __init__(self, forward: _Forward) -> None:
