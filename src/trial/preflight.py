@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from src.command_line.untrusted_config import check_environment
-from src.data.folds import stratified_folds
+from src.data.folds import notes_on_folds, stratified_folds
 from src.data.load import load_splits
 from src.data.splits import Splits
 from src.errors import UserError
@@ -144,7 +144,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     splits = load_splits(cfg.data)
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
-    stratified_folds(train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+    cut = (train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+    for note in notes_on_folds(stratified_folds(*cut), *cut):
+        _tell(f"quick_validation.folds: {note}")
     # Last, as they may have to be fetched: now and not by every worker at once.
     sources = ("name", "pretrained", "checkpoint_path")
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
