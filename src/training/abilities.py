@@ -8,6 +8,7 @@ through it, and what happens is looked at: takes tenths of a second.
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -48,6 +49,13 @@ class Abilities:
 
     def _changed(self, **values: Any) -> ModelConfig:
         return dataclasses.replace(self.cfg, **values)
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """Return how many numbers are trained, with two classes."""
+        with _shapes_alone():
+            model = make_backbone(self.cfg, 2, self._size)
+        return sum(parameter.numel() for parameter in model.parameters())
 
     @functools.cached_property
     def fixed_masks(self) -> tuple[float, ...] | None:
@@ -229,6 +237,45 @@ def check_acting(cfg: ModelConfig, img_size: int) -> None:
             f"model.layer_scale={cfg.layer_scale}: {cfg.name} has no layer scale; leave it null or "
             "take another model"
         )
+
+
+def in_words(cfg: ModelConfig, img_size: int) -> dict[str, str | None]:
+    """Return what can be searched or set in a model, by name, None where it cannot.
+
+    Args:
+        cfg: the `model` group.
+        img_size: side of the images in pixels.
+    """
+    found = abilities(cfg, img_size)
+    poolings = poolings_of(cfg, img_size)
+    return {
+        "drop path": _drop_path_in_words(found),
+        "dropout": "" if found.dropout or found.dropout is None else None,
+        "pooling": ", ".join(poolings) if len(poolings) > 1 else None,
+        "layer scale": "from scratch" if found.layer_scale else None,
+        "gradient checkpointing": "" if found.checkpointing else None,
+    }
+
+
+def _drop_path_in_words(found: Abilities) -> str | None:
+    shares = found.drop_path
+    if shares is None:
+        return ""
+    if not shares:
+        return None
+    if len(shares) < found.drop_path_places:
+        places = f"at {len(shares)} of {found.drop_path_places} places"
+    else:
+        places = "at 1 place" if len(shares) == 1 else f"at {len(shares)} places"
+    low, high = min(shares), max(shares)
+    if low == high:
+        return f"{places}, {_share(high)}"
+    rising = all(a <= b for a, b in itertools.pairwise(shares))
+    return f"{places}, {'rising ' if rising else ''}from {low:.2g} of the rate to {_share(high)}"
+
+
+def _share(share: float) -> str:
+    return "the rate" if share == 1 else f"{share:.2g} of the rate"
 
 
 def notes_on(cfg: ModelConfig, img_size: int, searched: Collection[str] = ()) -> list[str]:
