@@ -16,8 +16,8 @@ class ModelConfig:
     checkpoint_path: str | None = None
     # Dropout before the classifier.
     drop_rate: float = 0.0
-    # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): the highest rate of a block. Most
-    # models raise it from block to block, some have it in all; src.plan says which.
+    # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): the rate that most models rise
+    # to from block to block, and some have in all; src.plan says which.
     drop_path_rate: float = 0.0
     # How the last feature map becomes one vector: avg, max, avgmax, for transformers token or
     # map; null takes the model's own.
@@ -41,11 +41,14 @@ class ModelConfig:
 
 @dataclass
 class OptimizerConfig:
-    """An optimizer of timm's factory, with no weight decay on norms and biases."""
+    """An optimizer of timm's factory, with weight decay on the matrices of layers alone."""
 
     name: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.05
+    # Where a search looks for this optimizer's learning rate; null: as the model or preset says.
+    lr_low: float | None = None
+    lr_high: float | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 

@@ -42,6 +42,8 @@ CHATTER = (
     ".*recommended to use.*sync_dist=True.*",
     ".*it is recommended to use `Trainer\\(devices=1.*",
 )
+# What a run shows is ours; `trainer.kwargs` may ask for these.
+QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
 
 
 @dataclass
@@ -177,11 +179,8 @@ def make_trainer(
         logger=logger or False,
         default_root_dir=output_dir,
         enable_checkpointing=output_dir is not None and cfg.callbacks.checkpoint,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
+        **{**QUIET, **own.kwargs},
     )
-    arguments.update(own.kwargs)
     try:
         return pl.Trainer(**arguments)
     except (ValueError, TypeError, MisconfigurationException) as error:

@@ -65,7 +65,7 @@ def build_optimizer(
     try:
         groups = _timm_groups(model, kept, cfg, kwargs)
         optimizer: torch.optim.Optimizer = create_optimizer_v2(
-            groups or _groups(model, kept, cfg.weight_decay),
+            groups or _groups(model, kept, cfg),
             opt=cfg.name,
             lr=cfg.lr,
             weight_decay=cfg.weight_decay,
@@ -115,7 +115,7 @@ def _is_weight(part: nn.Module, name: str, parameter: nn.Parameter) -> bool:
 
 
 def _groups(
-    model: nn.Module, without_decay: Collection[str], weight_decay: float
+    model: nn.Module, without_decay: Collection[str], cfg: OptimizerConfig
 ) -> list[dict[str, Any]]:
     """Return the two groups, also of a model that FSDP has wrapped."""
     found: dict[bool, list[nn.Parameter]] = {False: [], True: []}
@@ -123,8 +123,11 @@ def _groups(
         if not parameter.requires_grad:
             continue
         found[name.replace(FSDP_PREFIX, "") not in without_decay].append(parameter)
+    # Muon is for matrices; tables of positions and tokens only look like some.
+    others = {"use_fallback": True} if cfg.name.endswith("muon") else {}
     return [
-        {"params": parameters, "weight_decay": weight_decay * decayed}
+        {"params": parameters, "weight_decay": cfg.weight_decay * decayed}
+        | ({} if decayed else others)
         for decayed, parameters in found.items()
         if parameters
     ]

@@ -133,6 +133,8 @@ def _poolings(model: Any, img_size: int) -> list[str]:
 OmegaConf.register_resolver("without_effect", _without_effect, replace=True)
 # ${poolings:${model},SIZE} are the kinds that the model takes.
 OmegaConf.register_resolver("poolings", _poolings, replace=True)
-# ${either:A,B} is A unless that is null.
-OmegaConf.register_resolver("either", lambda a, b: b if a is None else a, replace=True)
+# ${either:A,B,...} is the first that is not null.
+OmegaConf.register_resolver(
+    "either", lambda *of: next((value for value in of if value is not None), None), replace=True
+)
 ConfigStore.instance().store(name="experiment_schema", node=ExperimentConfig)

@@ -218,8 +218,10 @@ def compose_for(name: str, size: int) -> DictConfig:
     with initialize_config_dir(CONF):
         return compose(
             "train",
-            ["gpu=cpu", f"model.name={name}", f"data.img_size={size}", "data.batch_size=4"]
-            + ["logger=none", "callbacks.progress=false", pooling, *rates],
+            [
+                *("gpu=cpu", f"model.name={name}", f"data.img_size={size}", "data.batch_size=4"),
+                *("logger=none", "callbacks.progress=false", pooling, *rates),
+            ],
         )
 
 
