@@ -13,7 +13,7 @@ from src.hardware.memory import GIB
 from src.planning.advice import advice
 from src.planning.search_plan import Cell, SearchPlan
 from src.planning.words import duration
-from src.training.abilities import in_words, notes_on
+from src.training.model_notes import in_words, notes_on
 
 
 def print_plan(plan: SearchPlan, cfg: DictConfig, console: Console) -> None:

@@ -63,9 +63,9 @@ def check_run(cfg: DictConfig) -> None:
     _check_card(cfg)
     check_values(cfg)
     # Imported here, as it brings torch along.
-    from src.training.abilities import check_acting, notes_on
     from src.training.backbone import check_backbone, check_weights
     from src.training.loggers import check_logger
+    from src.training.model_notes import check_acting, notes_on
     from src.training.optimizer import check_optimizer
     from src.training.trainer_arguments import check_trainer_arguments
 
@@ -124,9 +124,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     check_values(cfg)
     for job in jobs:
         check_values(job)
-    from src.training.abilities import check_acting
     from src.training.backbone import check_backbone, check_weights
     from src.training.loggers import check_logger
+    from src.training.model_notes import check_acting
     from src.training.optimizer import check_optimizer
     from src.training.trainer_arguments import check_trainer_arguments
 
@@ -139,7 +139,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     for job in shapes.values():
         check_backbone(job.model, job.data.img_size)
         check_acting(job.model, job.data.img_size)
-    for note in dict.fromkeys(note for job in jobs or [cfg] for note in _notes_on_model(job)):
+    for note in dict.fromkeys(note for job in jobs or [cfg] for note in notes_on_model(job)):
         _tell(note)
     splits = load_splits(cfg.data)
     tell_notes(splits)
@@ -154,8 +154,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
         check_weights(job.model, job.data.img_size)
 
 
-def _notes_on_model(job: DictConfig) -> list[str]:
-    from src.training.abilities import notes_on
+def notes_on_model(job: DictConfig) -> list[str]:
+    """Return what is different in a job's model from what its keys and the search space say."""
+    from src.training.model_notes import notes_on
 
     entries: Any = OmegaConf.to_container(job.search_space, resolve=False)
     searched = [entry["key"] for entry in entries.values() if entry]

@@ -28,9 +28,10 @@ from src.hardware import profile as profile
 from src.inference.onnx import TOLERANCE, largest_difference, write_onnx
 from src.inference.predictor import Predictor
 from src.inference.trained_model import TrainedModel
-from src.training.abilities import abilities, in_words
+from src.training.abilities import abilities
 from src.training.config import ModelConfig
 from src.training.fit import fit
+from src.training.model_notes import in_words
 from src.trial import config as config
 from src.trial.keep_probabilities import KeepProbabilities
 from tests.conftest import CONF

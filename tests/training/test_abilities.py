@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from src.errors import UserError
-from src.training.abilities import abilities, check_acting, notes_on, poolings_of, without_effect
+from src.training.abilities import abilities, poolings_of, without_effect
 from src.training.backbone import channels_last, check_backbone, create_backbone
 from src.training.config import ModelConfig
+from src.training.model_notes import check_acting, in_words, notes_on
 
 # Model, image size -> number of places that drop, of modules that could, and the shares of the rate
 # of the first and the last.
@@ -140,6 +141,22 @@ def test_what_differs_from_what_the_keys_say_is_told() -> None:
     assert "takes no max" in notes("crossvit_9_240", 240, keys[2:])
     assert "avg and max start with a handicap: fc_norm" in notes("test_vit", pretrained=True)
     assert "handicap" not in notes("test_vit")
+
+
+def test_what_a_model_has_in_words() -> None:
+    assert in_words(ModelConfig("hgnetv2_b0"), 64) == {
+        "drop path": "at 1 of 4 places, 0.75 of the rate",
+        "dropout": "",
+        "pooling": "avg, max",
+        "layer scale": None,
+        "gradient checkpointing": "",
+    }
+    levit = in_words(ModelConfig("levit_128s"), 224)
+    assert (levit["drop path"], levit["pooling"]) == ("at 20 places, the rate", None)
+    assert in_words(ModelConfig("test_resnet"), 64)["drop path"] == (
+        "at 3 places, rising from 0.33 of the rate to the rate"
+    )
+    assert in_words(ModelConfig("vgg11"), 64)["drop path"] is None
 
 
 def test_only_weights_of_images_get_another_order() -> None:

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from src.hardware import profile as profile
 from src.sweep.space.entries import typed_distributions
 from src.trial import config as config
-from src.trial.preflight import _notes_on_model
+from src.trial.preflight import notes_on_model
 from tests.conftest import CONF
 
 
@@ -20,7 +20,7 @@ def searched(*words: str) -> tuple[dict[str, Any], list[str]]:
             "train", ["gpu=cpu", "hparams_search=precise", *words], return_hydra_config=True
         )
     HydraConfig.instance().set_config(cfg)
-    return typed_distributions(cfg.hydra.sweeper.search_space, cfg), _notes_on_model(cfg)
+    return typed_distributions(cfg.hydra.sweeper.search_space, cfg), notes_on_model(cfg)
 
 
 @pytest.mark.parametrize(
