@@ -1,4 +1,4 @@
-"""What is said of a model before it is trained: what can be searched in it, and what does nothing."""
+"""What is said of a model before it is trained: what can be searched, and what does nothing."""
 
 import itertools
 from collections.abc import Collection, Iterator

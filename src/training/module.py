@@ -114,7 +114,8 @@ class Classifier(pl.LightningModule):
             self.log("train/loss", loss.detach(), sync_dist=self.trainer.world_size > 1)
             self.log("train/lr", self._learning_rate())
         # Lightning divides by what is accumulated elsewhere.
-        return loss * (self.trainer.accumulate_grad_batches / self._accumulated(batch_idx))
+        usual, here = self.trainer.accumulate_grad_batches, self._accumulated(batch_idx)
+        return loss if here == usual else loss * (usual / here)
 
     def _accumulated(self, batch_idx: int) -> int:
         """Return how many batches make up the step of this one: less than else at the end."""
