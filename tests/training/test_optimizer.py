@@ -116,3 +116,14 @@ def test_a_rate_for_each_layer_acts_and_what_is_not_decayed_stays_so() -> None:
     assert rates[id(found["blocks.0.attn.qkv.weight"])] < 0.01
     kept = undecayed(model)
     assert {name for name, p in found.items() if not decay[id(p)]} == kept
+
+
+def test_muon_is_for_matrices_alone() -> None:
+    model = timm.create_model("test_vit", num_classes=3)
+    made = build_optimizer(model, OptimizerConfig("muon"))
+    others = {
+        id(p) for group in made.param_groups if group.get("use_fallback") for p in group["params"]
+    }
+    names = {name for name, parameter in model.named_parameters() if id(parameter) in others}
+    assert {"pos_embed", "cls_token", "norm.weight"} <= names
+    assert "blocks.0.attn.qkv.weight" not in names
