@@ -90,6 +90,8 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
         except NotImplementedError:  # needs values, not only shapes: seen when it trains
             return
         except (AssertionError, RuntimeError, ValueError) as error:
+            if _is_the_pooling(cfg, img_size):
+                raise _refused(cfg, img_size, error) from error
             raise UserError(
                 f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
                 f"({_first_line(error)})"
@@ -229,7 +231,7 @@ def _has_none(cfg: ModelConfig, argument: str) -> UserError:
 
 def _refused(cfg: ModelConfig, img_size: int | None, error: Exception) -> UserError:
     reason = _first_line(error)
-    if cfg.pooling is not None and "pool" in reason.lower():
+    if cfg.pooling is not None and ("pool" in reason.lower() or _is_the_pooling(cfg, img_size)):
         return UserError(
             f"model.pooling={cfg.pooling}: {cfg.name} does not take it; most models take avg, "
             f"max and avgmax, some transformers token and map ({reason})"
@@ -238,6 +240,14 @@ def _refused(cfg: ModelConfig, img_size: int | None, error: Exception) -> UserEr
         f"model.name={cfg.name} does not take this: {reason}\n"
         f"given were model.kwargs={dict(cfg.kwargs)} and data.img_size={img_size}"
     )
+
+
+def _is_the_pooling(cfg: ModelConfig, img_size: int | None) -> bool:
+    """Tell whether the model is made, and takes images, without the pooling that is asked for."""
+    if cfg.pooling is None:
+        return False
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return _takes(ModelConfig(cfg.name, kwargs=cfg.kwargs), img_size, img_size or 224)
 
 
 def _first_line(error: Exception) -> str:
