@@ -118,7 +118,8 @@ class Abilities:
             return None
         # What it calls its own is mostly right, but some have parts that pool otherwise.
         named = [value for _, _, value in _pooling_of(own)[1:] if value in ALL_POOLINGS]
-        for kind in dict.fromkeys([*reversed(named), *ALL_POOLINGS]):
+        kinds: list[str] = [*reversed(named), *ALL_POOLINGS]
+        for kind in dict.fromkeys(kinds):
             other = self._with_pooling(kind)
             if other is not None and _pooling_of(other) == _pooling_of(own):
                 return kind
@@ -204,7 +205,7 @@ def without_effect(parameter: str, cfg: ModelConfig, img_size: int) -> bool:
     try:
         if parameter == "pooling":
             return len(poolings_of(cfg, img_size)) < 2
-        return getattr(abilities(cfg, img_size), parameter) == ()
+        return bool(getattr(abilities(cfg, img_size), parameter) == ())
     except UserError:  # which is told where the model is checked
         return False
 
@@ -226,11 +227,11 @@ def _shapes_alone() -> Iterator[None]:
         yield
 
 
-class _Masks(TorchDispatchMode):
+class _Masks(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps the rates of the masks that are drawn."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.rates: list[float] = []
 
     def __torch_dispatch__(
@@ -245,11 +246,11 @@ class _Masks(TorchDispatchMode):
         return run(*args, **(kwargs or {}))
 
 
-class _Sees(TorchDispatchMode):
+class _Sees(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Knows whether a tensor was filled or multiplied with a number."""
 
     def __init__(self, number: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._number = number
         self.found = False
 

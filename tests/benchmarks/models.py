@@ -179,13 +179,14 @@ def main(words: Sequence[str]) -> int:
 def check(name: str, size: int, *, export: bool = True) -> Checked:
     """Train, score, predict and export one model."""
     found = abilities(ModelConfig(name), size)
+    result = Checked()
     try:
         made = compose_for(name, size)
         if found.parameters > MOST_PARAMETERS:
-            return Checked()
+            return result
         images = _images(size)
         plain, scored = _train(made, images)
-        result = Checked(trains=bool(np.isfinite(scored).all()))
+        result = replace(result, trains=bool(np.isfinite(scored).all()))
         if found.checkpointing:
             again = made.copy()
             again.model.grad_checkpointing = True
@@ -196,14 +197,15 @@ def check(name: str, size: int, *, export: bool = True) -> Checked:
             said = model(torch.from_numpy(images.images).permute(0, 3, 1, 2)).numpy()
         result = replace(result, predicts=bool(np.abs(said - scored).max() < 2e-3))
         if export:
-            predictor = Predictor([model], [1.0])
+            predictor = Predictor([model], [1.0], torch.device("cpu"))
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.onnx"
                 write_onnx(predictor, path)
                 near = largest_difference(predictor, path) <= TOLERANCE
             result = replace(result, exports=near)
     except Exception as error:
-        return Checked(problem=f"{type(error).__name__}: {str(error).splitlines()[:1]}"[:90])
+        reason = next(iter(str(error).splitlines()), "")
+        return replace(result, problem=f"{type(error).__name__}: {reason}"[:90])
     return result
 
 

@@ -55,7 +55,9 @@ def test_masks_of_a_model_are_what_makes_two_forwards_differ(
     acting = found.drop_path if "drop_path_rate" in rates else found.dropout
     seen = bool(acting) if rates else bool(found.fixed_masks)
     assert seen is varies
-    model = create_backbone(ModelConfig(name, **rates), 2, size).train()
+    made = ModelConfig(name, drop_rate=rates.get("drop_rate", 0.0))
+    made.drop_path_rate = rates.get("drop_path_rate", 0.0)
+    model = create_backbone(made, 2, size).train()
     images = torch.randn(4, 3, size, size)
     with torch.no_grad():
         scores = []

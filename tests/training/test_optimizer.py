@@ -97,7 +97,7 @@ def test_decayed_are_the_matrices_of_layers_whatever_their_shape(name: str) -> N
     by_id = {id(parameter): found for found, parameter in model.named_parameters()}
     # One class: the classifier's matrix has as many numbers as its longest side. xcit itself
     # asks for no decay of the matrix that makes its table of positions.
-    asked = getattr(model, "no_weight_decay", set)()
+    asked: set[str] = getattr(model, "no_weight_decay", set)()
     odd = left_out & {by_id[id(layer.weight)] for layer in layers}
     assert not [found for found in odd if not any(fnmatch(found, pattern) for pattern in asked)]
     assert all(found in left_out for found in names if found.endswith(".bias"))
