@@ -26,12 +26,10 @@ def searched(*words: str) -> tuple[dict[str, Any], list[str]]:
 @pytest.mark.parametrize(
     ("name", "size", "poolings", "drop_path", "told"),
     [
-        ("test_resnet", 64, ("avg", "max"), True, None),
         ("test_vit", 64, ("token", "avg", "max"), True, None),
         # timm refuses max here, and the preset could not start.
         ("beit_base_patch16_224", 224, None, True, "model.pooling is left out of the search"),
         ("lcnet_035", 64, ("avg", "max"), False, "model.drop_path_rate is left out of the search"),
-        ("vgg11", 64, ("avg", "max"), False, "model.drop_path_rate is left out of the search"),
     ],
 )
 def test_what_does_nothing_is_left_out_and_told(
