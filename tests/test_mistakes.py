@@ -53,6 +53,8 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     ),
     (("trainer.strategy=fsdp",), ("trainer.strategy=fsdp", "trainer.devices=2")),
     (("trainer.strategy=ddpp",), ("trainer.strategy=ddpp", "choose auto, ddp, fsdp")),
+    (("+trainer.kwargs.fast_dev_run=true",), ("trainer.kwargs.fast_dev_run=true", "single batch")),
+    (("optimizer=sgd", "optimizer.kwargs.momentum=0"), ("optimizer.kwargs", "nesterov=false")),
     (
         ("trainer.devices=2", "trainer.strategy=fsdp", "optimizer.name=lamb"),
         ("optimizer.name=lamb", "trainer.strategy=fsdp", "choose adam"),

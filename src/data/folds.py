@@ -10,6 +10,11 @@ import numpy.typing as npt
 from src.errors import UserError
 
 Indices = npt.NDArray[np.int64]
+Folds = list[tuple[Indices, Indices]]
+
+# A trial's score is the mean over its folds, whatever their size. A fold that holds less than this
+# share of its even part of the images is told, and refused.
+TOLD, REFUSED = 1 / 2, 1 / 4
 
 # scikit-learn shares out groups one by one in Python, 0.5 ms each. Above so many images only
 # the groups of several go that way, and single images are shared out beside them.
@@ -22,7 +27,7 @@ def stratified_folds(
     seed: int,
     groups: Indices | None = None,
     classes: Sequence[str] = (),
-) -> list[tuple[Indices, Indices]]:
+) -> Folds:
     """Cut a set into folds that hold the classes in equal shares.
 
     Args:
@@ -51,6 +56,72 @@ def stratified_folds(
         return [(train, val) for train, val in splitter.split(np.zeros(len(labels)), labels)]
     fold_of = np.frombuffer(_grouped(labels.tobytes(), groups.tobytes(), n_folds, seed), np.int64)
     return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(n_folds)]
+
+
+def notes_on_folds(
+    folds: Folds,
+    labels: Indices,
+    n_folds: int,
+    seed: int,
+    groups: Indices | None = None,
+    classes: Sequence[str] = (),
+) -> list[str]:
+    """Return what a user should know about folds that large groups have made uneven.
+
+    Args:
+        folds: as `stratified_folds` has cut them, from the other arguments.
+        labels: int64 [N].
+        n_folds: at least 2.
+        seed: of the cut.
+        groups: int64 [N], or None.
+        classes: names for messages.
+
+    Raises:
+        UserError: a fold has no image of a class to validate on or to train on, or far fewer
+            images than the others, so that the mean over folds is not worth searching with.
+    """
+    wrong = _wrong_with(folds, labels, classes)
+    if wrong is not None:
+        fewer = range(n_folds - 1, 1, -1)
+        better = next((n for n in fewer if _is_even(labels, n, seed, groups)), None)
+        advice = (
+            f"take quick_validation.folds={better}"
+            if better
+            else "no number of folds does better, so make the groups smaller"
+        )
+        raise UserError(
+            f"quick_validation.folds={n_folds}: images that belong together are so many that "
+            f"{wrong}; {advice}"
+        )
+    sizes = [len(val) for _, val in folds]
+    if min(sizes) < TOLD * len(labels) / len(folds):
+        return [
+            f"the folds hold {', '.join(map(str, sizes))} images, as those that belong together "
+            "stay together; each counts as much as any other in a trial's score"
+        ]
+    return []
+
+
+def _is_even(labels: Indices, n_folds: int, seed: int, groups: Indices | None) -> bool:
+    return _wrong_with(stratified_folds(labels, n_folds, seed, groups), labels, ()) is None
+
+
+def _wrong_with(folds: Folds, labels: Indices, classes: Sequence[str]) -> str | None:
+    """Return what makes folds useless, None where nothing does."""
+    present = np.unique(labels)
+    even = len(labels) / len(folds)
+    for number, (train, val) in enumerate(folds, start=1):
+        for part, what in ((val, "validate"), (train, "train")):
+            missing = np.setdiff1d(present, labels[part])
+            if len(missing):
+                name = f"class {classes[missing[0]]}" if len(classes) else f"class {missing[0]}"
+                return f"fold {number} has no image of {name} to {what} on"
+        if len(val) < REFUSED * even:
+            return (
+                f"fold {number} has {len(val)} of {len(labels)} images and would count as much as "
+                "the others"
+            )
+    return None
 
 
 def _check_classes(

@@ -86,9 +86,11 @@ def export(cfg: PredictConfig, console: Console) -> Path:
 
 
 def write_onnx(predictor: Predictor, path: Path) -> None:
-    """Write the file; it takes its name when it is whole."""
+    """Write the file, of the model in float32; it takes its name when it is whole."""
     import onnx
 
+    for member in predictor.members:
+        member.in_float32()
     wanted = predictor.formats[0]
     model = _WeightedMean(predictor).eval()
     example = torch.zeros((2, 3, wanted.size, wanted.size), dtype=torch.uint8)

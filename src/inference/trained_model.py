@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from src.data.augment import Normalize
 from src.errors import UserError
 from src.inference.views import make_views
-from src.training.backbone import create_backbone
+from src.training.backbone import channels_last, create_backbone
 from src.training.config import ModelConfig
 
-AUTOCAST = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+# Precision of Lightning's -> what a model computes in.
+MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+WHOLE = {"16-true": torch.float16, "bf16-true": torch.bfloat16, "64-true": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class ImageFormat:
 
 class TrainedModel(nn.Module):
     """uint8 [B, 3, H, W], as decoded, to probabilities float32 [B, C].
+
+    It computes in the precision that it was trained and scored in.
 
     Args:
         cfg: the run's whole config.
@@ -57,14 +61,25 @@ class TrainedModel(nn.Module):
         self.codes = codes
         self.format = ImageFormat(cfg.data.img_size, cfg.data.get("fit", "pad"))
         self.name: str = cfg.model.name
-        self._autocast = AUTOCAST.get(cfg.trainer.precision)
+        self._mixed = MIXED.get(cfg.trainer.precision)
+        # A CPU has no float16 for Lightning, which trains in bfloat16 there.
+        on_cpu = cfg.trainer.accelerator == "cpu"
+        self._mixed_on_cpu = torch.bfloat16 if on_cpu and self._mixed else self._mixed
         self.normalize = Normalize(list(cfg.augment.mean), list(cfg.augment.std))
         self.views = make_views(cfg.augment)
         self.model = create_backbone(_untrained(cfg), len(classes), self.format.size)
         self.model.load_state_dict(weights)
         if cfg.trainer.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            channels_last(self.model)
+        whole = WHOLE.get(cfg.trainer.precision)
+        if whole is not None:
+            self.normalize, self.model = self.normalize.to(whole), self.model.to(whole)
         self.eval()
+
+    def in_float32(self) -> None:
+        """Compute in float32 from now on, whatever it was trained in."""
+        self._mixed = self._mixed_on_cpu = None
+        self.float()
 
     def forward(self, images: Tensor, tta: bool = False) -> Tensor:
         """Return probabilities; with `tta` their mean over the views of each image."""
@@ -76,8 +91,10 @@ class TrainedModel(nn.Module):
 
     def _probabilities(self, images: Tensor) -> Tensor:
         kind = images.device.type
-        use = self._autocast is not None and kind == "cuda"
-        with torch.autocast(kind, self._autocast or torch.bfloat16, enabled=use):
+        dtype = self._mixed_on_cpu if kind == "cpu" else self._mixed
+        # A model of float16 that comes from a card is nearer to float32 than to bfloat16.
+        use = dtype is not None and not (kind == "cpu" and dtype is torch.float16)
+        with torch.autocast(kind, dtype or torch.bfloat16, enabled=use):
             scores: Tensor = self.model(images)
         return scores.float().softmax(1)
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,11 +14,13 @@ from src.planning.advice import advice
 from src.planning.search_plan import Cell, SearchPlan
 from src.planning.words import duration
 from src.sweep.trial_words import counted
+from src.training.model_notes import in_words, notes_on
 
 
 def print_plan(plan: SearchPlan, cfg: DictConfig, console: Console) -> None:
     """Print what is planned, the table, the times, and what to change."""
     console.print(_head(plan, cfg), highlight=False, soft_wrap=True)
+    console.print(_model(plan, cfg), highlight=False, soft_wrap=True)
     console.print(_table(plan))
     console.print(_legend(plan), highlight=False, soft_wrap=True)
     console.print(_times(plan, cfg), highlight=False, soft_wrap=True)
@@ -33,6 +35,7 @@ def to_json(plan: SearchPlan, cfg: DictConfig) -> str:
     found = dataclasses.asdict(plan)
     if math.isinf(plan.available):
         found["available"] = None
+    found["model"] = in_words(cfg.model, plan.searched.img_sizes[0])
     found["seconds"] = plan.seconds
     found["in_time"] = plan.in_time
     found["trials_in_time"] = plan.trials_in_time
@@ -51,6 +54,23 @@ def _head(plan: SearchPlan, cfg: DictConfig) -> Text:
         f"{plan.n_jobs} at a time",
         style="not bold",
     )
+    return text
+
+
+def _model(plan: SearchPlan, cfg: DictConfig) -> Text:
+    """Say what of the model can be searched, what cannot, and what is different in it."""
+    size = plan.searched.img_sizes[0]
+    found = in_words(cfg.model, size)
+    can = [f"{name} ({how})" if how else name for name, how in found.items() if how is not None]
+    cannot = [name for name, how in found.items() if how is None]
+    text = Text("the model has " + ("; ".join(can) or "nothing to search"))
+    if cannot:
+        text.append(f"\nit has no {', no '.join(cannot)}")
+    entries = OmegaConf.to_container(cfg.search_space, resolve=False)
+    assert isinstance(entries, dict)
+    searched = [entry["key"] for entry in entries.values() if entry]
+    for note in notes_on(cfg.model, size, searched):
+        text.append(f"\n{note}", style="yellow")
     return text
 
 

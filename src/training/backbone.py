@@ -1,6 +1,8 @@
 """The timm model that is trained: made by name, with what the `model` group sets in it."""
 
+import dataclasses
 import difflib
+import json
 import re
 from typing import Any
 
@@ -10,11 +12,19 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from src.errors import UserError
+from src.training.checkpointing import checkpoint_blocks
 from src.training.config import ModelConfig
 from src.training.weights import load_pretrained, load_weights
 
-# timm's models call it one or the other.
-LAYER_SCALE = ("ls_init_value", "init_values")
+# What timm's models call the first value of layer scale.
+LAYER_SCALE = (
+    *("ls_init_value", "init_values"),
+    *("layer_scale_init_value", "layer_scale_init_values"),
+)
+
+
+# What `_told_size` has found out in this process.
+_told: dict[str, int | None] = {}
 
 
 def create_backbone(cfg: ModelConfig, num_classes: int, img_size: int) -> nn.Module:
@@ -30,16 +40,34 @@ def create_backbone(cfg: ModelConfig, num_classes: int, img_size: int) -> nn.Mod
     """
     check_name(cfg.name)
     _check_values(cfg)
+    told = _told_size(cfg, img_size)
     if cfg.checkpoint_path is not None:
-        model = _create(cfg, num_classes, img_size)
+        model = _create(cfg, num_classes, told)
         load_weights(model, cfg.checkpoint_path)
     elif cfg.pretrained:
-        model = load_pretrained(cfg.name, lambda hub: _create(cfg, num_classes, img_size, hub))
+        model = load_pretrained(cfg.name, lambda hub: _create(cfg, num_classes, told, hub))
     else:
-        model = _create(cfg, num_classes, img_size)
+        model = _create(cfg, num_classes, told)
     if cfg.grad_checkpointing:
-        _checkpoint_blocks(model, cfg.name)
+        checkpoint_blocks(model, cfg.name)
     return model
+
+
+def make_backbone(cfg: ModelConfig, num_classes: int, img_size: int) -> nn.Module:
+    """Make the model without its weights, for a look at it; arguments as for `create_backbone`."""
+    return create_backbone(
+        dataclasses.replace(cfg, pretrained=False, checkpoint_path=None), num_classes, img_size
+    )
+
+
+def channels_last(model: nn.Module) -> None:
+    """Put the weights of convolutions over images into channels-last order.
+
+    Torch's own `to(memory_format=...)` refuses models that have others, over three dimensions.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
 
 def check_backbone(cfg: ModelConfig, img_size: int) -> None:
@@ -54,14 +82,16 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
     check_name(cfg.name)
     _check_values(cfg)
     with torch.device("meta"):
-        model = _create(cfg, 2, img_size).eval()
+        model = _create(cfg, 2, _told_size(cfg, img_size)).eval()
         if cfg.grad_checkpointing:
-            _checkpoint_blocks(model, cfg.name)
+            checkpoint_blocks(model, cfg.name)
         try:
             scores = model(torch.empty(1, 3, img_size, img_size))
         except NotImplementedError:  # needs values, not only shapes: seen when it trains
             return
         except (AssertionError, RuntimeError, ValueError) as error:
+            if _is_the_pooling(cfg, img_size):
+                raise _refused(cfg, img_size, error) from error
             raise UserError(
                 f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
                 f"({_first_line(error)})"
@@ -122,21 +152,52 @@ def _names(error: TypeError, argument: str) -> bool:
     return re.search(rf"argument(\(s\): \[.*)? ?'{argument}'", str(error)) is not None
 
 
-def _create(cfg: ModelConfig, num_classes: int, img_size: int, hub: bool = False) -> nn.Module:
+def _told_size(cfg: ModelConfig, img_size: int) -> int | None:
+    """Return the size that timm is told, None for the few models that take it only untold."""
+    usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
+    if "img_size" in cfg.kwargs or (usual and usual.input_size[-1] == img_size):
+        return img_size
+    key = json.dumps([cfg.name, dict(cfg.kwargs), cfg.pooling, img_size], default=str)
+    if key not in _told:
+        shapes = ModelConfig(cfg.name, pooling=cfg.pooling, kwargs=cfg.kwargs)
+        # As if nothing had been drawn: the next model of this process is not tried.
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            only_untold = not _takes(shapes, img_size, img_size) and _takes(shapes, None, img_size)
+        _told[key] = None if only_untold else img_size
+    return _told[key]
+
+
+def _takes(cfg: ModelConfig, told: int | None, img_size: int) -> bool:
+    """Tell whether images go through the model, or refuse for another reason than their size."""
+    try:
+        _create(cfg, 2, told).eval()(torch.empty(1, 3, img_size, img_size))
+    except NotImplementedError:
+        return True
+    except (AssertionError, RuntimeError, ValueError, UserError):
+        return False
+    return True
+
+
+def _create(
+    cfg: ModelConfig, num_classes: int, img_size: int | None, hub: bool = False
+) -> nn.Module:
     """Make the model, with the arguments under the names that it has for them.
 
-    `hub`: with the weights that timm fetches.
+    `img_size`: None is not told. `hub`: with the weights that timm fetches.
     """
     own: Any = cfg.kwargs
     if OmegaConf.is_config(own):  # lists inside, too, as timm wants them
         own = OmegaConf.to_container(own)
-    kwargs: dict[str, Any] = {**own, "img_size": img_size, "drop_rate": cfg.drop_rate}
-    if cfg.drop_path_rate:
-        kwargs["drop_path_rate"] = cfg.drop_path_rate
+    # Rates of 0 too, as some models have others by themselves.
+    rates = {"drop_rate": cfg.drop_rate, "drop_path_rate": cfg.drop_path_rate}
+    kwargs: dict[str, Any] = {**rates, **own}
+    if img_size is not None:
+        kwargs.setdefault("img_size", img_size)
     if cfg.pooling is not None:
         kwargs["global_pool"] = cfg.pooling
+    scales = list(LAYER_SCALE)
     if cfg.layer_scale is not None:
-        kwargs[LAYER_SCALE[0]] = cfg.layer_scale
+        kwargs[scales[0]] = cfg.layer_scale
     while True:
         try:
             model: nn.Module = timm.create_model(
@@ -147,8 +208,8 @@ def _create(cfg: ModelConfig, num_classes: int, img_size: int, hub: bool = False
             if unknown is None or unknown in cfg.kwargs:
                 raise _refused(cfg, img_size, error) from error
             value = kwargs.pop(unknown)
-            if unknown == LAYER_SCALE[0]:
-                kwargs[LAYER_SCALE[1]] = value
+            if unknown in scales[:-1]:
+                kwargs[scales[scales.index(unknown) + 1]] = value
             elif unknown != "img_size" and value:
                 raise _has_none(cfg, unknown) from error
         except (ValueError, AssertionError) as error:
@@ -157,24 +218,12 @@ def _create(cfg: ModelConfig, num_classes: int, img_size: int, hub: bool = False
             return model
 
 
-def _checkpoint_blocks(model: nn.Module, name: str) -> None:
-    switch: Any = getattr(model, "set_grad_checkpointing", None)
-    try:
-        if switch is None:
-            raise AssertionError("it has no switch for it")
-        switch(True)
-    except AssertionError as error:
-        raise UserError(
-            f"model.grad_checkpointing=true: timm has none for {name}; leave it out"
-        ) from error
-
-
 def _has_none(cfg: ModelConfig, argument: str) -> UserError:
     key, thing, without = {
         "drop_rate": ("drop_rate", "dropout", "set it to 0"),
         "drop_path_rate": ("drop_path_rate", "stochastic depth", "set it to 0"),
         "global_pool": ("pooling", "choice of pooling", "leave it null"),
-        LAYER_SCALE[1]: ("layer_scale", "layer scale", "leave it null"),
+        LAYER_SCALE[-1]: ("layer_scale", "layer scale", "leave it null"),
     }[argument]
     return UserError(
         f"model.{key}={getattr(cfg, key)}: {cfg.name} has no {thing}; {without} "
@@ -182,9 +231,9 @@ def _has_none(cfg: ModelConfig, argument: str) -> UserError:
     )
 
 
-def _refused(cfg: ModelConfig, img_size: int, error: Exception) -> UserError:
+def _refused(cfg: ModelConfig, img_size: int | None, error: Exception) -> UserError:
     reason = _first_line(error)
-    if cfg.pooling is not None and "pool" in reason.lower():
+    if cfg.pooling is not None and ("pool" in reason.lower() or _is_the_pooling(cfg, img_size)):
         return UserError(
             f"model.pooling={cfg.pooling}: {cfg.name} does not take it; most models take avg, "
             f"max and avgmax, some transformers token and map ({reason})"
@@ -193,6 +242,14 @@ def _refused(cfg: ModelConfig, img_size: int, error: Exception) -> UserError:
         f"model.name={cfg.name} does not take this: {reason}\n"
         f"given were model.kwargs={dict(cfg.kwargs)} and data.img_size={img_size}"
     )
+
+
+def _is_the_pooling(cfg: ModelConfig, img_size: int | None) -> bool:
+    """Tell whether the model is made, and takes images, without the pooling that is asked for."""
+    if cfg.pooling is None:
+        return False
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return _takes(ModelConfig(cfg.name, kwargs=cfg.kwargs), img_size, img_size or 224)
 
 
 def _first_line(error: Exception) -> str:

@@ -16,7 +16,8 @@ class ModelConfig:
     checkpoint_path: str | None = None
     # Dropout before the classifier.
     drop_rate: float = 0.0
-    # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): rate of the last block.
+    # Stochastic depth (Huang et al., ECCV 2016, arXiv 1603.09382): the rate that most models rise
+    # to from block to block, and some have in all; src.plan says which.
     drop_path_rate: float = 0.0
     # How the last feature map becomes one vector: avg, max, avgmax, for transformers token or
     # map; null takes the model's own.
@@ -25,8 +26,9 @@ class ModelConfig:
     # factor, in ConvNeXt and most transformers; null takes the model's own. Weights that were
     # trained bring their own factors along, so this is for training from scratch.
     layer_scale: float | None = None
-    # Kinds of `pooling` that a search may choose from.
-    poolings: list[str] = field(default_factory=lambda: ["avg", "max"])
+    # Kinds of `pooling` that a search may choose from; null: the model's own first, and avg and max
+    # where it takes them.
+    poolings: list[str] | None = None
     # Where a search looks for this model's learning rate; null: where the preset says.
     lr_low: float | None = None
     lr_high: float | None = None
@@ -39,11 +41,14 @@ class ModelConfig:
 
 @dataclass
 class OptimizerConfig:
-    """An optimizer of timm's factory, with no weight decay on norms and biases."""
+    """An optimizer of timm's factory, with weight decay on the matrices of layers alone."""
 
     name: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.05
+    # Where a search looks for this optimizer's learning rate; null: as the model or preset says.
+    lr_low: float | None = None
+    lr_high: float | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 

@@ -24,6 +24,7 @@ from src.training.gradient_clipping import GradientClipping
 from src.training.module import Classifier
 from src.training.progress import EpochLines
 from src.training.several_cards import end_others, make_strategy
+from src.training.trainer_arguments import batches_trained
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ CHATTER = (
     ".*recommended to use.*sync_dist=True.*",
     ".*it is recommended to use `Trainer\\(devices=1.*",
 )
+# What a run shows is ours; `trainer.kwargs` may ask for these.
+QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
 
 
 @dataclass
@@ -96,7 +99,8 @@ def fit(
         device=device,
     )
     # Lightning steps at the end of an epoch too, with what has been accumulated by then.
-    steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
+    count = batches_trained(trainer, len(batches))
+    steps = math.ceil(count / cfg.trainer.accumulate_grad_batches)
     # Lightning's own attribute, which its types leave out; short epochs would log nothing at all.
     untyped: Any = trainer
     untyped.log_every_n_steps = max(1, min(cfg.trainer.log_every_n_steps, steps))
@@ -106,9 +110,17 @@ def fit(
     scored = BatchLoader(val, evaluation_batch(cfg), shuffle=False, part=part, device=device)
     try:
         trainer.fit(module, batches, scored)
+    except MisconfigurationException as error:
+        end_others(trainer)
+        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
     except BaseException:
         end_others(trainer)
         raise
+    if "val/f1" not in trainer.callback_metrics:
+        raise UserError(
+            f"trainer.kwargs={dict(cfg.trainer.kwargs)}: the run ended before anything was scored; "
+            "give it longer"
+        )
     keeper = trainer.checkpoint_callback
     best = getattr(keeper, "best_model_path", "")
     return FitResult(
@@ -168,10 +180,7 @@ def make_trainer(
         logger=logger or False,
         default_root_dir=output_dir,
         enable_checkpointing=output_dir is not None and cfg.callbacks.checkpoint,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **dict(own.kwargs),
+        **{**QUIET, **own.kwargs},
     )
     try:
         return pl.Trainer(**arguments)

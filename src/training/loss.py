@@ -2,13 +2,18 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from src.data.image_set import Indices
 from src.training.config import LossConfig
 
 
-class TrainingLoss(nn.CrossEntropyLoss):
+class TrainingLoss(nn.Module):
     """Cross entropy of scores [B, C] with labels [B] or soft targets [B, C].
+
+    An image weighs what its own class does. With torch's own weights label smoothing gives every
+    other class a share times that class's weight, and the loss of an image of a frequent class is
+    least where the rarest is predicted.
 
     Args:
         cfg: the `loss` group.
@@ -17,12 +22,34 @@ class TrainingLoss(nn.CrossEntropyLoss):
     """
 
     def __init__(self, cfg: LossConfig, num_classes: int, labels: Indices | None = None) -> None:
-        super().__init__(label_smoothing=cfg.label_smoothing)
+        super().__init__()
+        self.label_smoothing = cfg.label_smoothing
         weight = None
         if cfg.class_weights == "balanced" and labels is not None:
             weight = balanced_weights(torch.from_numpy(labels), num_classes)
         # Not kept in checkpoints: the weights belong to the data, not to the model.
+        self.weight: Tensor | None
         self.register_buffer("weight", weight, persistent=False)
+
+    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss, a scalar."""
+        smoothing = self.label_smoothing
+        if self.weight is None:
+            return F.cross_entropy(scores, targets, label_smoothing=smoothing)
+        if not targets.is_floating_point():
+            of_images = self.weight[targets]
+            losses = F.cross_entropy(scores, targets, reduction="none", label_smoothing=smoothing)
+        else:
+            # A blend of images is worth the blend of their weighted losses.
+            own = targets * self.weight
+            of_images = own.sum(1)
+            losses = F.cross_entropy(
+                scores,
+                own / of_images.clamp(min=torch.finfo(own.dtype).tiny)[:, None],
+                reduction="none",
+                label_smoothing=smoothing,
+            )
+        return (losses * of_images).sum() / self.weight_of(targets)
 
     def share(self, piece: Tensor, targets: Tensor) -> Tensor | float:
         """Return what the mean loss of a piece counts for in the mean over its batch.
@@ -37,7 +64,7 @@ class TrainingLoss(nn.CrossEntropyLoss):
         """Return what the mean loss of some targets is divided by."""
         if self.weight is None or targets.is_floating_point():
             return len(targets)
-        # With labels, PyTorch's mean divides by the weights of their classes.
+        # As PyTorch's mean does with weights.
         return self.weight[targets].sum()
 
 

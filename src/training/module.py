@@ -20,7 +20,7 @@ from torchmetrics.classification import (
 
 from src.data.augment import Augment, Normalize
 from src.data.image_set import Indices
-from src.training.backbone import create_backbone
+from src.training.backbone import channels_last, create_backbone
 from src.training.card_rules import is_sharded
 from src.training.loss import TrainingLoss
 from src.training.mixup import mixup
@@ -59,7 +59,7 @@ class Classifier(pl.LightningModule):
         self._micro_batch: int | None = cfg.trainer.micro_batch_size
         self.model = create_backbone(cfg.model, len(classes), cfg.data.img_size)
         if cfg.trainer.channels_last:
-            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            channels_last(self.model)
         if cfg.trainer.compile:
             # What earlier models of this process left counts against a limit of recompilations.
             torch.compiler.reset()
@@ -113,7 +113,15 @@ class Classifier(pl.LightningModule):
         if self.trainer.loggers and step % self._log_every == 0:
             self.log("train/loss", loss.detach(), sync_dist=self.trainer.world_size > 1)
             self.log("train/lr", self._learning_rate())
-        return loss
+        # Lightning divides by what is accumulated elsewhere.
+        usual, here = self.trainer.accumulate_grad_batches, self._accumulated(batch_idx)
+        return loss if here == usual else loss * (usual / here)
+
+    def _accumulated(self, batch_idx: int) -> int:
+        """Return how many batches make up the step of this one: less than else at the end."""
+        usual = self.trainer.accumulate_grad_batches
+        left = int(self.trainer.num_training_batches) - batch_idx // usual * usual
+        return min(usual, left)
 
     def on_fit_start(self) -> None:
         """Let every card draw its own augmentation and dropout; the weights are made by now."""
@@ -159,7 +167,7 @@ class Classifier(pl.LightningModule):
             if number == count:
                 break
             with getattr(strategy, "block_backward_sync", contextlib.nullcontext)():
-                strategy.backward(loss / accumulate, None)
+                strategy.backward(loss / self._accumulated(batch_idx), None)
             before = before + loss.detach()
         return loss + before
 

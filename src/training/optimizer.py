@@ -1,6 +1,8 @@
-"""The optimizer, with no weight decay on norms and biases."""
+"""The optimizer, with weight decay on the weights of layers alone."""
 
 import difflib
+import fnmatch
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -8,6 +10,7 @@ import torch
 from timm.optim import (  # type: ignore[attr-defined]
     create_optimizer_v2,
     list_optimizers,
+    param_groups_layer_decay,
     param_groups_weight_decay,
 )
 from torch import nn
@@ -15,6 +18,11 @@ from torch import nn
 from src.errors import UserError
 from src.training.config import OptimizerConfig
 
+# The names that a matrix has where it is no layer of its own: `in_proj_weight`, `w_g`.
+WEIGHT = re.compile(r"(^|_)weight($|_)|^w_")
+# Arguments of timm that cut the parameters into groups, and what its functions call them.
+LAYER_DECAY = {"layer_decay_min_scale": "min_scale", "layer_decay_no_opt_scale": "no_opt_scale"}
+GROUPING = ("layer_decay", *LAYER_DECAY, "fallback_list", "fallback_no_weight_decay")
 # In the names of parameters below a module that it has wrapped.
 FSDP_PREFIX = "_fsdp_wrapped_module."
 
@@ -33,7 +41,7 @@ def build_optimizer(
         precision: Lightning's; under `16-mixed` a fused optimizer unscales gradients inside
             its step, which is after clipping, so none is used there.
         without_decay: names from `undecayed` of what is not decayed, where the weights are
-            sharded; None: as their shapes say.
+            sharded; None: as `undecayed` says now.
 
     Raises:
         UserError: timm knows no optimizer of that name, or it does not take `optimizer.kwargs`.
@@ -53,34 +61,98 @@ def build_optimizer(
     if cfg.name == "adamw" and not scaled:
         # One kernel for the whole step; on a CPU as well.
         kwargs.setdefault("fused", True)
-    if without_decay is not None:
-        kwargs["param_group_fn"] = lambda model: _groups(model, without_decay, cfg.weight_decay)
+    kept = undecayed(model) if without_decay is None else without_decay
     try:
+        groups = _timm_groups(model, kept, cfg, kwargs)
         optimizer: torch.optim.Optimizer = create_optimizer_v2(
-            model, opt=cfg.name, lr=cfg.lr, weight_decay=cfg.weight_decay, **kwargs
+            groups or _groups(model, kept, cfg),
+            opt=cfg.name,
+            lr=cfg.lr,
+            weight_decay=cfg.weight_decay,
+            **kwargs,
         )
-    except TypeError as error:
-        raise UserError(f"optimizer.kwargs: {error}") from error
+    except (TypeError, ValueError) as error:
+        hint = ""
+        if "esterov" in str(error):
+            hint = "; give +optimizer.kwargs.nesterov=false too"
+        raise UserError(f"optimizer.kwargs={dict(cfg.kwargs)}: {error}{hint}") from error
     return optimizer
 
 
+def check_optimizer(cfg: OptimizerConfig, precision: str) -> None:
+    """Refuse an optimizer that `build_optimizer` would refuse; arguments as there.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    build_optimizer(nn.Linear(2, 2), cfg, precision)
+
+
 def undecayed(model: nn.Module) -> frozenset[str]:
-    """Return the names of the parameters that timm does not decay, by their shapes and names."""
+    """Return the names of the parameters that are not decayed.
+
+    Decayed is what a layer multiplies its input with: the matrices of linear layers, convolutions
+    and recurrent ones. Not so biases, norms, gains, layer scales, temperatures, tokens and tables
+    of positions, whatever their number of dimensions; nor what the model itself names
+    (`no_weight_decay`).
+    """
     special: Any = getattr(model, "no_weight_decay", set)
-    groups = param_groups_weight_decay(model, 1.0, no_weight_decay_list=special())
-    left_out = {id(p) for group in groups if not group["weight_decay"] for p in group["params"]}
-    return frozenset(name for name, p in model.named_parameters() if id(p) in left_out)
+    patterns = list(special())
+    return frozenset(
+        name
+        for prefix, part in model.named_modules()
+        for name, parameter in part.named_parameters(prefix, recurse=False)
+        if not _is_weight(part, name.rpartition(".")[2], parameter)
+        or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+    )
+
+
+def _is_weight(part: nn.Module, name: str, parameter: nn.Parameter) -> bool:
+    """Tell whether a module multiplies its input with one of its own parameters, as a matrix."""
+    if parameter.ndim < 2 or isinstance(part, nn.Embedding):
+        return False
+    return WEIGHT.search(name) is not None
 
 
 def _groups(
-    model: nn.Module, without_decay: Collection[str], weight_decay: float
+    model: nn.Module, without_decay: Collection[str], cfg: OptimizerConfig
 ) -> list[dict[str, Any]]:
-    """Return the two groups of a model that FSDP has wrapped."""
+    """Return the two groups, also of a model that FSDP has wrapped."""
     found: dict[bool, list[nn.Parameter]] = {False: [], True: []}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         found[name.replace(FSDP_PREFIX, "") not in without_decay].append(parameter)
+    # Muon is for matrices; tables of positions and tokens only look like some.
+    others = {"use_fallback": True} if cfg.name.endswith("muon") else {}
     return [
-        {"params": parameters, "weight_decay": weight_decay * decayed}
+        {"params": parameters, "weight_decay": cfg.weight_decay * decayed}
+        | ({} if decayed else others)
         for decayed, parameters in found.items()
         if parameters
     ]
+
+
+def _timm_groups(
+    model: nn.Module, without_decay: Collection[str], cfg: OptimizerConfig, kwargs: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    """Return the groups that timm's own arguments ask for, and take these out of `kwargs`."""
+    asked = {name: kwargs.pop(name) for name in GROUPING if name in kwargs}
+    if not asked:
+        return None
+    by_layer = {name: value for name, value in asked.items() if name.startswith("layer_decay")}
+    make: Any = param_groups_layer_decay if by_layer else param_groups_weight_decay
+    asked = {LAYER_DECAY.get(name, name): value for name, value in asked.items()}
+    # timm finds those of one dimension itself.
+    own = [
+        name
+        for name, parameter in model.named_parameters()
+        if name in without_decay and parameter.ndim > 1
+    ]
+    groups: list[dict[str, Any]] = make(
+        model, weight_decay=cfg.weight_decay, no_weight_decay_list=own, **asked
+    )
+    for group in groups:
+        # Which timm leaves to its own schedules.
+        group["lr"] = cfg.lr * group.pop("lr_scale", 1.0)
+    return groups

@@ -116,6 +116,25 @@ class ExperimentConfig:
     focus: FocusRule = field(default_factory=FocusRule)
 
 
-# ${either:A,B} is A unless that is null.
-OmegaConf.register_resolver("either", lambda a, b: b if a is None else a, replace=True)
+def _without_effect(parameter: str, model: Any, img_size: int) -> bool:
+    # Imported here, as it brings torch along.
+    from src.training.abilities import without_effect
+
+    return without_effect(parameter, model, img_size)
+
+
+def _poolings(model: Any, img_size: int) -> list[str]:
+    from src.training.abilities import poolings_of
+
+    return poolings_of(model, img_size)
+
+
+# ${without_effect:PARAMETER,${model},SIZE} takes an entry out of the search.
+OmegaConf.register_resolver("without_effect", _without_effect, replace=True)
+# ${poolings:${model},SIZE} are the kinds that the model takes.
+OmegaConf.register_resolver("poolings", _poolings, replace=True)
+# ${either:A,B,...} is the first that is not null.
+OmegaConf.register_resolver(
+    "either", lambda *of: next((value for value in of if value is not None), None), replace=True
+)
 ConfigStore.instance().store(name="experiment_schema", node=ExperimentConfig)

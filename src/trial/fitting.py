@@ -74,8 +74,10 @@ class Fitting:
             )
 
     def fit(self, train: Callable[[DictConfig], FitResult]) -> FitResult:
-        """Train, and note with the trial where batch norm saw less than the batch."""
+        """Train, and note with the trial what was done so that it fits."""
         result = self.run(train)
+        if self._cfg.model.grad_checkpointing:
+            self._note("grad_checkpointing", True)
         if self._images < card_batch(self._cfg):
             self._note("micro_batch", self._images)
             self._note("batch_norm_on_micro_batches", has_batch_norm(result.module.model))

@@ -3,6 +3,7 @@
 Importing this file registers the resolver `${directions_of:NAMES}`.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,11 +28,13 @@ class Objective:
         direction: maximize or minimize.
         score: of labels [N] and probabilities [N, C]; None for what predictions do not show.
         logged: the name under which a module logs it after each epoch, if it does.
+        high: the most that it can be; the least is 0 for all.
     """
 
     direction: str
     score: Callable[[Labels, Probabilities], float] | None
     logged: str | None = None
+    high: float = 1.0
 
 
 # scikit-learn is imported where a score is computed: every command reads this file at its start.
@@ -72,9 +75,9 @@ OBJECTIVES = {
     # F1 of the class that is recognised worst.
     "worst_class_f1": Objective("maximize", lambda y, p: float(_f1(y, p, None).min())),
     # Cross entropy: how far the probabilities can be trusted.
-    "log_loss": Objective("minimize", _log_loss, "val/loss"),
+    "log_loss": Objective("minimize", _log_loss, "val/loss", math.inf),
     # Of one trial, all folds together.
-    "train_seconds": Objective("minimize", None),
+    "train_seconds": Objective("minimize", None, high=math.inf),
 }
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from src.command_line.untrusted_config import check_environment
-from src.data.folds import stratified_folds
+from src.data.folds import notes_on_folds, stratified_folds
 from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
 from src.errors import UserError
@@ -95,12 +95,19 @@ def check_model(cfg: DictConfig) -> None:
     """
     # One after the other, as Lightning takes its time to be imported as well.
     from src.training.backbone import check_backbone, check_weights
+    from src.training.model_notes import check_acting, notes_on
+    from src.training.optimizer import check_optimizer
 
     check_backbone(cfg.model, cfg.data.img_size)
+    check_acting(cfg.model, cfg.data.img_size)
+    check_optimizer(cfg.optimizer, cfg.trainer.precision)
+    _tell_all(notes_on(cfg.model, cfg.data.img_size))
     check_weights(cfg.model, cfg.data.img_size)
     from src.training.loggers import check_logger
+    from src.training.trainer_arguments import check_trainer_arguments
 
     check_logger(cfg.logger)
+    check_trainer_arguments(cfg, in_search=False)
 
 
 def check_run(cfg: DictConfig) -> None:
@@ -165,18 +172,30 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     check_listing(cfg.data)
     # Imported here, as they bring torch along: what is above is told at once.
     from src.training.backbone import check_backbone, check_weights
+    from src.training.model_notes import check_acting
+    from src.training.optimizer import check_optimizer
 
+    for job in jobs or [cfg]:
+        check_optimizer(job.optimizer, job.trainer.precision)
     # Most jobs differ in what does not concern the model's shape.
     shapes = {f"{job.data.img_size} {job.model}": job for job in jobs or [cfg]}
     for job in shapes.values():
         check_backbone(job.model, job.data.img_size)
+        check_acting(job.model, job.data.img_size)
+    for note in dict.fromkeys(note for job in jobs or [cfg] for note in notes_on_model(job)):
+        _tell(note)
     from src.training.loggers import check_logger
+    from src.training.trainer_arguments import check_trainer_arguments
 
     check_logger(cfg.logger)
+    for job in jobs or [cfg]:
+        check_trainer_arguments(job, in_search=True)
     splits = load_splits(cfg.data)
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
-    stratified_folds(train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+    cut = (train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
+    for note in notes_on_folds(stratified_folds(*cut), *cut):
+        _tell(f"quick_validation.folds: {note}")
     # Last, as they may have to be fetched: now and not by every worker at once.
     sources = ("name", "pretrained", "checkpoint_path")
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
@@ -193,6 +212,15 @@ def check_references(cfg: DictConfig) -> None:
     told = dangling(cfg)
     if told is not None:
         raise UserError(told)
+
+
+def notes_on_model(job: DictConfig) -> list[str]:
+    """Return what is different in a job's model from what its keys and the search space say."""
+    from src.training.model_notes import notes_on
+
+    entries: Any = OmegaConf.to_container(job.search_space, resolve=False)
+    searched = [entry["key"] for entry in entries.values() if entry]
+    return notes_on(job.model, job.data.img_size, searched)
 
 
 def _check_card(cfg: DictConfig) -> None:

@@ -54,7 +54,7 @@ def cross_validate(
     """
     quick = cfg.quick_validation
     objectives = list(cfg.optuna.objectives)
-    score = RunningScore()
+    score = RunningScore(0.0, OBJECTIVES[objectives[0]].high)
     trial.note("environment", environment(cfg.trainer.accelerator))
     trial.note("workload", workload(cfg, data))
     fitting = Fitting(cfg, len(data.classes), trial.note)

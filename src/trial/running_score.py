@@ -5,22 +5,34 @@ way, at the same epoch in every trial, so values at a step compare like with lik
 the fold's own score would drop back at every new fold, which a patient pruner takes for
 stagnation and a median pruner's best-so-far never notices. Reported is therefore an estimate
 of the final mean over folds that moves on smoothly: in the first fold its score; from then on
-the mean M of the finished folds' last scores, moved by how much the current fold is ahead of
-the finished ones at the same epoch e:
+the mean over the finished folds and the current one, of which it is not known yet where it ends.
+Finished folds had the score A on average at the same epoch and M at their end; a fold with the
+score s, expected as far from M as s is from A, ends at
 
-    M + (score - mean over finished folds of their score at e) / (finished folds + 1)
+    M + (s - A) * min(1, room / room at A)
 
-After the last epoch of a fold this is exactly the mean of all finished folds' last scores,
-so the last value that a trial reports is its objective.
+where room is how far M, and A, are from the end of the metric's range on that side. So it never
+leaves the range, as M + (s - A) does: a macro-F1 of 1.2 would keep a trial alive for ever under
+a rule that looks at its best value so far. It grows with s, and equals M where s equals A.
+
+After the last epoch of a fold A is M, and the estimate exactly the mean of all finished folds'
+last scores, so the last value that a trial reports is its objective.
 """
 
+import math
 from statistics import fmean
 
 
 class RunningScore:
-    """The curves of a trial's folds, and the estimate that they give so far."""
+    """The curves of a trial's folds, and the estimate that they give so far.
 
-    def __init__(self) -> None:
+    Args:
+        low: the least that a score can be.
+        high: the most.
+    """
+
+    def __init__(self, low: float = -math.inf, high: float = math.inf) -> None:
+        self._range = low, high
         self._finished: list[list[float]] = []
         self._current: list[float] = []
 
@@ -57,7 +69,8 @@ class RunningScore:
         if not self._finished:
             return score
         at_same_epoch = fmean(curve[epoch] for curve in self._finished)
-        return fmean(self.finals) + (score - at_same_epoch) / (len(self._finished) + 1)
+        expected = _expected_end(score, at_same_epoch, fmean(self.finals), *self._range)
+        return fmean([*self.finals, expected])
 
     def restart_fold(self) -> int:
         """Forget the current fold, which is trained anew; return how many epochs it had."""
@@ -69,3 +82,24 @@ class RunningScore:
         """Count the current fold among the finished ones."""
         self._finished.append(self._current)
         self._current = []
+
+
+def _expected_end(score: float, others: float, end: float, low: float, high: float) -> float:
+    """Return where a fold is expected to end.
+
+    Args:
+        score: of the fold at an epoch.
+        others: mean of the finished folds at the same epoch.
+        end: mean of their last scores.
+        low: the least that a score can be.
+        high: the most.
+    """
+    if math.isinf(others):  # a loss that has overflowed tells nothing of what comes
+        return score if math.isinf(score) else end
+    bound = high if score > others else low
+    if math.isinf(bound):
+        return end + (score - others)
+    if others == bound:  # where score can only be equal
+        return end
+    share = min(1.0, (bound - end) / (bound - others))
+    return min(max(end + (score - others) * share, low), high)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.data.folds import MOST_GROUPED, stratified_folds
+from src.data.folds import MOST_GROUPED, notes_on_folds, stratified_folds
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.errors import UserError
@@ -157,3 +157,31 @@ def test_parts_hold_every_image_of_a_batch_once(count: int, shuffle: bool) -> No
         assert together == [sorted(labels.tolist()) for _, labels in whole]
     else:
         assert [len(labels) for part in parts for _, labels in part] == [1, 1]
+
+
+def told_of(labels: list[int], groups: list[int]) -> list[str]:
+    cut = (np.array(labels), 3, 0, np.array(groups), ("letter", "note"))
+    return notes_on_folds(stratified_folds(*cut), *cut)
+
+
+def test_folds_that_large_groups_make_uneven_are_told_or_refused() -> None:
+    # Even, though groups hold several images.
+    assert told_of([0, 1] * 30, [row // 4 for row in range(60)]) == []
+    # 20 letters that belong together, 20 notes, and 12 single pages.
+    labels, groups = [0] * 20 + [1] * 20 + [0, 1] * 6, [0] * 20 + [1] * 20 + list(range(2, 14))
+    assert told_of(labels, groups) == [
+        "the folds hold 23, 23, 6 images, as those that belong together stay together; each counts "
+        "as much as any other in a trial's score"
+    ]
+    # Two groups of both classes and 8 single pages, of which 3 are a fold.
+    labels, groups = [0, 1] * 24, [0] * 20 + [1] * 20 + list(range(2, 10))
+    with pytest.raises(UserError, match=r"folds=3: .* has 3 of 48 images.*take .*folds=2"):
+        told_of(labels, groups)
+
+
+def test_a_fold_without_images_of_a_class_is_refused() -> None:
+    labels = np.repeat([0, 1], [20, 4])
+    rows = np.arange(24)
+    folds = [(rows[12:], rows[:12]), (rows[:12], rows[12:])]
+    with pytest.raises(UserError, match="fold 1 has no image of class note to validate on"):
+        notes_on_folds(folds, labels, 2, 0, None, ("letter", "note"))

@@ -12,10 +12,12 @@ from omegaconf import OmegaConf
 
 from src.data.loader import BatchLoader
 from src.errors import UserError
-from src.inference.trained_model import load_run
+from src.inference.trained_model import TrainedModel, load_run
 from src.inference.views import make_views
 from src.training.config import ModelConfig
+from src.training.fit import fit
 from src.training.module import Classifier
+from src.trial.keep_probabilities import KeepProbabilities
 from tests.conftest import Compose
 from tests.trained_run import coloured, train_run
 
@@ -115,3 +117,23 @@ def test_a_transformer_at_its_own_size_comes_back(tmp_path: Path) -> None:
     folder = train_run(tmp_path / "vit", "model.name=test_vit", size=48, epochs=1)
     assert load_run(folder).format.size == 48
     assert ModelConfig().name != load_run(folder).name
+
+
+@pytest.mark.filterwarnings("ignore:.*fp16 is not supported on CPU")
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed", "bf16-true"])
+def test_it_computes_in_the_precision_in_which_it_was_scored(cfg: Compose, precision: str) -> None:
+    words = ("data.img_size=32", "data.batch_size=16", "optimizer.lr=5e-3", "logger=none")
+    config = cfg(*words, f"trainer.precision={precision}", "trainer.accelerator=cpu")
+    images, kept = coloured(30, 32), KeepProbabilities()
+    done = fit(config, images, images, max_epochs=1, seed=0, output_dir=None, callbacks=[kept])
+    weights = done.module.model.state_dict()
+    model = TrainedModel(config, images.classes, (), weights)
+    pixels, _ = next(iter(BatchLoader(images, 30, shuffle=False)))
+    with torch.no_grad():
+        found = model(pixels)
+        model.in_float32()
+        exact = model(pixels)
+    scored = torch.from_numpy(kept.probabilities())
+    assert found.dtype == torch.float32
+    assert torch.equal(found.half(), scored)
+    assert not torch.equal(exact.half(), scored)

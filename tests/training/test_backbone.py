@@ -41,6 +41,13 @@ def test_more_arguments_reach_timm() -> None:
     assert model.get_submodule("global_pool").pool_type == "max"
 
 
+@pytest.mark.parametrize("name", ["crossvit_9_240", "beit_base_patch16_224", "levit_128s"])
+def test_a_pooling_that_a_model_refuses_is_what_is_told(name: str) -> None:
+    size = 240 if "crossvit" in name else 224
+    with pytest.raises(UserError, match=f"^model.pooling=max: {name} "):
+        check_backbone(ModelConfig(name, pooling="max"), size)
+
+
 @pytest.mark.parametrize("kind", ["pt", "safetensors"])
 def test_the_head_of_a_file_is_not_taken_even_where_it_fits(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

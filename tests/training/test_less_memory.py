@@ -74,6 +74,42 @@ def test_mixed_precision_is_nearly_the_same_and_keeps_less(name: str) -> None:
     torch.testing.assert_close(other.float(), loss, rtol=0.03, atol=0.03)
 
 
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_byobnet"])
+def test_checkpointing_changes_no_weight_and_no_statistic(name: str) -> None:
+    """Batch norm's running statistics move once a step, whatever is computed twice."""
+
+    def states(checkpointing: bool) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        cfg = ModelConfig(name, grad_checkpointing=checkpointing, drop_path_rate=0.2)
+        model = create_backbone(cfg, 3, 32).train()
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(2):
+            loss = cross_entropy(model(torch.randn(6, 3, 32, 32)), torch.arange(6) % 3)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            optimizer.zero_grad()
+        # Momentum and counters are the norms' own again.
+        model(torch.randn(6, 3, 32, 32))
+        return model.state_dict()
+
+    plain, checkpointed = states(False), states(True)
+    assert any(key.endswith("num_batches_tracked") for key in plain)
+    assert [key for key in plain if not torch.equal(plain[key], checkpointed[key])] == []
+
+
+def test_a_cut_off_forward_leaves_checkpointing_as_it_was() -> None:
+    model = create_backbone(ModelConfig("test_resnet", grad_checkpointing=True), 3, 32).train()
+    with pytest.raises(RuntimeError):
+        model(torch.randn(2, 4, 32, 32))
+    loss = model(torch.randn(4, 3, 32, 32)).sum()
+    norms = [part for part in model.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    before = [norm.running_mean.clone() for norm in norms if norm.running_mean is not None]
+    loss.backward()
+    assert all(norm.momentum == 0.1 and norm.num_batches_tracked == 1 for norm in norms)
+    after = [norm.running_mean for norm in norms if norm.running_mean is not None]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
 def test_checkpointing_acts_in_a_run(cfg: Compose, blobs: ImageSet) -> None:
     words = ("model.name=test_vit", "data.img_size=32", "logger=none", "data.batch_size=16")
     scores = []

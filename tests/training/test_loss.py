@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import cross_entropy, one_hot
 
@@ -40,6 +42,49 @@ def test_weights_act_on_labels_and_on_soft_targets_and_stay_out_of_checkpoints()
     torch.testing.assert_close(loss(scores, labels), (single * weights).sum() / weights.sum())
     soft = one_hot(labels, 3).float()
     torch.testing.assert_close(loss(scores, soft), (single * weights).mean())
+
+
+@given(
+    st.lists(st.integers(1, 100_000), min_size=2, max_size=6),
+    st.floats(0, 0.99),
+    st.booleans(),
+    st.data(),
+)
+def test_the_loss_of_an_image_is_least_where_its_own_class_is_first(
+    counts: list[int], smoothing: float, soft: bool, data: st.DataObject
+) -> None:
+    number = len(counts)
+    own = data.draw(st.integers(0, number - 1))
+    cfg = LossConfig(label_smoothing=smoothing, class_weights="balanced")
+    loss = TrainingLoss(cfg, number, np.repeat(np.arange(number), counts)).double()
+    target = torch.tensor([own])
+    # The minimum that the field knows: probabilities equal to the smoothed target, whatever the
+    # weights (Szegedy et al., CVPR 2016).
+    best = torch.full((1, number), smoothing / number, dtype=torch.float64)
+    best[0, own] += 1 - smoothing
+    scores = best.clamp(min=1e-12).log().requires_grad_()
+    targets = one_hot(target, number).double() if soft else target
+    value = loss(scores, targets)
+    (slope,) = torch.autograd.grad(value, scores)
+    # In units of the loss of an image, as a soft target counts its weight.
+    weight = float(loss.weight[own]) if soft and loss.weight is not None else 1.0
+    assert float(slope.abs().max()) / weight == pytest.approx(0, abs=1e-6)
+    assert int(best.argmax()) == own
+
+
+def test_weighted_and_smoothed_it_is_the_weighted_mean_of_what_torch_says_of_each() -> None:
+    cfg = LossConfig(label_smoothing=0.1, class_weights="balanced")
+    loss = TrainingLoss(cfg, 3, LABELS)
+    scores, labels = torch.randn(8, 3), torch.randint(0, 3, (8,))
+    single = cross_entropy(scores, labels, label_smoothing=0.1, reduction="none")
+    weights = balanced_weights(torch.from_numpy(LABELS), 3)[labels]
+    torch.testing.assert_close(loss(scores, labels), (single * weights).sum() / weights.sum())
+    # Half of each of two images.
+    other = labels.roll(1)
+    blend = (one_hot(labels, 3) + one_hot(other, 3)).float() / 2
+    theirs = cross_entropy(scores, other, label_smoothing=0.1, reduction="none")
+    expected = (single * weights + theirs * weights.roll(1)) / 2
+    torch.testing.assert_close(loss(scores, blend), expected.mean())
 
 
 @pytest.mark.parametrize("key", ["loss.class_weights=balanced", "data.sampling=balanced"])

@@ -1,13 +1,16 @@
 """What reaches the optimizer, and when its step may not be fused."""
 
+from fnmatch import fnmatch
+
 import pytest
+import timm
 import torch
 from lightning_fabric.plugins.precision.amp import _optimizer_handles_unscaling
 
 from src.errors import UserError
 from src.training.config import OptimizerConfig
 from src.training.module import Classifier
-from src.training.optimizer import build_optimizer
+from src.training.optimizer import build_optimizer, check_optimizer, undecayed
 from tests.conftest import Compose
 
 
@@ -43,8 +46,84 @@ def test_a_fused_step_with_scaled_gradients_is_refused() -> None:
     [
         (OptimizerConfig("adamx"), r"optimizer\.name=adamx.*adam"),
         (OptimizerConfig("adamw", kwargs={"speed": 1}), r"optimizer\.kwargs.*speed"),
+        (
+            OptimizerConfig("sgd", kwargs={"momentum": 0}),
+            r"optimizer\.kwargs.*momentum.*nesterov=f",
+        ),
     ],
 )
 def test_mistakes_are_named(cfg: OptimizerConfig, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        build_optimizer(torch.nn.Linear(2, 2), cfg)
+        check_optimizer(cfg, "32-true")
+
+
+# A model of every family that has parameters of its own -> how the names of some of them end that
+# are no matrix, and of some that are one. Seen in the source of timm 1.0.31.
+OWN_PARAMETERS = {
+    "nfnet_l0": ((".gain",), ("conv1.weight",)),
+    "fastvit_t8": (("layer_scale.gamma",), ("fc1.weight",)),
+    "swiftformer_xs": (("layer_scale_2.gamma",), ("attn.w_g",)),
+    "resmlp_12_224": (("norm1.alpha", "norm1.beta"), ("linear_tokens.weight",)),
+    "xcit_nano_12_p16_224": (("temperature", "cls_token", "gamma1"), ("attn.qkv.weight",)),
+    "edgenext_xx_small": (("temperature", "gamma"), ("xca.qkv.weight",)),
+    "visformer_tiny": (("pos_embed1", "pos_embed3"), ("qkv.weight",)),
+    "samvit_base_patch16": (("rel_pos_h", "rel_pos_w", "pos_embed"), ("qkv.weight",)),
+    "botnet26t_256": (("height_rel", "width_rel"), ("self_attn.qkv.weight",)),
+    "lambda_resnet26t": (("norm_v.weight",), ("conv_lambda.weight", "qkv.weight")),
+    "efficientvim_m1": (("alpha",), ("ffn.fc1.conv.weight",)),
+    "swin_tiny_patch4_window7_224": (("relative_position_bias_table",), ("qkv.weight",)),
+    "levit_128s": (("attention_biases",), ("qkv.linear.weight",)),
+    "vit_base_patch16_siglip_224": (("attn_pool.latent", "pos_embed"), ("attn_pool.q.weight",)),
+    "sequencer2d_s": (("norm1.weight", "bias_hh_l0"), ("weight_hh_l0", "weight_ih_l0_reverse")),
+    "tf_efficientnet_cc_b0_4e": (("bn1.weight",), ("conv_pwl.weight",)),
+    "coat_tiny": (("cls_token1",), ("crpe2.qkv.weight",)),
+}
+
+
+@pytest.mark.parametrize("name", OWN_PARAMETERS)
+def test_decayed_are_the_matrices_of_layers_whatever_their_shape(name: str) -> None:
+    plain, matrices = OWN_PARAMETERS[name]
+    with torch.device("meta"):
+        model = timm.create_model(name, num_classes=1)
+    left_out = undecayed(model)
+    names = [found for found, _ in model.named_parameters()]
+    for ending in (*plain, *matrices):
+        matching = [found for found in names if found.endswith(ending)]
+        assert matching, ending
+        assert {found in left_out for found in matching} == {ending in plain}, ending
+    layers = [
+        part for part in model.modules() if isinstance(part, torch.nn.Linear | torch.nn.Conv2d)
+    ]
+    by_id = {id(parameter): found for found, parameter in model.named_parameters()}
+    # One class: the classifier's matrix has as many numbers as its longest side. xcit itself
+    # asks for no decay of the matrix that makes its table of positions.
+    asked: set[str] = getattr(model, "no_weight_decay", set)()
+    odd = left_out & {by_id[id(layer.weight)] for layer in layers}
+    assert not [found for found in odd if not any(fnmatch(found, pattern) for pattern in asked)]
+    assert all(found in left_out for found in names if found.endswith(".bias"))
+
+
+def test_a_rate_for_each_layer_acts_and_what_is_not_decayed_stays_so() -> None:
+    model = timm.create_model("test_vit", num_classes=3)
+    cfg = OptimizerConfig(lr=0.1, weight_decay=0.3, kwargs={"layer_decay": 0.5})
+    optimizer = build_optimizer(model, cfg)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    decay = {
+        id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]
+    }
+    found = dict(model.named_parameters())
+    assert rates[id(found["head.weight"])] == 0.1
+    assert rates[id(found["blocks.0.attn.qkv.weight"])] < 0.01
+    kept = undecayed(model)
+    assert {name for name, p in found.items() if not decay[id(p)]} == kept
+
+
+def test_muon_is_for_matrices_alone() -> None:
+    model = timm.create_model("test_vit", num_classes=3)
+    made = build_optimizer(model, OptimizerConfig("muon"))
+    others = {
+        id(p) for group in made.param_groups if group.get("use_fallback") for p in group["params"]
+    }
+    names = {name for name, parameter in model.named_parameters() if id(parameter) in others}
+    assert {"pos_embed", "cls_token", "norm.weight"} <= names
+    assert "blocks.0.attn.qkv.weight" not in names

@@ -15,6 +15,7 @@ from src.errors import UserError
 from src.training.backbone import check_backbone, create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit
+from src.training.loss import TrainingLoss
 from src.training.module import Classifier
 from tests.conftest import Compose
 
@@ -136,13 +137,13 @@ def test_gradient_clipping_norm(train: Train) -> None:
 
 def test_mixup_alpha(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
-    forward = nn.CrossEntropyLoss.forward
+    forward = TrainingLoss.forward
 
     def watch(self: Any, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         seen.append(targets)
         return forward(self, scores, targets)
 
-    monkeypatch.setattr(nn.CrossEntropyLoss, "forward", watch)
+    monkeypatch.setattr(TrainingLoss, "forward", watch)
     train("augment.mixup_alpha=0")
     assert not any(t.is_floating_point() for t in seen)
     mixed = []

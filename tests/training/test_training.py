@@ -21,6 +21,7 @@ from src.training.evaluate import evaluate
 from src.training.fit import FitResult, fit
 from src.training.gradient_clipping import GradientClipping
 from src.training.loggers import open_run_log
+from src.training.loss import TrainingLoss
 from src.training.mixup import mixup
 from src.training.module import Classifier
 from src.training.optimizer import build_optimizer
@@ -94,13 +95,13 @@ def test_mixup_reaches_the_loss(
     cfg: Compose, blobs: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    forward = torch.nn.CrossEntropyLoss.forward
+    forward = TrainingLoss.forward
 
     def watch(self: Any, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         seen.append(targets)
         return forward(self, scores, targets)
 
-    monkeypatch.setattr(torch.nn.CrossEntropyLoss, "forward", watch)
+    monkeypatch.setattr(TrainingLoss, "forward", watch)
     quick_fit(cfg("augment.mixup_alpha=0.8"), blobs)
     assert any(t.is_floating_point() and ((t > 0.05) & (t < 0.95)).any() for t in seen)
 
