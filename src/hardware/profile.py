@@ -27,7 +27,10 @@ MEMORY_TOLERANCE = 0.9
 
 @functools.cache
 def machine_profile() -> DictConfig:
-    """Return the profile of the first card: by name, else the largest that its memory holds."""
+    """Return the profile of the first card: by name, else the largest that its memory holds.
+
+    A name says nothing where the memory is less: a part of a card (MIG), one of a laptop.
+    """
     profiles = [OmegaConf.load(path) for path in sorted(PROFILES.glob("*.yaml"))]
     named: dict[str, Any] = {profile.name: profile for profile in profiles}
     named.pop("auto")
@@ -36,10 +39,10 @@ def machine_profile() -> DictConfig:
         return DictConfig(cpu)
     card = cards()[0]
     words = card.name.lower().replace(" ", "")
-    for name, profile in named.items():
-        if name in words:
-            return DictConfig(profile)
     fitting = [p for p in named.values() if p.memory_gb * MEMORY_TOLERANCE <= card.memory_gb]
+    for profile in fitting:
+        if profile.name in words:
+            return DictConfig(profile)
     smallest = min(named.values(), key=lambda profile: profile.memory_gb)
     return DictConfig(max(fitting, key=lambda profile: profile.memory_gb, default=smallest))
 
