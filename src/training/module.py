@@ -164,6 +164,14 @@ class Classifier(pl.LightningModule):
         if self._micro_batch is None:
             optimizer.zero_grad()
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Begin the schedule with the first step that the optimizer takes.
+
+        In 16 bits the scale of the loss begins so high that the first few are left out.
+        """
+        if getattr(scheduler.optimizer, "_opt_called", True):
+            scheduler.step()
+
     def _learning_rate(self) -> float:
         optimizer: Any = self.optimizers()
         return float(optimizer.param_groups[0]["lr"])
