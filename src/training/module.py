@@ -169,7 +169,7 @@ class Classifier(pl.LightningModule):
 
         In 16 bits the scale of the loss begins so high that the first few are left out.
         """
-        if getattr(scheduler.optimizer, "_opt_called", True):
+        if getattr(scheduler.optimizer, "_opt_called", False):
             scheduler.step()
 
     def _learning_rate(self) -> float:
