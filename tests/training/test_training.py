@@ -274,4 +274,4 @@ def test_the_schedule_waits_for_the_first_step_that_16_bits_allow(
         fit(*(config, blobs, blobs), max_epochs=2, seed=0, output_dir=None, callbacks=[Rates()])
     # 5 steps of warm-up.
     assert rates[:2] == pytest.approx([0.002, 0.002])
-    assert rates[-1] > rates[0]
+    assert max(rates) == pytest.approx(0.01)
