@@ -10,8 +10,8 @@ python -m tests.benchmarks.throughput [REPEATS]
 * the limit: a bare PyTorch loop on uint8 images that are in memory already.
 
 All do the same work for a step: shuffled batches, normalisation and no other augmentation,
-channels last, smoothed cross entropy, gradients clipped by norm, fused AdamW (not in Lightning's own
-way in 16 bits, where it clips no gradients of one), a learning rate for every step; float32 on a
+channels last, smoothed cross entropy, gradients clipped by norm, fused AdamW (not in Lightning's
+own way in 16 bits, where it clips no gradients of one), a learning rate a step; float32 on a
 CPU, bfloat16 autocast on CUDA. Files are JPEGs of 360 x 480 px, a small page; ours and the limit
 have them decoded and shrunk before, the others do so in every epoch. Only training is timed, from
 the start of an epoch to the end of its last step; the first epoch of every run warms up. The ways
