@@ -97,6 +97,8 @@ def fit(
     # Lightning steps at the end of an epoch too, with what has been accumulated by then.
     steps = math.ceil(len(batches) / cfg.trainer.accumulate_grad_batches)
     module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
+    if device.type == "cuda":
+        module.scored_at_a_time = evaluation_batch(cfg) // cfg.trainer.devices
     started = time.monotonic()
     _tell_of_batch_norm(cfg, module.model)
     scored = BatchLoader(val, evaluation_batch(cfg), shuffle=False, part=part, device=device)
@@ -131,7 +133,17 @@ def evaluation_batch(cfg: DictConfig) -> int:
     """Return how many images at a time are scored, on all cards together."""
     size, most = card_batch(cfg), cfg.trainer.micro_batch_size
     at_a_time = size if most is None else min(most, size)
-    return EVALUATION_BATCHES * int(cfg.trainer.devices * at_a_time)
+    return int(cfg.trainer.devices) * scored_at_a_time(cfg, at_a_time)
+
+
+def scored_at_a_time(cfg: DictConfig, trained: int) -> int:
+    """Return how many images a card scores at a time that trains so many.
+
+    On a card it is the same whatever batch a search tries, as each new shape costs seconds there.
+    """
+    if cfg.gpu.memory_gb:
+        trained = min(trained, *cfg.gpu.batch_sizes)
+    return EVALUATION_BATCHES * trained
 
 
 def has_batch_norm(model: nn.Module) -> bool:

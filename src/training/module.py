@@ -56,6 +56,9 @@ class Classifier(pl.LightningModule):
         self.cfg = cfg
         self.classes = tuple(classes)
         self._micro_batch: int | None = cfg.trainer.micro_batch_size
+        # Fewer images are filled up to so many before they are scored, so that all batches have
+        # one shape; None: they are scored as they are.
+        self.scored_at_a_time: int | None = None
         self.model = create_backbone(cfg.model, len(classes), cfg.data.img_size)
         if cfg.trainer.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -200,11 +203,23 @@ class Classifier(pl.LightningModule):
 
     def _evaluate(self, batch: Batch, metrics: MetricCollection) -> Tensor:
         images, labels = batch
-        scores: Tensor = self(images).float()
+        scores: Tensor = self(self._filled(images))[: len(labels)].float()
         metrics["loss"].update(self.criterion(scores, labels))
         metrics["f1"].update(scores.argmax(1), labels)
         metrics["accuracy"].update(scores.argmax(1), labels)
         return scores
+
+    def _filled(self, images: Tensor) -> Tensor:
+        """Repeat the first of uint8 images [B, 3, H, W] until there are `scored_at_a_time`.
+
+        What is scored beside an image does not change its scores.
+        """
+        missing = (self.scored_at_a_time or 0) - len(images)
+        if missing <= 0:
+            return images
+        # Put together as they lie in memory, so that the order stays channels last.
+        rows = images.permute(0, 2, 3, 1)
+        return torch.cat([rows, rows[:1].expand(missing, -1, -1, -1)]).permute(0, 3, 1, 2)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer, its learning rate set anew at every step."""
