@@ -20,6 +20,7 @@ from rich.console import Console
 from torch.profiler import ProfilerActivity, profile
 
 from src.data.image_set import ImageSet
+from src.data.loader import ON_DEVICE
 from src.hardware import memory
 from src.hardware.memory import GIB
 from src.hardware.speed import step_time
@@ -107,7 +108,8 @@ def count(each: Combination, on_card: bool = True) -> Counted:
 class Trained:
     """What is measured of a combination; sizes in bytes, 0 without a card."""
 
-    # The most of PyTorch's allocator: in use, asked for, and taken from the card.
+    # The most of PyTorch's allocator: in use, asked for, and taken from the card; the images to
+    # train on and to score, which lie there where they are few, are no part of the first.
     allocated: int = 0
     requested: int = 0
     reserved: int = 0
@@ -116,6 +118,7 @@ class Trained:
     # A step, and the first one.
     seconds: float = 0.0
     first: float = 0.0
+    images: int = 0
     # [name, microseconds a step, calls a step], the longest first.
     kernels: list[list[Any]] = field(default_factory=list)
 
@@ -133,7 +136,7 @@ class _Watch(pl.Callback):
         if self._step == WARM_UP + STEPS and torch.cuda.is_available():
             self._read_memory()
             self._profiler = profile(activities=[ProfilerActivity.CUDA])
-            self._profiler.__enter__()
+            self._profiler.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         self._step += 1
@@ -145,12 +148,12 @@ class _Watch(pl.Callback):
             self._found.seconds = (time.perf_counter() - self._began) / STEPS
         if self._step == WARM_UP + STEPS + PROFILED and torch.cuda.is_available():
             wait()
-            self._profiler.__exit__(None, None, None)
+            self._profiler.stop()
             self._found.kernels = kernels(self._profiler)
 
     def _read_memory(self) -> None:
         stats = torch.cuda.memory_stats()
-        self._found.allocated = stats["allocated_bytes.all.peak"]
+        self._found.allocated = stats["allocated_bytes.all.peak"] - self._found.images
         self._found.requested = stats["requested_bytes.all.peak"]
         self._found.reserved = stats["reserved_bytes.all.peak"]
         self._found.beside = context()
@@ -176,6 +179,10 @@ def train(each: Combination) -> Trained:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     few = images.subset(np.arange(each.batch))
+    if on_card:
+        most = ON_DEVICE * torch.cuda.get_device_properties(0).total_memory
+        sizes = [len(part) * 3 * each.side**2 for part in (images, few)]
+        found.images = sum(size for size in sizes if size <= most)
     fit(cfg, images, few, max_epochs=1, seed=0, output_dir=None, callbacks=[_Watch(found)])
     return found
 

@@ -9,12 +9,14 @@ import pytest
 
 from tests.benchmarks.card.__main__ import Check, parse
 from tests.benchmarks.card.parts import PARTS, Part
+from tests.benchmarks.card.steps import at_peak
 
 # What a row of each part must have.
 COLUMNS = {
     "marked_tests": ("test", "outcome"),
     "searches": ("search", "complete", "trials an hour", "busy %", "best F1"),
     "first_steps": ("model", "first s"),
+    "sharing": ("model", "way", "processes", "images/s"),
     "steps": ("model", "predicted GB", "step ms"),
     "ways": ("model", "way", "images/s", "of the limit"),
     "out_of_memory": ("model", "ran out with", "images at a time", "validation loss"),
@@ -76,3 +78,17 @@ def test_a_part_that_crashes_or_hangs_costs_the_others_nothing(
 def test_parts_share_the_seconds_given() -> None:
     assert parse(["--seconds", "270"]).seconds == 270
     assert sum(part.share for part in PARTS.values()) > 0
+
+
+def test_what_was_allocated_at_the_peak_is_told() -> None:
+    """As `torch.cuda.memory._snapshot` records it."""
+    events = [
+        *(("alloc", 1, 512), ("alloc", 2, 2048), ("segment_alloc", 0, 2**21), ("alloc", 3, 2048)),
+        *(("free_requested", 1, 512), ("free_completed", 1, 512), ("alloc", 4, 4096)),
+        *(("free_completed", 2, 2048), ("alloc", 5, 1024), ("free_completed", 4, 4096)),
+    ]
+    trace = [{"action": action, "addr": addr, "size": size} for action, addr, size in events]
+    found = at_peak(trace)
+    assert found["bytes"] == 2048 + 2048 + 4096
+    assert found["blocks"] == 3
+    assert sorted(found["sizes"]) == [(2048, 2), (4096, 1)]

@@ -207,11 +207,12 @@ def lightning_and_dataloader(workers: int) -> Way:
             persistent_workers=workers > 0,
         )
         clock, epochs = Clock(), 1 + TIMED_EPOCHS
+        precision: Any = case.precision
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator=DEVICE.type,
             devices=1,
-            precision=case.precision,
+            precision=precision,
             gradient_clip_val=CLIP,
             callbacks=[clock],
             logger=False,

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pynvml
 import pytest
 
-from src.hardware import detect
 from src.hardware.detect import Card, cards, visible_devices
 
 GIB = 2**30
@@ -115,7 +114,7 @@ def test_a_machine_without_a_driver_has_no_card(monkeypatch: pytest.MonkeyPatch)
     def no_driver() -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
-    monkeypatch.setattr(detect.pynvml, "nvmlInit", no_driver)
+    monkeypatch.setattr(pynvml, "nvmlInit", no_driver)
     cards.cache_clear()
     assert cards() == ()
     cards.cache_clear()

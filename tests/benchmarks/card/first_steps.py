@@ -12,7 +12,6 @@ A bare loop in bfloat16, so that nothing else is in the figures. `graph` is a wh
 as a CUDA graph and played again.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from statistics import median
@@ -29,33 +28,33 @@ MODELS = ("tf_efficientnet_lite0", "convnext_tiny", "efficientnet_b0", "resnet50
 SIDE, CLASSES, LATER = 224, 12, 8
 # What is run one after the other: training steps, and scoring without gradients.
 SHAPES = (("train", 64), ("train", 96), ("train", 64), ("score", 128), ("score", 77), ("train", 16))
+TINY = ("test_efficientnet",)
 TINY_SHAPES = (("train", 4), ("train", 2), ("score", 3))
 
 
 def rows(tiny: bool, limit: float) -> Iterator[Row]:
     """Yield a row for each model, way and shape."""
     device = torch.device("cpu" if tiny else "cuda")
-    models, side, shapes = (MODELS, SIDE, SHAPES)
-    if tiny:
-        models, side, shapes = ("test_efficientnet",), 32, TINY_SHAPES
+    models, side, shapes = (TINY, 32, TINY_SHAPES) if tiny else (MODELS, SIDE, SHAPES)
     # What the first step of a process costs is no matter of shapes.
     started = time.perf_counter()
-    _Loop("test_resnet", 64, device).step("train", 8)
+    Loop("test_resnet", 64, device).step("train", 8)
     yield {"model": "any", "way": "first of a process", "first s": time.perf_counter() - started}
     for way, prepare in WAYS.items():
         for name in models:
-            if way != "channels last" and name not in ("test_efficientnet", *MODELS[:2]):
+            if way != "channels last" and name not in (*TINY, *MODELS[:2]):
                 continue
-            loop = _Loop(name, side, device, prepare)
+            loop = Loop(name, side, device, prepare)
             for kind, batch in shapes:
                 yield {"model": name, "way": way, **loop.measure(kind, batch)}
-            if not tiny and way != "own depthwise":
-                with contextlib.suppress(RuntimeError):
-                    yield {"model": name, "way": way, "shape": "graph 64", **loop.graph(64)}
             del loop
+    if not tiny:
+        for name in models:
+            loop = Loop(name, side, device, channels_last)
+            yield {"model": name, "way": "channels last", "shape": "graph 64", **loop.graph(64)}
 
 
-class _Loop:
+class Loop:
     """A model with its optimizer, and steps of any shape."""
 
     def __init__(
@@ -65,7 +64,7 @@ class _Loop:
         device: torch.device,
         prepare: Callable[[nn.Module], nn.Module] = lambda model: model,
     ) -> None:
-        self._device, self._side = device, side
+        self.device, self._side = device, side
         model: Any = timm.create_model(name, num_classes=CLASSES)
         self._model = prepare(model.to(device)).train()
         self._optimizer = torch.optim.AdamW(self._model.parameters(), 1e-3, fused=True)
@@ -77,46 +76,46 @@ class _Loop:
 
     def step(self, kind: str, batch: int) -> float:
         """Return the seconds of a step on random images."""
-        images = torch.rand(batch, 3, self._side, self._side, device=self._device)
-        self._wait()
+        images = torch.rand(batch, 3, self._side, self._side, device=self.device)
+        self.wait()
         began = time.perf_counter()
         if kind == "train":
-            self._train(images)
+            self.train(images)
         else:
             with torch.no_grad():
                 self._model.eval()
                 self._scores(images)
                 self._model.train()
-        self._wait()
+        self.wait()
         return time.perf_counter() - began
 
     def graph(self, batch: int) -> Row:
         """Record a training step as a CUDA graph; return how long playing it takes."""
-        images = torch.rand(batch, 3, self._side, self._side, device=self._device)
+        images = torch.rand(batch, 3, self._side, self._side, device=self.device)
         self._optimizer = torch.optim.AdamW(
             self._model.parameters(), 1e-3, fused=True, capturable=True
         )
-        side = torch.cuda.Stream()
+        side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                self._train(images)
+                self.train(images)
         torch.cuda.current_stream().wait_stream(side)
         began = time.perf_counter()
         recorded = torch.cuda.CUDAGraph()
         with torch.cuda.graph(recorded):
-            self._train(images)
-        self._wait()
+            self.train(images)
+        self.wait()
         first, later = time.perf_counter() - began, []
         for _ in range(LATER):
             began = time.perf_counter()
             recorded.replay()
-            self._wait()
+            self.wait()
             later.append(time.perf_counter() - began)
         return {"first s": first, "later ms": 1000 * median(later)}
 
-    def _train(self, images: Tensor) -> None:
-        labels = torch.zeros(len(images), dtype=torch.long, device=self._device)
+    def train(self, images: Tensor) -> None:
+        labels = torch.zeros(len(images), dtype=torch.long, device=self.device)
         loss = nn.functional.cross_entropy(self._scores(images), labels)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -126,12 +125,12 @@ class _Loop:
         weight = next(p for p in self._model.parameters() if p.ndim == 4)
         if weight.is_contiguous(memory_format=torch.channels_last):
             images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device.type, torch.bfloat16, cache_enabled=False):
+        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
             scores: Tensor = self._model(images)
         return scores.float()
 
-    def _wait(self) -> None:
-        if self._device.type == "cuda":
+    def wait(self) -> None:
+        if self.device.type == "cuda":
             torch.cuda.synchronize()
 
 
@@ -162,18 +161,19 @@ def own_depthwise(model: nn.Module) -> nn.Module:
     """Have every depthwise convolution of a model run by PyTorch's own kernels."""
     for part in model.modules():
         if isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1:
-            part.forward = _forward_of(part)  # type: ignore[method-assign]
-    return _channels_last(model)
+            setattr(part, "forward", _forward_of(part))  # noqa: B010
+    return channels_last(model)
 
 
 def _forward_of(part: nn.Conv2d) -> Callable[[Tensor], Tensor]:
     same = isinstance(part, Conv2dSame)
+    fill: Any = pad_same
     own = (part.stride, (0, 0) if same else part.padding, part.dilation, part.groups)
 
     def forward(images: Tensor) -> Tensor:
         weight, bias = part.weight, part.bias
         if same:
-            images = pad_same(images, weight.shape[-2:], part.stride, part.dilation)
+            images = fill(images, weight.shape[-2:], part.stride, part.dilation)
         if torch.is_autocast_enabled(images.device.type):
             dtype = torch.get_autocast_dtype(images.device.type)
             images, weight = images.to(dtype), weight.to(dtype)
@@ -184,12 +184,12 @@ def _forward_of(part: nn.Conv2d) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-def _channels_last(model: nn.Module) -> nn.Module:
+def channels_last(model: nn.Module) -> nn.Module:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 WAYS: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "channels last": _channels_last,
+    "channels last": channels_last,
     "own depthwise": own_depthwise,
     "contiguous": lambda model: model,
 }

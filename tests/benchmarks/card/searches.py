@@ -34,6 +34,8 @@ class Search:
 
     name: str
     words: tuple[str, ...]
+    # Of the time, against the others.
+    share: float = 1.0
 
 
 # About 950 pages to train on, as a team of a competition may have.
@@ -41,7 +43,7 @@ PAGES = ("model=efficientnet_lite0", "data.n_images=1580", "data.img_size=224")
 SEARCHES = (
     Search("lite0 224 px, one a card", (*PAGES, "gpu.trials_per_device=1")),
     Search("lite0 224 px, four a card", (*PAGES, "gpu.trials_per_device=4")),
-    Search("make fast", ()),
+    Search("make fast", (), share=0.5),
 )
 WORDS = ("gpu=cpu", "data.n_images=400", "data.img_size=32", "quick_validation.epochs=1")
 TINY = Search("tiny", (*WORDS, "quick_validation.folds=2", "optuna.n_trials=1"))
@@ -53,8 +55,9 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
         if tiny:
             yield search(TINY, Path(folder), 250.0, on_card=False)
             return
-        seconds = max(SHORTEST, (limit - DRAWING) / len(SEARCHES) - AROUND)
+        free = limit - DRAWING - AROUND * len(SEARCHES)
         for each in SEARCHES:
+            seconds = max(SHORTEST, free * each.share / sum(e.share for e in SEARCHES))
             yield search(each, Path(folder), seconds, on_card=True)
 
 

@@ -34,7 +34,7 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
         return
     ended = time.monotonic() + limit - 2
     # Counting takes seconds of a core each: all at once, and done by the time they are measured.
-    with ProcessPoolExecutor(min(cores() - 1, 12), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(8, cores() // 2 + 1), mp_context=get_context("spawn")) as pool:
         counted = {each: pool.submit(count, each) for each in COMBINATIONS}
         yield _card()
         for each in COMBINATIONS:
@@ -44,13 +44,14 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
             began = time.monotonic()
             done = train(each)
             seconds = time.monotonic() - began
-            held = _at_peak(torch.cuda.memory._snapshot()["device_traces"][0])
+            held = at_peak(torch.cuda.memory._snapshot()["device_traces"][0])
             torch.cuda.memory._record_memory_history(enabled=None)
             found = counted[each].result()
             yield {
                 **_row(each, found, done),
                 "took s": seconds,
                 "requested GB": done.requested / GIB,
+                "images GB": done.images / GIB,
                 "at peak": held,
                 "counted": found.parts,
                 "kernels": done.kernels,
@@ -63,9 +64,10 @@ def _card() -> Row:
     torch.zeros(1, device="cuda")
     context = on_card_gb() - before - torch.cuda.memory_reserved() / GIB
     card = torch.cuda.get_device_properties(0)
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     return {
         "model": f"{card.name}, {card.multi_processor_count} multiprocessors",
-        "precision": f"torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}",
+        "precision": f"torch {torch.__version__}, cuDNN {cudnn}",
         "context GB": context,
         "copy GB/s": _copy_rate(),
         "bf16 TFLOPS": _matrix_rate(torch.bfloat16),
@@ -117,7 +119,7 @@ def _row(each: Combination, found: Counted, done: Trained) -> Row:
     }
 
 
-def _at_peak(trace: list[dict[str, Any]]) -> dict[str, Any]:
+def at_peak(trace: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the sizes that were allocated at the peak, and the largest that were not."""
     held: dict[int, int] = {}
     now = most = at = 0
