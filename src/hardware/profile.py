@@ -13,14 +13,20 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.hardware.config import AUTO
 from src.hardware.detect import cards, cores, visible_devices
 
 PROFILES = Path(__file__).parents[2] / "conf" / "gpu"
 # Trials that share a CPU beyond this many gain little and need memory each.
 MOST_CPU_TRIALS = 4
+# Trials that share a card: no more than this, each with a core and a half of the machine's, for
+# Python and for images, and with memory for torch, its libraries and a share of the images.
+MOST_A_CARD = 8
+CORES_A_TRIAL, GB_A_TRIAL = 1.5, 4.0
 # A card reports a little less memory than it is sold with.
 MEMORY_TOLERANCE = 0.9
 
@@ -66,11 +72,17 @@ def check_jobs(gpu: DictConfig, accelerator: str, n_jobs: int) -> None:
     Raises:
         UserError: some card would have more of them than their memory is planned for.
     """
-    if accelerator not in ("cuda", "gpu") or n_jobs <= slots(accelerator, gpu.trials_per_device):
+    most = slots(accelerator, gpu.trials_per_device)
+    if accelerator not in ("cuda", "gpu") or n_jobs <= most:
         return
     count = max(1, len(cards()))
     each = -(-n_jobs // count)
     what = "1 card" if count == 1 else f"{count} cards"
+    if gpu.trials_per_device == AUTO:
+        raise UserError(
+            f"optuna.n_jobs={n_jobs}: this machine has {what}, and cores and memory for {most} "
+            "trials at a time; lower it, or leave it out"
+        )
     raise UserError(
         f"optuna.n_jobs={n_jobs}: this machine has {what}, with gpu.trials_per_device="
         f"{gpu.trials_per_device}; give gpu.trials_per_device={each} too, so that trials share the "
@@ -95,10 +107,16 @@ def differing_card(gpu: DictConfig, accelerator: str) -> str | None:
     )
 
 
-def slots(accelerator: str, trials_per_device: int) -> int:
-    """Return how many trials run at a time."""
+def slots(accelerator: str, trials_per_device: int | str) -> int:
+    """Return how many trials run at a time; with `auto` the most that may."""
     if accelerator in ("cuda", "gpu"):
-        return max(1, len(cards())) * trials_per_device
+        count = max(1, len(cards()))
+        if trials_per_device != AUTO:
+            return count * int(trials_per_device)
+        total = psutil.virtual_memory().total / 2**30
+        return max(
+            count, int(min(MOST_A_CARD * count, cores() // CORES_A_TRIAL, total / GB_A_TRIAL))
+        )
     return max(1, min(MOST_CPU_TRIALS, cores()))
 
 

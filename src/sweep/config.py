@@ -37,7 +37,8 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     # What makes scores comparable; a study refuses to go on under other values.
     settings: Any = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
-    # raise for the user to read.
+    # raise for the user to read; what it returns (src/launch/packing.py, JobNeeds) helps a launcher
+    # that packs several jobs on a device.
     on_start: str | None = None
     # Called with (study, folder, config) when the search ends.
     on_end: str | None = None

@@ -13,7 +13,9 @@ from src.data.folds import stratified_folds
 from src.data.load import load_splits
 from src.data.splits import Splits
 from src.errors import UserError
+from src.hardware.config import AUTO
 from src.hardware.profile import check_device, check_jobs, differing_card
+from src.launch.packing import JobNeeds
 from src.trial.objectives import check_objectives
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ SMALLEST = {
     "gpu.usable_gb": 0,
     "gpu.max_batch_size": 1,
 }
+SHARED = "gpu.trials_per_device"
 # Estimates divide by them.
 RATES = ("gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
 # They do nothing in a training run.
@@ -94,8 +97,10 @@ def check_command(hydra: Any) -> None:
         )
 
 
-def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
+def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
     """Check what a search needs, and decode the data once for all its trials.
+
+    Returns what a launcher should know that packs several trials on a card.
 
     Args:
         cfg: the config of the search.
@@ -133,6 +138,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
     for job in models.values():
         check_weights(job.model, job.data.img_size)
+    from src.trial.needs import job_needs
+
+    return job_needs(cfg, jobs, train)
 
 
 def _check_card(cfg: DictConfig) -> None:
@@ -205,7 +213,9 @@ def check_values(cfg: DictConfig) -> None:
     """
     for key, low in SMALLEST.items():
         value = OmegaConf.select(cfg, key)
-        if value < low:
+        if key == SHARED:
+            _check_sharing(value)
+        elif value < low:
             raise UserError(f"{key}={value}: must be at least {low}")
     for key in RATES:
         value = OmegaConf.select(cfg, key)
@@ -229,6 +239,13 @@ def check_values(cfg: DictConfig) -> None:
 
     check_several_cards(cfg)
     check_room(cfg.gpu)
+
+
+def _check_sharing(value: Any) -> None:
+    if isinstance(value, str) and value != AUTO:
+        raise UserError(f"{SHARED}={value}: must be a number or {AUTO}")
+    if value != AUTO and value < SMALLEST[SHARED]:
+        raise UserError(f"{SHARED}={value}: must be at least {SMALLEST[SHARED]}")
 
 
 def _check_batch(cfg: DictConfig) -> None:
