@@ -49,7 +49,8 @@ class WorkerPool:
         self._places = [
             Place(i, n_workers, devices, preload, context, log_folder) for i in range(n_workers)
         ]
-        self._free = list(self._places)
+        # The last is taken first.
+        self._free = self._places[::-1]
         self._change = threading.Condition()
         # Job number -> the place where it runs.
         self._running: dict[int, Place] = {}

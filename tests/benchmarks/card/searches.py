@@ -42,7 +42,7 @@ class Search:
 PAGES = ("model=efficientnet_lite0", "data.n_images=1580", "data.img_size=224")
 SEARCHES = (
     Search("lite0 224 px, one a card", (*PAGES, "gpu.trials_per_device=1")),
-    Search("lite0 224 px, four a card", (*PAGES, "gpu.trials_per_device=4")),
+    Search("lite0 224 px, auto", (*PAGES, "gpu.trials_per_device=auto")),
     Search("make fast", (), share=0.5),
 )
 WORDS = ("gpu=cpu", "data.n_images=400", "data.img_size=32", "quick_validation.epochs=1")
