@@ -16,6 +16,7 @@ import pynvml
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from pytorch_lightning.utilities.memory import garbage_collection_cuda
 from rich.console import Console
 from torch.profiler import ProfilerActivity, profile
 
@@ -119,6 +120,8 @@ class Trained:
     seconds: float = 0.0
     first: float = 0.0
     images: int = 0
+    # What was in use before.
+    before: int = 0
     # [name, microseconds a step, calls a step], the longest first.
     kernels: list[list[Any]] = field(default_factory=list)
 
@@ -175,9 +178,13 @@ def train(each: Combination) -> Trained:
     cfg = composed(each, on_card)
     images = random_images(each.side, each.batch * (WARM_UP + STEPS + PROFILED))
     found = Trained()
+    # As trials do.
+    torch.set_float32_matmul_precision("high")
     if on_card:
-        torch.cuda.empty_cache()
+        # What the last one left in cycles would count as this one's.
+        garbage_collection_cuda()
         torch.cuda.reset_peak_memory_stats()
+        found.before = torch.cuda.memory_allocated()
     few = images.subset(np.arange(each.batch))
     if on_card:
         most = ON_DEVICE * torch.cuda.get_device_properties(0).total_memory

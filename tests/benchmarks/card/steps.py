@@ -52,6 +52,7 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
                 "took s": seconds,
                 "requested GB": done.requested / GIB,
                 "images GB": done.images / GIB,
+                "before GB": done.before / GIB,
                 "at peak": held,
                 "counted": found.parts,
                 "kernels": done.kernels,

@@ -22,9 +22,12 @@ LEFT_OUT = ("Lightning + DataLoader, no worker", "timm's loader and loop, no wor
 def rows(tiny: bool, limit: float) -> Iterator[Row]:
     """Yield a row for each model and way; without workers if `tiny`, with them otherwise."""
     ended = time.monotonic() + limit
-    for case in TINY if tiny else CASES:
-        with tempfile.TemporaryDirectory() as folder:
-            images, limit_speed = write_images(case, Path(folder)), 0.0
+    cases = TINY if tiny else CASES
+    with tempfile.TemporaryDirectory() as folder:
+        # The same for all models.
+        images = write_images(cases[0], Path(folder))
+        for case in cases:
+            limit_speed = 0.0
             for name, way in WAYS.items():
                 if (name in LEFT_OUT) != tiny and name not in (LIMIT, "ours"):
                     continue
