@@ -21,6 +21,7 @@ from torchmetrics.classification import (
 from src.data.augment import Augment, Normalize
 from src.data.image_set import Indices
 from src.training.backbone import create_backbone
+from src.training.depthwise import use_own_kernels
 from src.training.loss import TrainingLoss
 from src.training.mixup import mixup
 from src.training.optimizer import build_optimizer, undecayed
@@ -62,6 +63,8 @@ class Classifier(pl.LightningModule):
         self.model = create_backbone(cfg.model, len(classes), cfg.data.img_size)
         if cfg.trainer.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if cfg.trainer.depthwise == "torch":
+            use_own_kernels(self.model)
         if cfg.trainer.compile:
             # What earlier models of this process left counts against a limit of recompilations.
             torch.compiler.reset()

@@ -19,9 +19,9 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers import Conv2dSame, pad_same  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
+from src.training.depthwise import use_own_kernels
 from tests.benchmarks.card.parts import Row
 
 MODELS = ("tf_efficientnet_lite0", "convnext_tiny", "efficientnet_b0", "resnet50")
@@ -134,54 +134,9 @@ class Loop:
             torch.cuda.synchronize()
 
 
-class OwnDepthwise(torch.autograd.Function):
-    """A depthwise convolution by PyTorch's own kernels, forward and backward."""
-
-    @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Any, own: tuple[Any, ...]) -> Any:
-        ctx.save_for_backward(images, weight)
-        ctx.own, ctx.has_bias = own, bias is not None
-        with torch.backends.cudnn.flags(enabled=False):
-            return nn.functional.conv2d(images, weight, bias, *own)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        images, weight = ctx.saved_tensors
-        stride, padding, dilation, groups = ctx.own
-        with torch.backends.cudnn.flags(enabled=False):
-            found = torch.ops.aten.convolution_backward(
-                *(gradients[0], images, weight, [len(weight)] if ctx.has_bias else None),
-                *(stride, padding, dilation, False, [0, 0], groups),
-                [ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.has_bias],
-            )
-        return (*found, None)
-
-
 def own_depthwise(model: nn.Module) -> nn.Module:
-    """Have every depthwise convolution of a model run by PyTorch's own kernels."""
-    for part in model.modules():
-        if isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1:
-            setattr(part, "forward", _forward_of(part))  # noqa: B010
+    use_own_kernels(model)
     return channels_last(model)
-
-
-def _forward_of(part: nn.Conv2d) -> Callable[[Tensor], Tensor]:
-    same = isinstance(part, Conv2dSame)
-    fill: Any = pad_same
-    own = (part.stride, (0, 0) if same else part.padding, part.dilation, part.groups)
-
-    def forward(images: Tensor) -> Tensor:
-        weight, bias = part.weight, part.bias
-        if same:
-            images = fill(images, weight.shape[-2:], part.stride, part.dilation)
-        if torch.is_autocast_enabled(images.device.type):
-            dtype = torch.get_autocast_dtype(images.device.type)
-            images, weight = images.to(dtype), weight.to(dtype)
-            bias = None if bias is None else bias.to(dtype)
-        found: Tensor = OwnDepthwise.apply(images, weight, bias, own)  # type: ignore[no-untyped-call]
-        return found
-
-    return forward
 
 
 def channels_last(model: nn.Module) -> nn.Module:
