@@ -236,9 +236,13 @@ def random_images(side: int, count: int) -> ImageSet:
 
 
 def context() -> int:
-    """Return the bytes of the card that this process takes beside PyTorch's allocator."""
+    """Return the bytes of the card that processes take beside this one's PyTorch allocator.
+
+    Without what the driver keeps for itself, which CUDA does not count as the card's memory.
+    """
     pynvml.nvmlInit()
-    used = int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used)
+    card = pynvml.nvmlDeviceGetHandleByIndex(0)
+    used = int(pynvml.nvmlDeviceGetMemoryInfo(card, version=pynvml.nvmlMemory_v2).used)
     return used - torch.cuda.memory_reserved()
 
 

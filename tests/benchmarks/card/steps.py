@@ -18,10 +18,13 @@ import torch
 from src.hardware.detect import cores
 from src.hardware.memory import GIB
 from tests.benchmarks.card.parts import Row
-from tests.benchmarks.card.use import on_card_gb
+from tests.benchmarks.card.use import driver_gb, on_card_gb
 from tests.benchmarks.memory import COMBINATIONS, Combination, Counted, Trained, count, train
 
 TINY = (Combination("test_efficientnet", 32, 8, "bf16-mixed"),)
+# Those that the issue of a card that is counted wrong began with, but EfficientNets last: cuDNN
+# takes seconds to make kernels for them.
+ORDER = (*COMBINATIONS[2:8], *COMBINATIONS[:2], *COMBINATIONS[8:])
 # Kernels and sizes that are kept of each row.
 KEPT = 40
 
@@ -35,9 +38,9 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
     ended = time.monotonic() + limit - 2
     # Counting takes seconds of a core each: all at once, and done by the time they are measured.
     with ProcessPoolExecutor(min(8, cores() // 2 + 1), mp_context=get_context("spawn")) as pool:
-        counted = {each: pool.submit(count, each) for each in COMBINATIONS}
+        counted = {each: pool.submit(count, each) for each in ORDER}
         yield _card()
-        for each in COMBINATIONS:
+        for each in ORDER:
             if time.monotonic() > ended:
                 break
             torch.cuda.memory._record_memory_history(context=None, max_entries=400_000)
@@ -74,6 +77,8 @@ def _card() -> Row:
         "bf16 TFLOPS": _matrix_rate(torch.bfloat16),
         "TF32 TFLOPS": _matrix_rate(torch.float32),
         "used before": before,
+        "driver GB": driver_gb(),
+        "CUDA GB": card.total_memory / GIB,
     }
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from statistics import fmean
+from typing import Any
 
 import psutil
 import pynvml
@@ -66,6 +67,15 @@ class Use:
 
 def on_card_gb() -> float:
     """Return what all processes hold of the first card, in GB."""
+    return float(_memory().used) / GIB
+
+
+def driver_gb() -> float:
+    """Return what the driver keeps of the first card for itself, in GB."""
+    return float(_memory().reserved) / GIB
+
+
+def _memory() -> Any:
     pynvml.nvmlInit()
-    used = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used
-    return float(used) / GIB
+    card = pynvml.nvmlDeviceGetHandleByIndex(0)
+    return pynvml.nvmlDeviceGetMemoryInfo(card, version=pynvml.nvmlMemory_v2)
