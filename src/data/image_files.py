@@ -112,7 +112,7 @@ def find_images(cfg: DataConfig) -> FoundImages:
     Raises:
         UserError: names what is wrong with the data.
     """
-    listing = SOURCES[cfg.source](cfg, _root(cfg))
+    listing = list_files(cfg)
     files = [_file_of(listing.root, name)[0] for name in listing.names]
     facts = inspect_files(listing.root, files, cfg.cache_dir)
     names, origin, pages = _pages(listing, facts)
@@ -147,6 +147,15 @@ def find_images(cfg: DataConfig) -> FoundImages:
     )
     found.notes.extend(describe_duplicates(found, same))
     return found
+
+
+def list_files(cfg: DataConfig) -> Listing:
+    """List the images of `data.root` without opening any.
+
+    Raises:
+        UserError: names what is wrong with the folder or the table.
+    """
+    return SOURCES[cfg.source](cfg, _root(cfg))
 
 
 def describe_duplicates(found: FoundImages, same: Indices) -> list[str]:

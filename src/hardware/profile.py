@@ -1,12 +1,10 @@
 """The GPU profile: the one that was named, or for `gpu=auto` the one that fits this machine.
 
-Importing this file registers two resolvers for the configs:
+Importing this file registers resolvers for the configs:
 
     ${machine:KEY}        the key of the profile that fits this machine
     ${slots:ACC,N}        trials at a time on accelerator ACC with N trials a card
     ${devices:ACC}        what CUDA_VISIBLE_DEVICES is set to, a worker each; empty on a CPU
-    ${batch_sizes:[...]}  those of a search's batch sizes that are safe on the profile's card
-    ${img_sizes:[...]}    those of a search's image sizes that the profile's card is up to
 """
 
 import functools
@@ -125,23 +123,6 @@ def devices(accelerator: str) -> list[str]:
     return visible_devices() if accelerator in ("cuda", "gpu") else []
 
 
-def batch_sizes(wanted: Any, *, _root_: DictConfig) -> list[int]:
-    """Return the sizes up to the profile's largest safe batch, or the profile's own if none is."""
-    gpu = _root_.gpu
-    return [size for size in wanted if size <= gpu.max_batch_size] or list(gpu.batch_sizes)
-
-
-def img_sizes(wanted: Any, *, _root_: DictConfig) -> list[int]:
-    """Return the sizes up to the profile's largest, or the profile's own if none is.
-
-    So a preset for GPUs searches 48 and 64 px on a CPU, where 384 px would take days.
-    """
-    own = list(_root_.gpu.img_sizes)
-    return [size for size in wanted if size <= max(own)] or own
-
-
 OmegaConf.register_resolver("machine", lambda key: machine_profile()[key], replace=True)
 OmegaConf.register_resolver("slots", slots, replace=True)
 OmegaConf.register_resolver("devices", devices, replace=True)
-OmegaConf.register_resolver("batch_sizes", batch_sizes, replace=True)
-OmegaConf.register_resolver("img_sizes", img_sizes, replace=True)

@@ -25,7 +25,8 @@ def test_every_profile_starts(name: str, cfg: Compose, blobs: ImageSet) -> None:
     config = cfg(f"gpu={name}", "trainer.accelerator=cpu", "data.img_size=32", "logger=none")
     check_run(config)
     assert config.trainer.precision == config.gpu.precision
-    assert config.data.batch_size == config.gpu.batch_size
+    # Larger ones leave 1,440 images too few steps.
+    assert config.data.batch_size == min(config.gpu.batch_size, 96)
     found = fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
     assert 0 <= found.f1 <= 1
 
@@ -104,8 +105,9 @@ def peaks_of(cfg: Compose, blobs: ImageSet, less: tuple[str, ...], gpu: str) -> 
             *("data.img_size=32", "data.batch_size=64", "logger=none", "callbacks.progress=false"),
             *("trainer.precision=32-true", *more),
         )
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
         fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
         peaks.append(torch.cuda.max_memory_allocated())
     return peaks
