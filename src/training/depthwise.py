@@ -5,6 +5,8 @@ every new shape (NVIDIA/cudnn-frontend#1066), and a search changes the batch siz
 trial. PyTorch's own kernels are there already; docs/card.md has what either takes.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -62,6 +64,17 @@ def _convolve(part: nn.Conv2d, images: Tensor, padding: Any) -> Tensor:
     return found
 
 
+@contextlib.contextmanager
+def _without_cudnn() -> Iterator[None]:
+    # Quicker than `torch.backends.cudnn.flags`, which sets all of them.
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
+
+
 class _Convolution(torch.autograd.Function):
     """A convolution without cuDNN, in backward too, which runs in a thread of its own."""
 
@@ -69,14 +82,14 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Any, how: tuple[Any, ...]) -> Any:
         ctx.save_for_backward(images, weight)
         ctx.how, ctx.has_bias = how, bias is not None
-        with torch.backends.cudnn.flags(enabled=False):
+        with _without_cudnn():
             return nn.functional.conv2d(images, weight, bias, *how)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         images, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.how
-        with torch.backends.cudnn.flags(enabled=False):
+        with _without_cudnn():
             found = torch.ops.aten.convolution_backward(
                 *(gradients[0], images, weight, [len(weight)] if ctx.has_bias else None),
                 *(stride, padding, dilation, False, [0, 0], groups),

@@ -124,6 +124,9 @@ class Trained:
     before: int = 0
     # [name, microseconds a step, calls a step], the longest first.
     kernels: list[list[Any]] = field(default_factory=list)
+    # What was allocated and freed in the steps after the timed ones, and the bytes in use before.
+    trace: list[dict[str, Any]] = field(default_factory=list)
+    held: int = 0
 
 
 class _Watch(pl.Callback):
@@ -138,6 +141,8 @@ class _Watch(pl.Callback):
             self._began = time.perf_counter()
         if self._step == WARM_UP + STEPS and torch.cuda.is_available():
             self._read_memory()
+            # Only now, as it takes time.
+            torch.cuda.memory._record_memory_history(context=None, max_entries=400_000)
             self._profiler = profile(activities=[ProfilerActivity.CUDA])
             self._profiler.start()
 
@@ -153,6 +158,8 @@ class _Watch(pl.Callback):
             wait()
             self._profiler.stop()
             self._found.kernels = kernels(self._profiler)
+            self._found.trace = torch.cuda.memory._snapshot()["device_traces"][0]
+            torch.cuda.memory._record_memory_history(enabled=None)
 
     def _read_memory(self) -> None:
         stats = torch.cuda.memory_stats()
@@ -160,6 +167,7 @@ class _Watch(pl.Callback):
         self._found.requested = stats["requested_bytes.all.peak"]
         self._found.reserved = stats["reserved_bytes.all.peak"]
         self._found.beside = context()
+        self._found.held = stats["allocated_bytes.all.current"]
 
 
 def kernels(profiler: Any) -> list[list[Any]]:
@@ -169,7 +177,7 @@ def kernels(profiler: Any) -> list[list[Any]]:
         for event in profiler.key_averages()
         if event.self_device_time_total
     ]
-    return sorted(found, key=lambda entry: -entry[1])[:60]
+    return sorted(found, key=lambda entry: -entry[1])
 
 
 def train(each: Combination) -> Trained:

@@ -39,7 +39,10 @@ class Search:
 
 
 # About 950 pages to train on, as a team of a competition may have.
-PAGES = ("model=efficientnet_lite0", "data.n_images=1580", "data.img_size=224")
+PAGES = (
+    *("model=efficientnet_lite0", "data.n_images=1580", "data.img_size=224"),
+    "trainer.depthwise=torch",
+)
 SEARCHES = (
     Search("lite0 224 px, auto", (*PAGES, "gpu.trials_per_device=auto")),
     Search("lite0 224 px, one a card", (*PAGES, "gpu.trials_per_device=1")),

@@ -37,18 +37,15 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
         return
     ended = time.monotonic() + limit - 2
     # Counting takes seconds of a core each: all at once, and done by the time they are measured.
-    with ProcessPoolExecutor(min(8, cores() // 2 + 1), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(4, cores() // 3 + 1), mp_context=get_context("spawn")) as pool:
         counted = {each: pool.submit(count, each) for each in ORDER}
         yield _card()
         for each in ORDER:
             if time.monotonic() > ended:
                 break
-            torch.cuda.memory._record_memory_history(context=None, max_entries=400_000)
             began = time.monotonic()
             done = train(each)
             seconds = time.monotonic() - began
-            held = at_peak(torch.cuda.memory._snapshot()["device_traces"][0])
-            torch.cuda.memory._record_memory_history(enabled=None)
             found = counted[each].result()
             yield {
                 **_row(each, found, done),
@@ -56,9 +53,11 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
                 "requested GB": done.requested / GIB,
                 "images GB": done.images / GIB,
                 "before GB": done.before / GIB,
-                "at peak": held,
+                "kernels ms": sum(kernel[1] for kernel in done.kernels) / 1000,
+                "held before": done.held,
+                "at peak": at_peak(done.trace),
                 "counted": found.parts,
-                "kernels": done.kernels,
+                "kernels": done.kernels[:KEPT],
             }
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -126,7 +125,10 @@ def _row(each: Combination, found: Counted, done: Trained) -> Row:
 
 
 def at_peak(trace: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the sizes that were allocated at the peak, and the largest that were not."""
+    """Return the sizes that were allocated at the peak of a trace, and the largest that were not.
+
+    What was allocated before the trace began is no part of it.
+    """
     held: dict[int, int] = {}
     now = most = at = 0
     for number, event in enumerate(trace):
