@@ -8,7 +8,10 @@ import timm
 import torch
 from torch import nn
 
-from src.training.depthwise import use_own_kernels
+from src.data.image_set import ImageSet
+from src.training.depthwise import OwnConv2d, use_own_kernels
+from src.training.fit import fit
+from tests.conftest import Compose
 
 # TensorFlow's padding, large kernels with a bias, and several outputs of a channel.
 MODELS = ("tf_efficientnet_lite0", "convnext_atto", "mixnet_s")
@@ -48,3 +51,15 @@ def test_a_copy_trains_its_own_weights() -> None:
     other(torch.rand(1, 3, 32, 32)).sum().backward()
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(parameter.grad is not None for parameter in other.parameters())
+
+
+def test_the_key_trains_with_them(cfg: Compose, blobs: ImageSet) -> None:
+    words = ("model.name=test_efficientnet", "data.img_size=32", "logger=none")
+    losses = []
+    for who in ("cudnn", "torch"):
+        config = cfg(*words, f"trainer.depthwise={who}")
+        found = fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
+        own = [part for part in found.module.modules() if isinstance(part, OwnConv2d)]
+        assert bool(own) is (who == "torch")
+        losses.append(float(found.trainer.callback_metrics["val/loss"]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
