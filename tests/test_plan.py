@@ -139,12 +139,28 @@ def test_a_fixed_size_leaves_one_column_and_two_trials_share_a_card(
 
 def test_trials_that_share_a_busy_card_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("hparams_search=fast", "gpu=rtx3080", "model.name=resnet50", "data.batch_size=24")
+    words = (*words, "data.img_size=320")
     alone = planned(capsys, *words)
     assert alone["trials_a_card"] > 1
     assert alone["gain_of_sharing"] < 1.1
     assert not any("trials_per_device" in line for line in alone["advice"])
     shared = planned(capsys, *words, "gpu.trials_per_device=2", "optuna.n_jobs=2")
     assert alone["seconds"] / shared["seconds"] == pytest.approx(alone["gain_of_sharing"])
+
+
+def test_auto_counts_on_as_many_trials_as_keep_a_card_busy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("hparams_search=fast", "gpu=rtx3080", "model.name=resnet50", "data.img_size=64")
+    alone = planned(capsys, *words, "data.batch_size=24", "optuna.n_jobs=1")
+    auto = ("gpu.trials_per_device=auto", "optuna.n_jobs=8")
+    packed = planned(capsys, *words, "data.batch_size=24", *auto)
+    assert 1 < packed["n_jobs"] < 8
+    # Whoever waits for Python leaves the card to the others.
+    assert packed["seconds"] < 0.8 * alone["seconds"]
+    # A trial may still have the whole card.
+    assert packed["available"] == alone["available"]
+    assert not any("trials_per_device" in line for line in packed["advice"])
 
 
 def test_a_cpu_has_no_limit(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+# Of `trials_per_device`.
+AUTO = "auto"
+
 
 @dataclass
 class GpuConfig:
@@ -19,8 +22,8 @@ class GpuConfig:
     tflops: float = 0.1
     tflops_float32: float = 0.1
     bandwidth_gb: float = 10.0
-    # Trials at a time on one card.
-    trials_per_device: int = 1
+    # Trials at a time on one card; auto: as many as fit and keep it busier, by what is measured.
+    trials_per_device: int | str = 1
     # What a run takes when nothing is said, and what a search may choose from.
     batch_size: int = 32
     img_size: int = 64

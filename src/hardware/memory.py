@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from src.hardware.config import GpuConfig
+from src.hardware.config import AUTO, GpuConfig
 
 if TYPE_CHECKING:  # which brings torch along
     from src.hardware.footprint import Footprint
@@ -24,7 +24,15 @@ def available(gpu: GpuConfig) -> float:
     """Return the bytes of a card that one trial may take; infinite for a CPU profile."""
     if not gpu.memory_gb:
         return float("inf")
-    return (gpu.usable_gb or gpu.memory_gb) * GIB / gpu.trials_per_device
+    return (gpu.usable_gb or gpu.memory_gb) * GIB / sharing(gpu)
+
+
+def sharing(gpu: GpuConfig) -> int:
+    """Return how many trials a card's memory is shared out among.
+
+    With `auto` a trial may have all of it, and as many run as fit.
+    """
+    return 1 if gpu.trials_per_device == AUTO else int(gpu.trials_per_device)
 
 
 def allocated(footprint: "Footprint", batch_size: int) -> int:

@@ -1,33 +1,40 @@
 """The GPU profile: the one that was named, or for `gpu=auto` the one that fits this machine.
 
-Importing this file registers two resolvers for the configs:
+Importing this file registers resolvers for the configs:
 
     ${machine:KEY}        the key of the profile that fits this machine
     ${slots:ACC,N}        trials at a time on accelerator ACC with N trials a card
     ${devices:ACC}        what CUDA_VISIBLE_DEVICES is set to, a worker each; empty on a CPU
-    ${batch_sizes:[...]}  those of a search's batch sizes that are safe on the profile's card
-    ${img_sizes:[...]}    those of a search's image sizes that the profile's card is up to
 """
 
 import functools
 from pathlib import Path
 from typing import Any
 
+import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.hardware.config import AUTO
 from src.hardware.detect import cards, cores, visible_devices
 
 PROFILES = Path(__file__).parents[2] / "conf" / "gpu"
 # Trials that share a CPU beyond this many gain little and need memory each.
 MOST_CPU_TRIALS = 4
+# Trials that share a card: no more than this, each with a core and a half of the machine's, for
+# Python and for images, and with memory for torch, its libraries and a share of the images.
+MOST_A_CARD = 8
+CORES_A_TRIAL, GB_A_TRIAL = 1.5, 4.0
 # A card reports a little less memory than it is sold with.
 MEMORY_TOLERANCE = 0.9
 
 
 @functools.cache
 def machine_profile() -> DictConfig:
-    """Return the profile of the first card: by name, else the largest that its memory holds."""
+    """Return the profile of the first card: by name, else the largest that its memory holds.
+
+    A name says nothing where the memory is less: a part of a card (MIG), one of a laptop.
+    """
     profiles = [OmegaConf.load(path) for path in sorted(PROFILES.glob("*.yaml"))]
     named: dict[str, Any] = {profile.name: profile for profile in profiles}
     named.pop("auto")
@@ -36,10 +43,10 @@ def machine_profile() -> DictConfig:
         return DictConfig(cpu)
     card = cards()[0]
     words = card.name.lower().replace(" ", "")
-    for name, profile in named.items():
-        if name in words:
-            return DictConfig(profile)
     fitting = [p for p in named.values() if p.memory_gb * MEMORY_TOLERANCE <= card.memory_gb]
+    for profile in fitting:
+        if profile.name in words:
+            return DictConfig(profile)
     smallest = min(named.values(), key=lambda profile: profile.memory_gb)
     return DictConfig(max(fitting, key=lambda profile: profile.memory_gb, default=smallest))
 
@@ -63,11 +70,17 @@ def check_jobs(gpu: DictConfig, accelerator: str, n_jobs: int) -> None:
     Raises:
         UserError: some card would have more of them than their memory is planned for.
     """
-    if accelerator not in ("cuda", "gpu") or n_jobs <= slots(accelerator, gpu.trials_per_device):
+    most = slots(accelerator, gpu.trials_per_device)
+    if accelerator not in ("cuda", "gpu") or n_jobs <= most:
         return
     count = max(1, len(cards()))
     each = -(-n_jobs // count)
     what = "1 card" if count == 1 else f"{count} cards"
+    if gpu.trials_per_device == AUTO:
+        raise UserError(
+            f"optuna.n_jobs={n_jobs}: this machine has {what}, and cores and memory for {most} "
+            "trials at a time; lower it, or leave it out"
+        )
     raise UserError(
         f"optuna.n_jobs={n_jobs}: this machine has {what}, with gpu.trials_per_device="
         f"{gpu.trials_per_device}; give gpu.trials_per_device={each} too, so that trials share the "
@@ -92,10 +105,16 @@ def differing_card(gpu: DictConfig, accelerator: str) -> str | None:
     )
 
 
-def slots(accelerator: str, trials_per_device: int) -> int:
-    """Return how many trials run at a time."""
+def slots(accelerator: str, trials_per_device: int | str) -> int:
+    """Return how many trials run at a time; with `auto` the most that may."""
     if accelerator in ("cuda", "gpu"):
-        return max(1, len(cards())) * trials_per_device
+        count = max(1, len(cards()))
+        if trials_per_device != AUTO:
+            return count * int(trials_per_device)
+        total = psutil.virtual_memory().total / 2**30
+        return max(
+            count, int(min(MOST_A_CARD * count, cores() // CORES_A_TRIAL, total / GB_A_TRIAL))
+        )
     return max(1, min(MOST_CPU_TRIALS, cores()))
 
 
@@ -104,23 +123,6 @@ def devices(accelerator: str) -> list[str]:
     return visible_devices() if accelerator in ("cuda", "gpu") else []
 
 
-def batch_sizes(wanted: Any, *, _root_: DictConfig) -> list[int]:
-    """Return the sizes up to the profile's largest safe batch, or the profile's own if none is."""
-    gpu = _root_.gpu
-    return [size for size in wanted if size <= gpu.max_batch_size] or list(gpu.batch_sizes)
-
-
-def img_sizes(wanted: Any, *, _root_: DictConfig) -> list[int]:
-    """Return the sizes up to the profile's largest, or the profile's own if none is.
-
-    So a preset for GPUs searches 48 and 64 px on a CPU, where 384 px would take days.
-    """
-    own = list(_root_.gpu.img_sizes)
-    return [size for size in wanted if size <= max(own)] or own
-
-
 OmegaConf.register_resolver("machine", lambda key: machine_profile()[key], replace=True)
 OmegaConf.register_resolver("slots", slots, replace=True)
 OmegaConf.register_resolver("devices", devices, replace=True)
-OmegaConf.register_resolver("batch_sizes", batch_sizes, replace=True)
-OmegaConf.register_resolver("img_sizes", img_sizes, replace=True)

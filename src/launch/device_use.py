@@ -1,10 +1,22 @@
 """How busy the workers' devices are, and how full, by NVML."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pynvml
 
 GIB = 2**30
+
+
+@dataclass(frozen=True)
+class DeviceUse:
+    """A device at a moment."""
+
+    # Percent of the time in which it computed something, lately.
+    busy: float
+    # Bytes, of all programs.
+    used: int
+    total: int
 
 
 def device_lines(devices: Sequence[str]) -> list[str]:
@@ -14,10 +26,17 @@ def device_lines(devices: Sequence[str]) -> list[str]:
         devices: values of CUDA_VISIBLE_DEVICES that name one device each; a device that NVML
             cannot tell about is left out.
     """
-    return [line for device in dict.fromkeys(devices) for line in _line(device)]
+    uses = [(device, device_use(device)) for device in dict.fromkeys(devices)]
+    return [_line(device, use) for device, use in uses if use is not None]
 
 
-def _line(device: str) -> Iterator[str]:
+def _line(device: str, use: DeviceUse) -> str:
+    full = f"{use.used / GIB:.1f} of {use.total / GIB:.1f} GB used"
+    return f"gpu {device}  {use.busy:.0f} % busy, {full}"
+
+
+def device_use(device: str) -> DeviceUse | None:
+    """Return how busy and full a device is; None where NVML cannot tell, as for a part (MIG)."""
     try:
         pynvml.nvmlInit()
         if device.isdigit():
@@ -27,6 +46,5 @@ def _line(device: str) -> Iterator[str]:
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
         busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
     except pynvml.NVMLError:
-        return
-    used, total = memory.used / GIB, memory.total / GIB
-    yield f"gpu {device}  {busy} % busy, {used:.1f} of {total:.1f} GB used"
+        return None
+    return DeviceUse(float(busy), int(memory.used), int(memory.total))

@@ -17,10 +17,21 @@ from src.launch import config as config
 class WorkersLauncher(Launcher):
     """Runs jobs in long-lived local processes, each pinned to a device or to cores."""
 
-    def __init__(self, n_workers: int, devices: Sequence[str], preload: Sequence[str]) -> None:
+    def __init__(
+        self,
+        n_workers: int,
+        devices: Sequence[str],
+        preload: Sequence[str],
+        jobs_per_device: int | str = 1,
+    ) -> None:
         self._n_workers = n_workers
         self._devices = list(devices)
         self._preload = list(preload)
+        self._packing: Any = None
+        if jobs_per_device == "auto" and self._devices:
+            from src.launch.packing import Packing
+
+            self._packing = Packing(self._devices, n_workers)
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -66,6 +77,17 @@ class WorkersLauncher(Launcher):
     def slots(self) -> int:
         """Return how many jobs run at a time."""
         return self._n_workers
+
+    def expect(self, needs: Any) -> None:
+        """Take what is known beforehand of a job (`src.launch.packing.JobNeeds`)."""
+        if self._packing is not None:
+            self._packing.expect(needs)
+
+    def room(self) -> int:
+        """Return how many jobs may run at a time now."""
+        if self._packing is None:
+            return self._n_workers
+        return int(self._packing.room(self._pool.warm()))
 
     def device_lines(self) -> list[str]:
         """Return how busy and how full each device is, a line each; none on a CPU."""

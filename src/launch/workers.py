@@ -10,7 +10,6 @@ import gc
 import importlib
 import multiprocessing
 import os
-import queue
 import signal
 import sys
 import threading
@@ -32,6 +31,8 @@ from src.launch.job import JobContext, run
 LOOK_SECONDS = 1.0
 # How often a worker looks whether the sweep still lives, in seconds.
 PARENT_SECONDS = 0.2
+# How long a process takes to import torch and to choose its first kernels, in seconds.
+WARM_SECONDS = 30.0
 
 
 class WorkerPool:
@@ -48,9 +49,9 @@ class WorkerPool:
         self._places = [
             Place(i, n_workers, devices, preload, context, log_folder) for i in range(n_workers)
         ]
-        self._free: queue.SimpleQueue[Place] = queue.SimpleQueue()
-        for place in self._places:
-            self._free.put(place)
+        # The last is taken first.
+        self._free = self._places[::-1]
+        self._change = threading.Condition()
         # Job number -> the place where it runs.
         self._running: dict[int, Place] = {}
         # Jobs that are to be cancelled, perhaps before they have reached a process.
@@ -64,7 +65,7 @@ class WorkerPool:
             concurrent.futures.process.BrokenProcessPool: it died before it had taken the job.
             concurrent.futures.CancelledError: the job was cancelled, or the pool closed.
         """
-        place = self._free.get()
+        place = self._take()
         self._running[number] = place
         try:
             job = place.run(overrides, number, self._cancelled)
@@ -74,7 +75,25 @@ class WorkerPool:
         finally:
             del self._running[number]
             self._cancelled.discard(number)
-            self._free.put(place)
+            with self._change:
+                self._free.append(place)
+                self._change.notify()
+
+    def _take(self) -> "Place":
+        """Take a place on the device with the fewest jobs, of these the one that was used last."""
+        with self._change:
+            self._change.wait_for(lambda: self._free)
+            taken = [place.name for place in self._places if place not in self._free]
+            # A process that runs already has its libraries, its kernels and its memory.
+            place = min(
+                reversed(self._free), key=lambda each: (taken.count(each.name), not each.is_warm)
+            )
+            self._free.remove(place)
+            return place
+
+    def warm(self) -> int:
+        """Return how many processes have been at work for a while."""
+        return sum(place.is_warm for place in self._places)
 
     def cancel(self, number: int) -> None:
         """Kill the worker of a job; another one takes its place."""
@@ -111,10 +130,17 @@ class Place:
             *(log_file, os.getpid(), self._pid),
         )
         self._job: Future[JobReturn] | None = None
+        # When its process got its first job, by the monotonic clock.
+        self._began: float | None = None
         self._is_closed = False
         # Held while processes are started or ended: a closed place starts none.
         self._change = threading.Lock()
         self._pool = self._make_pool()
+
+    @property
+    def is_warm(self) -> bool:
+        """Tell whether its process has imported what it needs, and chosen its first kernels."""
+        return self._began is not None and time.monotonic() - self._began >= WARM_SECONDS
 
     def _make_pool(self) -> ProcessPool:
         return ProcessPool(
@@ -146,6 +172,8 @@ class Place:
             self.renew()
         try:
             job: Future[JobReturn] = self._pool.schedule(_work, args=(overrides, number))
+            if self._began is None:
+                self._began = time.monotonic()
         except RuntimeError as error:
             raise BrokenProcessPool("the worker died") from error
         return job
@@ -190,6 +218,7 @@ class Place:
             self._end_process()
 
     def _end_process(self) -> None:
+        self._began = None
         if self._job is not None:
             self._job.cancel()
         self._pool.stop()  # type: ignore[no-untyped-call]

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig
 
+from src.hardware import memory
+from src.hardware.config import AUTO
 from src.hardware.memory import GIB
 from src.planning.search_plan import SearchPlan
 from src.planning.words import duration
@@ -39,7 +41,7 @@ def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
         possible = max(largest, with_less) if cfg.gpu.checkpointing else largest
         too_large = too_large or not possible
         one_card_is_not_enough = one_card_is_not_enough or not max(largest, with_less)
-    sharing = cfg.gpu.trials_per_device
+    sharing = memory.sharing(cfg.gpu)
     if sharing > 1 and any(not cell.fits for cell in plan.cells):
         yield f"{sharing} trials share a card: gpu.trials_per_device=1 gives each of them all of it"
     if too_large and sharing > 1:
@@ -111,7 +113,7 @@ def _trial_time(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
 
 
 def _sharing(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
-    if plan.gain_of_sharing >= WORTH_SHARING:
+    if plan.gain_of_sharing >= WORTH_SHARING and cfg.gpu.trials_per_device != AUTO:
         more = cfg.gpu.trials_per_device + 1
         yield (
             f"{plan.trials_a_card} trials fit on a card at a time, and one leaves it idle: "

@@ -1,6 +1,7 @@
 """The plan of a search: memory and time of every image size x batch size, and what to change."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -12,7 +13,10 @@ from optuna.trial import FrozenTrial
 
 from src.errors import UserError
 from src.hardware import memory
+from src.hardware.config import AUTO
+from src.hardware.detect import cards
 from src.hardware.footprint import Footprint
+from src.hardware.speed import keep_busy
 from src.planning.counting import count_all
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
 from src.planning.pruning import Saving, expected_saving
@@ -131,7 +135,11 @@ def make_plan(
         for batch in searched.batch_sizes
     )
     saved = expected_saving(cfg, pruning(cfg), earlier)
-    fitting = _trials_a_card(cfg, cells)
+    fitting, n_jobs = _trials_a_card(cfg, cells), cfg.optuna.n_jobs
+    if cfg.gpu.trials_per_device == AUTO:
+        together = min(fitting, _keep_busy(cfg, cells, plain))
+        n_jobs = min(n_jobs, together * max(1, len(cards())))
+        cells = tuple(_in_company(cfg, images, cell, plain, together, corrected) for cell in cells)
     return SearchPlan(
         cells=cells,
         largest=_largest(cfg, plain),
@@ -147,7 +155,7 @@ def make_plan(
         unpruned=cfg.pruning.n_startup_trials,
         seconds_a_trial=fmean(cell.seconds for cell in cells),
         n_trials=cfg.optuna.n_trials,
-        n_jobs=cfg.optuna.n_jobs,
+        n_jobs=n_jobs,
         timeout=cfg.optuna.timeout,
     )
 
@@ -220,6 +228,9 @@ def _cell(
 def _correction(cfg: DictConfig, images: Images, trials: Sequence[FrozenTrial]) -> Correction:
     def estimate(noted: dict[str, Any]) -> float | None:
         load = noted["workload"]
+        if load.get("trials_per_device") == AUTO:
+            # How many shared the card with it is not known.
+            return None
         other = at_size(cfg, img_size=load["img_size"], batch_size=load["batch_size"])
         with open_dict(other):
             other.model.name = load["model"]
@@ -243,16 +254,37 @@ def _trials_a_card(cfg: DictConfig, cells: Sequence[Cell]) -> int:
         return 1
     a_trial = memory.available(cfg.gpu)
     images = a_trial - room(cfg.gpu)
-    card = a_trial * cfg.gpu.trials_per_device
+    card = a_trial * memory.sharing(cfg.gpu)
     return max(1, int(card // (images + max(cell.needed for cell in cells))))
+
+
+def _keep_busy(cfg: DictConfig, cells: Sequence[Cell], plain: Footprints) -> int:
+    """Return how many trials at a time should keep a card busy, whichever they are."""
+    return min(keep_busy(plain[cell.img_size], cell.batch_size, cfg.gpu) for cell in cells)
+
+
+def _in_company(
+    cfg: DictConfig,
+    images: Images,
+    cell: Cell,
+    plain: Footprints,
+    together: int,
+    corrected: Correction,
+) -> Cell:
+    """Return a cell with the time of a trial that shares its card with others."""
+    shared = at_size(cfg, img_size=cell.img_size, batch_size=cell.batch_size)
+    shared.gpu.trials_per_device = together
+    epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
+    seconds = trial_seconds(*(shared, plain[cell.img_size], images.train, epochs, cell.micro_batch))
+    return dataclasses.replace(cell, seconds=corrected.factor * seconds)
 
 
 def _gain_of_sharing(
     cfg: DictConfig, images: Images, cells: Sequence[Cell], plain: Footprints, fitting: int
 ) -> float:
     """Return how many times as many trials a card gets through with one more at a time."""
-    now = int(cfg.gpu.trials_per_device)
-    if fitting <= now:
+    now = memory.sharing(cfg.gpu)
+    if fitting <= now or cfg.gpu.trials_per_device == AUTO:
         return 1.0
     shared = copy.deepcopy(cfg)
     shared.gpu.trials_per_device = now + 1

@@ -6,7 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.hardware.footprint import Footprint
 from src.hardware.speed import step_time
-from src.training.fit import EVALUATION_BATCHES
+from src.training.fit import scored_at_a_time
 
 
 def trial_seconds(
@@ -31,7 +31,7 @@ def trial_seconds(
     steps = max(1, (train_images - held_out) // batch_size)
     pieces = math.ceil(batch_size / at_a_time)
     train = step_time(footprint, math.ceil(batch_size / pieces), cfg.gpu).train * pieces
-    evaluated = EVALUATION_BATCHES * at_a_time
+    evaluated = scored_at_a_time(cfg, at_a_time)
     forward = step_time(footprint, evaluated, cfg.gpu).forward
     return epochs * (steps * train + math.ceil(held_out / evaluated) * forward)
 

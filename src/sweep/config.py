@@ -42,7 +42,8 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     # say whether it is still the same.
     places: Any = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
-    # raise for the user to read.
+    # raise for the user to read; what it returns (src/launch/packing.py, JobNeeds) helps a launcher
+    # that packs several jobs on a device.
     on_start: str | None = None
     # Called with (study, folder, config) when the search ends.
     on_end: str | None = None

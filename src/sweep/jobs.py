@@ -27,6 +27,17 @@ class LaunchedJobs:
             return 1
         return min(wanted, int(getattr(self._launcher, "slots", wanted)))
 
+    def expect(self, needs: Any) -> None:
+        """Tell the launcher what the app knows of a job beforehand, if it wants to know."""
+        expect = getattr(self._launcher, "expect", None)
+        if expect is not None and needs is not None:
+            expect(needs)
+
+    def room(self, most: int) -> int:
+        """Return how many jobs may run at a time now, up to `most`."""
+        room = getattr(self._launcher, "room", None)
+        return most if room is None else min(most, int(room()))
+
     def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
         """Run one job and wait for it."""
         words = [*overrides, *self._overrides]

@@ -42,6 +42,9 @@ class Jobs(Protocol):
     def cancel(self, number: int) -> None:
         """End a job that hangs, if the launcher can."""
 
+    def room(self, most: int) -> int:
+        """Return how many jobs may run at a time now, up to `most`."""
+
 
 @dataclass
 class InFlight:
@@ -140,7 +143,7 @@ class AsyncLoop:
 
     def _fill(self, slots: ThreadPoolExecutor) -> None:
         while (
-            len(self._in_flight) < self._budget.n_jobs
+            len(self._in_flight) < self._jobs.room(self._budget.n_jobs)
             and not self._budget.time_is_over
             and not self._stopping
             and time.monotonic() >= self._look_again

@@ -134,7 +134,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         space = self._build_space(arguments, focus)
         jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
         if self._on_start is not None:
-            call("hydra.sweeper.on_start", self._on_start, self._config, jobs)
+            needs = call("hydra.sweeper.on_start", self._on_start, self._config, jobs)
+            self._jobs.expect(needs)
         if not self._enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
         if not space.distributions and self.custom_search_space_extender is None:

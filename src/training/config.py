@@ -97,6 +97,9 @@ class TrainerConfig:
     compile: bool = False
     # Tensors in channels-last order: faster convolutions on most hardware.
     channels_last: bool = True
+    # Who runs depthwise convolutions on a card: cudnn, which compiles kernels for every new batch
+    # or image size, in seconds each; or torch, whose own kernels are there at once.
+    depthwise: str = "cudnn"
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 

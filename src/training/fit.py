@@ -105,6 +105,8 @@ def fit(
     untyped: Any = trainer
     untyped.log_every_n_steps = max(1, min(cfg.trainer.log_every_n_steps, steps))
     module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
+    if device.type == "cuda":
+        module.scored_at_a_time = evaluation_batch(cfg) // cfg.trainer.devices
     started = time.monotonic()
     _tell_of_batch_norm(cfg, module.model)
     scored = BatchLoader(val, evaluation_batch(cfg), shuffle=False, part=part, device=device)
@@ -147,7 +149,17 @@ def evaluation_batch(cfg: DictConfig) -> int:
     """Return how many images at a time are scored, on all cards together."""
     size, most = card_batch(cfg), cfg.trainer.micro_batch_size
     at_a_time = size if most is None else min(most, size)
-    return EVALUATION_BATCHES * int(cfg.trainer.devices * at_a_time)
+    return int(cfg.trainer.devices) * scored_at_a_time(cfg, at_a_time)
+
+
+def scored_at_a_time(cfg: DictConfig, trained: int) -> int:
+    """Return how many images a card scores at a time that trains so many.
+
+    On a card it is the same whatever batch a search tries, as each new shape costs seconds there.
+    """
+    if cfg.gpu.memory_gb:
+        trained = min(trained, *cfg.gpu.batch_sizes)
+    return EVALUATION_BATCHES * trained
 
 
 def has_batch_norm(model: nn.Module) -> bool:

@@ -22,6 +22,7 @@ from src.data.augment import Augment, Normalize
 from src.data.image_set import Indices
 from src.training.backbone import channels_last, create_backbone
 from src.training.card_rules import is_sharded
+from src.training.depthwise import use_own_kernels
 from src.training.loss import TrainingLoss
 from src.training.mixup import mixup
 from src.training.optimizer import build_optimizer, undecayed
@@ -57,9 +58,14 @@ class Classifier(pl.LightningModule):
         self.cfg = cfg
         self.classes = tuple(classes)
         self._micro_batch: int | None = cfg.trainer.micro_batch_size
+        # Fewer images are filled up to so many before they are scored, so that all batches have
+        # one shape; None: they are scored as they are.
+        self.scored_at_a_time: int | None = None
         self.model = create_backbone(cfg.model, len(classes), cfg.data.img_size)
         if cfg.trainer.channels_last:
             channels_last(self.model)
+        if cfg.trainer.depthwise == "torch":
+            use_own_kernels(self.model)
         if cfg.trainer.compile:
             # What earlier models of this process left counts against a limit of recompilations.
             torch.compiler.reset()
@@ -183,6 +189,14 @@ class Classifier(pl.LightningModule):
         # `fit` makes it less where an epoch has fewer steps.
         return int(getattr(self.trainer, "log_every_n_steps", self.cfg.trainer.log_every_n_steps))
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Begin the schedule with the first step that the optimizer takes.
+
+        In 16 bits the scale of the loss begins so high that the first few are left out.
+        """
+        if getattr(scheduler.optimizer, "_opt_called", False):
+            scheduler.step()
+
     def _learning_rate(self) -> float:
         optimizer: Any = self.optimizers()
         return float(optimizer.param_groups[0]["lr"])
@@ -215,11 +229,23 @@ class Classifier(pl.LightningModule):
 
     def _evaluate(self, batch: Batch, metrics: MetricCollection) -> Tensor:
         images, labels = batch
-        scores: Tensor = self(images).float()
+        scores: Tensor = self(self._filled(images))[: len(labels)].float()
         metrics["loss"].update(self.criterion(scores, labels))
         metrics["f1"].update(scores.argmax(1), labels)
         metrics["accuracy"].update(scores.argmax(1), labels)
         return scores
+
+    def _filled(self, images: Tensor) -> Tensor:
+        """Repeat the first of uint8 images [B, 3, H, W] until there are `scored_at_a_time`.
+
+        What is scored beside an image does not change its scores.
+        """
+        missing = (self.scored_at_a_time or 0) - len(images)
+        if missing <= 0:
+            return images
+        # Put together as they lie in memory, so that the order stays channels last.
+        rows = images.permute(0, 2, 3, 1)
+        return torch.cat([rows, rows[:1].expand(missing, -1, -1, -1)]).permute(0, 3, 1, 2)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer, its learning rate set anew at every step."""

@@ -21,6 +21,7 @@ from src.training.config import (
 )
 from src.trial import code_version as code_version  # registers the resolver of `settings`
 from src.trial import objectives as objectives  # registers the resolver of conf/train.yaml
+from src.trial import sizes as sizes  # registers resolvers of conf/data and search spaces
 from src.trial import study_name as study_name  # registers the resolver of conf/train.yaml
 
 

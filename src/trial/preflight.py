@@ -14,8 +14,10 @@ from src.data.folds import notes_on_folds, stratified_folds
 from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
 from src.errors import UserError
+from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
+from src.launch.packing import JobNeeds
 from src.sweep.commands import task_overrides
 from src.sweep.hydra_messages import dangling
 from src.sweep.nearest import did_you_mean
@@ -32,6 +34,7 @@ CONTENT = "content of the images and splits"
 CHOICES = {
     "trainer.accelerator": ["auto", "cpu", "cuda", "gpu", "mps"],
     "trainer.precision": ["32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"],
+    "trainer.depthwise": ["cudnn", "torch"],
     "loss.class_weights": ["none", "balanced"],
     "scheduler.name": ["cosine", "constant"],
     "logger.name": ["csv", "tensorboard", "mlflow", "wandb", "none"],
@@ -56,6 +59,7 @@ SMALLEST = {
     "gpu.usable_gb": 0,
     "gpu.max_batch_size": 1,
 }
+SHARED = "gpu.trials_per_device"
 # With a rate of 0 nothing is learnt, and estimates divide by the others.
 ABOVE_ZERO = ("optimizer.lr", "gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
 # They do nothing in a training run.
@@ -144,8 +148,10 @@ def check_command(hydra: Any) -> None:
         )
 
 
-def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
+def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
     """Check what a search needs, and decode the data once for all its trials.
+
+    Returns what a launcher should know that packs several trials on a card.
 
     Args:
         cfg: the config of the search.
@@ -201,6 +207,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> None:
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
     for job in models.values():
         check_weights(job.model, job.data.img_size)
+    from src.trial.needs import job_needs
+
+    return job_needs(cfg, jobs, train)
 
 
 def check_references(cfg: DictConfig) -> None:
@@ -306,7 +315,9 @@ def check_values(cfg: DictConfig) -> None:
     _check_numbers(cfg)
     for key, low in SMALLEST.items():
         value = OmegaConf.select(cfg, key)
-        if value < low:
+        if key == SHARED:
+            _check_sharing(value)
+        elif value < low:
             raise UserError(f"{key}={value}: must be at least {low}")
     for key in ABOVE_ZERO:
         value = OmegaConf.select(cfg, key)
@@ -366,6 +377,13 @@ def _check_precision(cfg: DictConfig) -> None:
             f"trainer.precision={precision}: float16 needs a GPU; on a CPU take 32-true or "
             "bf16-mixed"
         )
+
+
+def _check_sharing(value: Any) -> None:
+    if isinstance(value, str) and value != AUTO:
+        raise UserError(f"{SHARED}={value}: must be a number or {AUTO}")
+    if value != AUTO and value < SMALLEST[SHARED]:
+        raise UserError(f"{SHARED}={value}: must be at least {SMALLEST[SHARED]}")
 
 
 def _check_batch(cfg: DictConfig) -> None:

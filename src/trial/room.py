@@ -20,7 +20,7 @@ def check_room(gpu: GpuConfig) -> None:
     """
     if room(gpu) > 0:
         return
-    if gpu.trials_per_device > 1:
+    if memory.sharing(gpu) > 1:
         raise UserError(
             f"gpu.trials_per_device={gpu.trials_per_device}: leaves a trial no memory of the card; "
             "lower it"

@@ -32,6 +32,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Card]]:
         (Card("NVIDIA RTX A6000", 47.5), "a100"),
         (Card("NVIDIA GeForce RTX 2060", 5.8), "rtx3070"),
         (Card("NVIDIA GeForce RTX 4080", 15.9), "t4"),
+        (Card("NVIDIA GeForce RTX 4090 Laptop GPU", 15.9), "t4"),
+        (Card("NVIDIA H100 80GB HBM3 MIG 1g.10gb", 9.8), "rtx3080"),
     ],
 )
 def test_auto_takes_the_card_by_name_or_by_memory(

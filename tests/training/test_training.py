@@ -1,6 +1,7 @@
 """Every part of a training run, seen by its effect."""
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.precision import MixedPrecision
 from sklearn.metrics import f1_score
 
 from src.data.image_set import ImageSet
@@ -246,3 +248,31 @@ def test_models_that_cannot_be_made(
 def test_swin_takes_other_image_sizes() -> None:
     model = create_backbone(ModelConfig("swin_tiny_patch4_window7_224"), 3, 64)
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+
+
+def test_the_schedule_waits_for_the_first_step_that_16_bits_allow(
+    cfg: Compose, blobs: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scaler whose first scale is too high leaves steps out, as it does on a card."""
+    rates: list[float] = []
+
+    class Rates(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    real = pl.Trainer
+
+    def scaled(precision: str, **arguments: Any) -> pl.Trainer:
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126, backoff_factor=2.0**-120)
+        return real(plugins=[MixedPrecision("16-mixed", "cpu", scaler)], **arguments)
+
+    monkeypatch.setattr(pl, "Trainer", scaled)
+    words = ("data.img_size=32", "data.batch_size=16", "logger=none", "optimizer.lr=0.01")
+    config = cfg(*words, "trainer.precision=16-mixed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        fit(*(config, blobs, blobs), max_epochs=2, seed=0, output_dir=None, callbacks=[Rates()])
+    # 5 steps of warm-up.
+    assert rates[:2] == pytest.approx([0.002, 0.002])
+    assert max(rates) == pytest.approx(0.01)

@@ -1,0 +1,1 @@
+"""The card check: what this machine's card does with this software, in a few minutes."""
