@@ -138,8 +138,10 @@ def test_a_fixed_size_leaves_one_column_and_two_trials_share_a_card(
 
 
 def test_trials_that_share_a_busy_card_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("hparams_search=fast", "gpu=rtx3080", "model.name=resnet50", "data.batch_size=24")
-    words = (*words, "data.img_size=320")
+    words = (
+        *("hparams_search=fast", "gpu=rtx3080", "model.name=resnet50"),
+        *("data.batch_size=24", "data.img_size=320"),
+    )
     alone = planned(capsys, *words)
     assert alone["trials_a_card"] > 1
     assert alone["gain_of_sharing"] < 1.1

@@ -1,7 +1,6 @@
 """All that is known of each trial: config, curves of its folds, confusions, log, command."""
 
 import contextlib
-import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from src.results.all_trials import state_of
 from src.results.stored_study import CONFIG, StoredStudy
 from src.results.summary import Summary
 from src.results.words import without_password
-from src.sweep.space.parameters import settings_of, to_override
+from src.sweep.commands import command, override
+from src.sweep.space.parameters import settings_of
 from src.trial.finished_folds import LOSSES
 from src.trial.out_of_fold import OutOfFold
 
@@ -123,16 +123,16 @@ def _command(base: list[str], trial: FrozenTrial) -> str:
     settings |= {f"data.{size}": workload[size] for size in SIZES if size in workload}
     keys = {_key(key) for key in settings}
     kept = [word for word in base if _key(word) not in keys]
-    words = [*kept, *(to_override(key, value) for key, value in settings.items())]
-    return without_password(" ".join(["python -m src.train", *map(shlex.quote, words)]))
+    words = [*kept, *(override(key, value) for key, value in settings.items())]
+    return without_password(command("src.train", *words))
 
 
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")
 
 
-def _root(override: str) -> str:
-    return _key(override).split(".")[0].split("/")[0]
+def _root(word: str) -> str:
+    return _key(word).split(".")[0].split("/")[0]
 
 
 def _from_files(folder: Path, shared: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.data.image_set import ImageSet
-from src.data.loader import ON_DEVICE
+from src.data.image_set import ON_DEVICE, ImageSet
 from src.errors import UserError
 from src.hardware import memory
 from src.hardware.config import AUTO

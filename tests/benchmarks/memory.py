@@ -20,8 +20,7 @@ from pytorch_lightning.utilities.memory import garbage_collection_cuda
 from rich.console import Console
 from torch.profiler import ProfilerActivity, profile
 
-from src.data.image_set import ImageSet
-from src.data.loader import ON_DEVICE
+from src.data.image_set import ON_DEVICE, ImageSet
 from src.hardware import memory
 from src.hardware.memory import GIB
 from src.hardware.speed import step_time
