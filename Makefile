@@ -47,13 +47,13 @@ test: $(INSTALLED) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(INSTALLED) ## Check style and types
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check doctune src tests
+	$(BIN)/ruff format --check doctune src tests
 	$(BIN)/mypy
 
 format: $(INSTALLED) ## Mend the style
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix doctune src tests
+	$(BIN)/ruff format doctune src tests
 
 bench: $(INSTALLED) ## Measure what is promised
 	$(BIN)/python -m tests.benchmarks $(ARGS)

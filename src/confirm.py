@@ -7,9 +7,9 @@ import sys
 
 from omegaconf import DictConfig
 
-from src.command_line.door import door
-from src.command_line.untrusted_config import check_environment
-from src.errors import told_in_one_line
+from doctune.errors import told_in_one_line
+from src.before.door import door
+from src.before.untrusted_config import check_environment
 from src.results import config as config  # registers the schema of conf/confirm.yaml
 
 

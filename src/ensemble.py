@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.command_line.door import door
-from src.command_line.untrusted_config import check_environment
-from src.errors import told_in_one_line
+from doctune.errors import told_in_one_line
+from src.before.door import door
+from src.before.untrusted_config import check_environment
 from src.results.ensemble import config as config  # registers the schema of conf/ensemble.yaml
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from src.command_line.mistakes import hydra_in_short
-from src.command_line.untrusted_config import check_environment
+from doctune.errors import told_in_one_line
+from src.before.mistakes import hydra_in_short
+from src.before.untrusted_config import check_environment
 from src.data import look_config as look_config  # registers the schema of conf/look.yaml
-from src.errors import told_in_one_line
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 
 # This door runs nothing that a config names.

@@ -13,15 +13,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from rich.console import Console
 
-from src.command_line.door import typed
-from src.command_line.mistakes import hydra_in_short
-from src.command_line.places import CONF
-from src.command_line.untrusted_config import check_environment
-from src.errors import told_in_one_line
+from doctune.commands import task_overrides
+from doctune.errors import told_in_one_line
+from src.before import config as config  # registers the schema of conf/train.yaml
+from src.before.door import typed
+from src.before.earlier_search import in_full
+from src.before.mistakes import hydra_in_short
+from src.before.places import CONF
+from src.before.untrusted_config import check_environment
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
-from src.sweep.commands import task_overrides
-from src.trial import config as config  # registers the schema of conf/train.yaml
-from src.trial.earlier_search import in_full
 
 AS_JSON = "--json"
 # This door runs nothing that a config names.
@@ -51,10 +51,10 @@ def _plan(words: Sequence[str]) -> None:
     @hydra.main(config_path=CONF, config_name="train", execution_whitelist=CALLABLE)
     def show(cfg: DictConfig) -> None:
         # Imported here, as they bring torch along.
+        from src.before.checks import check_references, check_values
+        from src.before.typed_keys import check_typed_keys
         from src.planning.search_plan import make_plan
         from src.planning.show import print_plan, to_json
-        from src.trial.preflight import check_references, check_values
-        from src.trial.typed_keys import check_typed_keys
 
         screen = Console()
         with told_in_one_line():

@@ -6,9 +6,9 @@ python -m src.report 'study=[A,B]'    # two or more beside one another
 
 from omegaconf import DictConfig
 
-from src.command_line.door import door
-from src.command_line.untrusted_config import check_environment
-from src.errors import told_in_one_line
+from doctune.errors import told_in_one_line
+from src.before.door import door
+from src.before.untrusted_config import check_environment
 from src.results import config as config  # registers the schema of conf/report.yaml
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
+from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
-from src.trial import config as config
 from tests.trained_run import run_folder as run_folder
 from tests.trained_run import scans as scans
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from src.sweep.config import OptunaAsyncSweeperConf
-from src.trial.config import StudyConfig
+from doctune.sweeper.config import OptunaAsyncSweeperConf
+from src.before.config import StudyConfig
 from tests.conftest import CONF, REPOSITORY, Compose
 
 # preset: trials, timeout in seconds, patience, startup trials, epochs, folds

@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from src.command_line.mistakes import hydra_in_short
-from src.sweep.studies.storage import open_storage
+from doctune.study.storage import open_storage
+from src.before.mistakes import hydra_in_short
 from tests.conftest import TINY, Door
 
 FAST = ("-m", "hparams_search=fast")

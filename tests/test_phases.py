@@ -8,10 +8,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from src.sweep.space.search_space import Branch, SearchSpace
-from src.sweep.space.space_record import record_space
-from src.sweep.studies.storage import open_storage
-from src.trial.earlier_search import in_full, taken_over
+from doctune.space.record import record_space
+from doctune.space.search_space import Branch, SearchSpace
+from doctune.study.storage import open_storage
+from src.before.earlier_search import in_full, taken_over
 from tests.conftest import TINY, Door, Run
 from tests.test_train import study_of
 

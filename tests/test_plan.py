@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 
 from src import plan
 from src.hardware.memory import GIB
-from src.trial.forecast import foresee
+from src.training.forecast import foresee
 from tests.conftest import REPOSITORY, Compose
 
 # Sizes at which the small model fills the card that is left.

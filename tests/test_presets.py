@@ -12,12 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from PIL import Image
 
+from doctune.space.search_space import build_search_space
+from src.before.checks import check_values
 from src.data import look_config
 from src.inference import config as predict_config
 from src.results import config as study_doors_config
 from src.results.ensemble import config as ensemble_config
-from src.sweep.space.search_space import build_search_space
-from src.trial.preflight import check_values
 from tests.conftest import CONF, Door
 from tests.test_phases import explore
 from tests.test_train import study_of

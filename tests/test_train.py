@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 from sklearn.metrics import f1_score
 
-from src.sweep.studies.storage import load_study
+from doctune.study.storage import load_study
 from src.trial.out_of_fold import OutOfFold
 from tests.conftest import TINY, Run
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from src.errors import UserError
+from doctune.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -1,12 +1,16 @@
-"""Image files in a folder: which there are, and which a name may mean."""
+"""Image files in a folder: which there are, and which a name may mean.
+
+What a source says about its images before any is opened.
+"""
 
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from doctune.errors import UserError
 from src.data.formats import HEIF, HEIF_EXTRA, SUFFIXES
-from src.errors import UserError
 
 # Files of the system's own in a folder of images.
 SYSTEM = ("thumbs.db", "desktop.ini")
@@ -94,3 +98,31 @@ def path_inside(folder: Path, name: str) -> Path:
     if Path(name).is_absolute() or ".." in parts or "\0" in name:
         raise UserError(f"'{name}' leads out of {folder}; files are named relative to that folder")
     return folder / name
+
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass
+class Listing:
+    """Files with their labels.
+
+    Args:
+        root: the folder that the names are relative to.
+        names: of the files, with slashes; `#page=2` behind one means that page alone.
+        targets: class of each file, as an index of `classes`.
+        classes: their names.
+        codes: what the source calls each class where that is not its name; empty elsewhere.
+        splits: train, val or test for each file where the source says so; empty elsewhere.
+        groups: files of a group stay together; empty where the source has none.
+        notes: what a user should know, a line each.
+    """
+
+    root: Path
+    names: list[str]
+    targets: list[int]
+    classes: tuple[str, ...]
+    codes: tuple[str, ...] = ()
+    splits: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

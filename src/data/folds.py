@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from src.errors import UserError
+from doctune.errors import UserError
 
 Indices = npt.NDArray[np.int64]
 Folds = list[tuple[Indices, Indices]]

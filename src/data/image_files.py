@@ -11,21 +11,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from doctune.errors import UserError
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.csv_table import list_csv
-from src.data.decode import (
-    DECODING_VERSION,
-    UnreadableImageError,
-    decode,
-    open_image,
-    split_page,
-)
+from src.data.decode import DECODING_VERSION, UnreadableImageError, decode, open_image, split_page
 from src.data.duplicates import group_same
+from src.data.files import Listing
 from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
 from src.data.inspection import FileFacts, Page, inspect_files
-from src.data.listing import Listing
 from src.data.near_duplicates import VERSION as NEAR_VERSION
 from src.data.near_duplicates import same_sheets
 from src.data.pdf import drawn_in_processes
@@ -33,7 +28,6 @@ from src.data.progress import show_progress
 from src.data.same_page import SIDE
 from src.data.splits import Splits, cut
 from src.data.threads import map_ahead
-from src.errors import UserError
 
 log = logging.getLogger(__name__)
 

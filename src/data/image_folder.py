@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from doctune.errors import UserError
 from src.data.config import DataConfig
-from src.data.files import describe_others, image_files, other_files, visible
-from src.data.listing import Listing
-from src.errors import UserError
+from src.data.files import Listing, describe_others, image_files, other_files, visible
 
 # What people call the splits.
 SPLIT_FOLDERS = {

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from doctune.errors import UserError
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.decode import FITS
@@ -15,7 +16,6 @@ from src.data.documents.generate import DRAWING_VERSION, class_sizes, draw_docum
 from src.data.image_files import SOURCES, find_images, list_images, load_image_files
 from src.data.image_set import ImageSet
 from src.data.splits import Splits, cut
-from src.errors import UserError
 
 CHOICES = {
     "source": ("documents", *SOURCES),

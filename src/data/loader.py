@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from doctune.errors import UserError
 from src.data.image_set import ON_DEVICE, ImageSet, Indices
 from src.data.threads import map_ahead
-from src.errors import UserError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
+from doctune.errors import UserError
 from src.data.decode import Pixels, decode
 from src.data.image_files import WORDS, FoundImages, file_of, find_images
 from src.data.load import check_keys, load_splits
 from src.data.look_config import LookConfig
-from src.errors import UserError
 
 # Side of an image on the sheet in pixels; the model's own where that is smaller.
 TILE = 192

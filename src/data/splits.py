@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from doctune.errors import UserError
 from src.data.config import DataConfig
+from src.data.files import SPLITS
 from src.data.image_set import ImageSet, Indices
-from src.data.listing import SPLITS
-from src.errors import UserError
 
 # Shares that are proposed where those given do not work, and what is left to train on at least.
 SHARES = tuple(percent / 100 for percent in range(5, 50, 5))

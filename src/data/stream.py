@@ -6,12 +6,12 @@ Decoded ahead in threads, in order and in constant memory, however many there ar
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from doctune.errors import UserError
+from src.data.csv_table import read_table
 from src.data.decode import Pixels, UnreadableImageError, decode, page_names, split_page
 from src.data.files import image_files, named_inside, path_inside
 from src.data.pdf import drawn_in_processes
-from src.data.table import read_table
 from src.data.threads import map_ahead
-from src.errors import UserError
 
 Named = tuple[str, Pixels | UnreadableImageError]
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.hardware.config import AUTO
 from src.hardware.detect import cards, cores, visible_devices
 

@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.inference.config import PredictConfig
 from src.inference.predictor import Predictor, open_predictor
 from src.inference.tables import check_choice

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.inference.config import ENSEMBLE
 from src.inference.trained_model import ImageFormat, TrainedModel, load_run
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.errors import UserError
+from doctune.errors import UserError
 
 if TYPE_CHECKING:
     from _csv import Writer

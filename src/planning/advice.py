@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig
 
+from doctune.words import duration
 from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.memory import GIB
 from src.planning.search_plan import SearchPlan
-from src.planning.words import duration
 
 # A search that is expected to leave this share of its time unused could search more.
 MUCH_TIME_LEFT = 0.5

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from omegaconf import DictConfig
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.hardware.detect import cores
 from src.hardware.footprint import Footprint
-from src.trial.forecast import footprint_of
+from src.training.forecast import footprint_of
 
 Key = TypeVar("Key", bound=Hashable)
 # A config, the number of classes, and whether with gradient checkpointing.

@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from doctune.study.storage import counted_from, open_storage
 from src.hardware.detect import cards
-from src.sweep.studies.storage import counted_from, open_storage
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial
 
-from src.errors import UserError
+from doctune.errors import UserError
+from doctune.study.budget import check_limits
+from src.before.checks import check_one_card, check_values
+from src.before.objectives import check_objectives
 from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
@@ -19,15 +22,11 @@ from src.hardware.footprint import Footprint
 from src.hardware.speed import keep_busy
 from src.planning.counting import count_all
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
-from src.planning.pruning import Saving, expected_saving
-from src.planning.trial_time import at_size, trial_seconds
+from src.planning.trial_time import Saving, at_size, expected_saving, trial_seconds
 from src.planning.workload import Images, Searched, count_images, searched_sizes
-from src.sweep.budget import check_limits
-from src.trial.fitting import FORESEEN
-from src.trial.forecast import fit_into, footprint_of, pruning
-from src.trial.objectives import check_objectives
-from src.trial.preflight import check_one_card, check_values
-from src.trial.room import room
+from src.training.forecast import fit_into, footprint_of, pruning
+from src.training.room import room
+from src.trial.out_of_memory import FORESEEN
 
 # Of the training step, by image size.
 Footprints = Mapping[int, Footprint]
@@ -164,7 +163,7 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
     """Refuse what the search would refuse.
 
     Raises:
-        SweepError, UserError: names the key, the value and what to do.
+        UserError, UserError: names the key, the value and what to do.
     """
     check_limits(cfg.optuna)
     check_objectives(cfg)

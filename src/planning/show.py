@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from doctune.sweeper.display import counted
+from doctune.words import duration
 from src.hardware.memory import GIB
 from src.planning.advice import advice
 from src.planning.search_plan import Cell, SearchPlan
-from src.planning.words import duration
-from src.sweep.trial_words import counted
 from src.training.model_notes import in_words, notes_on
 
 

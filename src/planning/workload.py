@@ -15,13 +15,13 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from doctune.errors import UserError
+from doctune.space.focus_rule import FocusRule
+from doctune.space.follow import follow
+from doctune.space.search_space import SearchSpace, build_search_space
+from doctune.study.storage import counted_from
 from src.data.documents.generate import class_sizes
 from src.data.image_files import find_images
-from src.errors import UserError
-from src.sweep.space.focus_rule import FocusRule
-from src.sweep.space.follow import follow
-from src.sweep.space.search_space import SearchSpace, build_search_space
-from src.sweep.studies.storage import counted_from
 
 IMG_SIZE, BATCH_SIZE = "data.img_size", "data.batch_size"
 # So many sizes stand for a range of them.
@@ -72,7 +72,7 @@ def searched_sizes(cfg: DictConfig, arguments: Sequence[str]) -> Searched:
     """Read the sizes from the search space and from the overrides of the command line.
 
     Raises:
-        SweepError: an entry of the search space is wrong.
+        UserError: an entry of the search space is wrong.
         UserError: several models are searched.
     """
     base = _around_earlier(cfg)

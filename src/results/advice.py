@@ -6,12 +6,12 @@ from statistics import median
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from doctune.commands import command
+from doctune.space.focus import pressed_end, widened
+from doctune.space.focus_rule import FocusRule
+from doctune.space.parameters import key_of
 from src.results.summary import ENOUGH_FOLDS, Summary
 from src.results.words import counted, show
-from src.sweep.commands import command
-from src.sweep.space.focus import pressed_end, widened
-from src.sweep.space.focus_rule import FocusRule
-from src.sweep.space.parameters import key_of
 
 # Above this share of pruned trials, good ones may be among them.
 MANY_PRUNED = 0.6

@@ -1,16 +1,28 @@
-"""The best trials as a table, in as many columns as the screen has room for."""
+"""Whether a table has room on the screen.
+
+The best trials as a table, in as many columns as the screen has room for.
+"""
 
 from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from doctune.space.parameters import settings_of
 from src.results.summary import Summary
-from src.results.width import fits
 from src.results.words import score, short, show
-from src.sweep.space.parameters import settings_of
+
+# Wider than any table: the width that a table would like to have is asked for within it.
+WIDEST = 10_000
+
+
+def fits(table: Table, console: Console) -> bool:
+    """Tell whether all lines of a table can be shown without being broken or cut."""
+    options = console.options.update(max_width=WIDEST)
+    return Measurement.get(console, options, table).maximum <= console.width
 
 
 def print_best_trials(found: Summary, console: Console) -> None:

@@ -17,7 +17,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from src.trial.objectives import RULES
+from src.before.objectives import RULES
 
 TOLERANCE = 0.01
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+from src.before.config import PathsConfig
 from src.data.config import DataConfig
-from src.trial.config import PathsConfig
 
 EXAMPLES = 4
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from doctune.commands import command, override
+from doctune.space.parameters import settings_of
 from src.results.all_trials import state_of
 from src.results.stored_study import CONFIG, StoredStudy
 from src.results.summary import Summary
 from src.results.words import without_password
-from src.sweep.commands import command, override
-from src.sweep.space.parameters import settings_of
 from src.trial.finished_folds import LOSSES
 from src.trial.out_of_fold import OutOfFold
 

@@ -14,11 +14,13 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from optuna.trial import FrozenTrial
 
+from doctune.commands import command, override
+from doctune.space.parameters import settings_of
 from src.results.all_trials import all_trials
 from src.results.confirmation.judge import Confirmation
+from src.results.confusions import Mistakes
 from src.results.ensemble.result import EnsembleResult
 from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
-from src.results.mistakes import Mistakes
 from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.summary import Summary
@@ -32,8 +34,6 @@ from src.results.words import (
     show,
     without_password,
 )
-from src.sweep.commands import command, override
-from src.sweep.space.parameters import settings_of
 
 # Trials that are named with a reason for failing.
 NAMED = 10

@@ -11,13 +11,13 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
 
-from src.errors import UserError
+from doctune.errors import UserError
+from doctune.study.storage import open_storage, parse_url
+from src.before.config import ExperimentConfig
 
 # Imported for the resolvers of the configs, ${machine:...} and its like.
 from src.hardware import profile as profile
 from src.results.config import ReportConfig, StudyDoorConfig
-from src.sweep.studies.storage import open_storage, parse_url
-from src.trial.config import ExperimentConfig
 
 # Hydra's record of a job, in the job's folder.
 CONFIG, HYDRA = ".hydra/config.yaml", ".hydra/hydra.yaml"
@@ -113,7 +113,7 @@ def open_study(cfg: StudyDoorConfig | DictConfig) -> StoredStudy:
 
     Raises:
         UserError: no name, an unknown name, or no storage there; names those that come near.
-        SweepError: the storage cannot be opened.
+        UserError: the storage cannot be opened.
     """
     url = cfg.optuna.storage
     storage = open_storage(_existing(url))

@@ -9,13 +9,13 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from doctune.study.ownership import seems_gone
+from doctune.study.study import was_interrupted
 from src.results.choose import TOLERANCE, choose
+from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.importances import Group, Importances
-from src.results.paired import PairedDifference, corrected_resampled_t
 from src.results.time_spent import Span, covered, ended, runs
 from src.results.words import without_password
-from src.sweep.studies.ownership import seems_gone
-from src.sweep.studies.study import was_interrupted
 
 # Below this many folds nothing can be said of how sure a gain is.
 ENOUGH_FOLDS = 3

@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
+from doctune.commands import command, task_overrides
+from doctune.space.parameters import key_of
+from src.before.config import ExperimentConfig
 from src.results.stored_study import StoredStudy
 from src.results.words import describe_score, show
-from src.sweep.commands import command, task_overrides
-from src.sweep.space.parameters import key_of
-from src.trial.config import ExperimentConfig
 
 # Parts of a search that mean nothing to a single training run.
 SEARCH_KEYS = (

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
 
-from src.results.confirmation.judge import Confirmation
-from src.results.paired import PairedDifference
+from doctune.commands import command
+from src.results.confirmation.judge import Confirmation, PairedDifference
 from src.results.summary import ENOUGH_FOLDS, Summary
 from src.results.words import counted, score
-from src.sweep.commands import command
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from src.sweep.space.parameters import key_of
-from src.sweep.trial_words import counted as counted
+from doctune.space.parameters import key_of
+from doctune.sweeper.display import counted as counted
 
 PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 

@@ -11,22 +11,22 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from src.errors import UserError
+from doctune.errors import UserError
+from doctune.space.parameters import settings_of
+from doctune.study.ownership import seems_gone
+from doctune.study.study import was_interrupted
 from src.results.advice import advice
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation, load_confirmations
+from src.results.confusions import find_mistakes
 from src.results.ensemble.result import load_ensemble
 from src.results.in_full import in_full
-from src.results.mistakes import find_mistakes
 from src.results.report import Decision, render_report
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
 from src.results.train_config import train_command, write_train_config
 from src.results.verdict import trial_to_train, verdict
 from src.results.words import describe_score, without_password
-from src.sweep.space.parameters import settings_of
-from src.sweep.studies.ownership import seems_gone
-from src.sweep.studies.study import was_interrupted
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.training.backbone import LAYER_SCALE, make_backbone
 from src.training.config import ModelConfig
 

@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.training.checkpointing import checkpoint_blocks
 from src.training.config import ModelConfig
 from src.training.weights import load_pretrained, load_weights

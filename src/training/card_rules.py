@@ -10,7 +10,7 @@ import sys
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
-from src.errors import UserError
+from doctune.errors import UserError
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 # They treat every weight by itself; others take norms of tensors, of which a card has a part.

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from src.errors import UserError
+from doctune.errors import UserError
 
 
 def checkpoint_blocks(model: nn.Module, name: str) -> None:

@@ -16,14 +16,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
+from doctune.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
-from src.errors import UserError
+from src.training.callbacks import EpochLines, GradientClipping
 from src.training.card_rules import card_batch
-from src.training.gradient_clipping import GradientClipping
+from src.training.distribution import end_others, make_strategy
 from src.training.module import Classifier
-from src.training.progress import EpochLines
-from src.training.several_cards import end_others, make_strategy
 from src.training.trainer_arguments import batches_trained
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from pytorch_lightning.loggers import (
 )
 from pytorch_lightning.loggers.logger import DummyLogger
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.training.card_rules import is_first
 
 CHOICES = ("csv", "tensorboard", "mlflow", "wandb", "none")

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Collection, Iterator
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.training.abilities import POOLINGS, Abilities, abilities, poolings_of, without_effect
 from src.training.config import ModelConfig
 

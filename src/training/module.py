@@ -23,10 +23,8 @@ from src.data.image_set import Indices
 from src.training.backbone import channels_last, create_backbone
 from src.training.card_rules import is_sharded
 from src.training.depthwise import use_own_kernels
-from src.training.loss import TrainingLoss
-from src.training.mixup import mixup
-from src.training.optimizer import build_optimizer, undecayed
-from src.training.schedule import learning_rate_factor
+from src.training.loss import TrainingLoss, mixup
+from src.training.optimizer import build_optimizer, learning_rate_factor, undecayed
 
 Batch = tuple[Tensor, Tensor]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from src.errors import UserError
+from doctune.errors import UserError
 
 # Set by a key of its own.
 OWN = {

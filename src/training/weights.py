@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from src.errors import UserError
+from doctune.errors import UserError
 
 log = logging.getLogger(__name__)
 

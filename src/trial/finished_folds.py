@@ -8,9 +8,9 @@ import logging
 import zipfile
 from pathlib import Path
 
-from src.sweep.running_trial import RunningTrial
+from doctune.trial import RunningTrial
 from src.trial.out_of_fold import OutOfFold
-from src.trial.running_score import RunningScore
+from src.trial.reporting import RunningScore
 
 log = logging.getLogger(__name__)
 

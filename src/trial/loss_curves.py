@@ -4,7 +4,7 @@ import math
 
 import pytorch_lightning as pl
 
-from src.sweep.running_trial import RunningTrial
+from doctune.trial import RunningTrial
 from src.trial.finished_folds import LOSSES
 
 # Kind of loss -> what the module logs it as.

@@ -2,16 +2,22 @@
 
 Kept beside the trial's log as `oof.npz`, for the report's confusion matrix and for ensembles.
 It is written after every fold, so that a trial that is cut off keeps what it has.
+
+The Lightning callback that keeps a fold's predictions of the images held out from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
 from src.data.image_set import ImageSet
 
@@ -101,3 +107,32 @@ class OutOfFold:
                 probabilities=stored["probabilities"],
                 classes=tuple(str(name) for name in stored["classes"]),
             )
+
+
+class KeepProbabilities(pl.Callback):
+    """Keeps what the model says of the validation images after the latest epoch."""
+
+    def __init__(self) -> None:
+        self._batches: list[Tensor] = []
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the epoch before."""
+        self._batches.clear()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Tensor | Mapping[str, Any] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take the scores [B, C] that the module has returned."""
+        if isinstance(outputs, Tensor):
+            self._batches.append(outputs.detach())
+
+    def probabilities(self) -> npt.NDArray[np.float16]:
+        """Return float16 [N, C], in the order of the validation images."""
+        found = torch.cat(self._batches).float().softmax(1)
+        return found.cpu().numpy().astype(np.float16)

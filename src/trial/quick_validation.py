@@ -14,21 +14,19 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
+from doctune.trial import RunningTrial
+from src.before.objectives import OBJECTIVES, Labels, fold_score
 from src.data.folds import stratified_folds
 from src.data.image_set import ImageSet
-from src.sweep.running_trial import RunningTrial
 from src.training.fit import FitResult, fit
+from src.training.forecast import workload
 from src.training.loggers import RunLog
 from src.trial.environment import environment
 from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
-from src.trial.fitting import Fitting
-from src.trial.forecast import workload
-from src.trial.keep_probabilities import KeepProbabilities
 from src.trial.loss_curves import LossCurves
-from src.trial.objectives import OBJECTIVES, Labels, fold_score
-from src.trial.out_of_fold import OutOfFold
-from src.trial.reporting import ReportToStudy
-from src.trial.running_score import RunningScore
+from src.trial.out_of_fold import KeepProbabilities, OutOfFold
+from src.trial.out_of_memory import Fitting
+from src.trial.reporting import ReportToStudy, RunningScore
 
 log = logging.getLogger(__name__)
 

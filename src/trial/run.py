@@ -13,19 +13,19 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from src.command_line.untrusted_config import check_environment
+from doctune.errors import UserError
+from doctune.sweeper.display import counted
+from doctune.trial import current_trial
+from src.before.checks import check_same_data, tell_large_batch, tell_notes
+from src.before.untrusted_config import check_environment
 from src.data.load import load_splits
-from src.errors import UserError
 from src.hardware import profile as profile
-from src.sweep.running_trial import current_trial
-from src.sweep.trial_words import counted
 from src.training.card_rules import is_first
+from src.training.distribution import leave_group
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
-from src.training.several_cards import leave_group
-from src.trial.fitting import Fitting
-from src.trial.preflight import check_same_data, tell_large_batch, tell_notes
+from src.trial.out_of_memory import Fitting
 from src.trial.quick_validation import cross_validate
 
 log = logging.getLogger(__name__)

@@ -19,10 +19,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from doctune.space.parameters import settings_of
+from doctune.space.search_space import Branch, SearchSpace
+from src.before import config as config
 from src.hardware import profile as profile
-from src.sweep.space.parameters import settings_of
-from src.sweep.space.search_space import Branch, SearchSpace
-from src.trial import config as config
 from tests.conftest import CONF
 
 TRIALS = 60

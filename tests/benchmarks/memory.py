@@ -20,14 +20,14 @@ from pytorch_lightning.utilities.memory import garbage_collection_cuda
 from rich.console import Console
 from torch.profiler import ProfilerActivity, profile
 
+from src.before import config as config
 from src.data.image_set import ON_DEVICE, ImageSet
 from src.hardware import memory
 from src.hardware.memory import GIB
 from src.hardware.speed import step_time
 from src.training.fit import fit
-from src.trial import config as config
+from src.training.forecast import footprint_of
 from src.trial import run as run  # registers the resolvers of the profiles
-from src.trial.forecast import footprint_of
 from tests.conftest import CONF
 
 CLASSES, STEPS = 12, 8

@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
 from src.inference.onnx import TOLERANCE, largest_difference, write_onnx
@@ -32,8 +33,7 @@ from src.training.abilities import abilities
 from src.training.config import ModelConfig
 from src.training.fit import fit
 from src.training.model_notes import in_words
-from src.trial import config as config
-from src.trial.keep_probabilities import KeepProbabilities
+from src.trial.out_of_fold import KeepProbabilities
 from tests.conftest import CONF
 
 MOST_PARAMETERS = 150e6

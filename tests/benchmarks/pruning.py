@@ -20,9 +20,9 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
+from doctune.trial import make_pruner
+from src.before import config as config
 from src.hardware import profile as profile
-from src.sweep.running_trial import make_pruner
-from src.trial import config as config
 from tests.conftest import CONF
 
 CHOICES = [

@@ -28,7 +28,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from src.trial import config as config
+from src.before import config as config
 from src.trial.out_of_fold import OutOfFold
 from tests.browser import browser
 

@@ -14,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.sweep.conftest import STORAGES
-from tests.sweep.killing import KINDS, Victim, kinds
-from tests.sweep.postgresql import new_database, server
+from tests.doctune.conftest import STORAGES
+from tests.doctune.killing import KINDS, Victim, kinds
+from tests.doctune.postgresql import new_database, server
 
 KILLS = 200
 

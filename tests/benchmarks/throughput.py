@@ -47,11 +47,11 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose, Normalize, Resize, ToTensor
 
+from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
 from src.hardware.detect import cores
 from src.training.fit import fit
-from src.trial import config as config
 from tests.conftest import CONF
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doctune.errors import UserError
 from src.data.folds import MOST_GROUPED, notes_on_folds, stratified_folds
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
-from src.errors import UserError
 
 
 @given(st.integers(2, 5), st.integers(0, 99))

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from doctune.errors import UserError
 from src.data.cache import cached_array
-from src.errors import UserError
 
 
 def ones(out: Any) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from doctune.errors import UserError
 from src.data.image_files import list_images
 from src.data.load import data_fingerprint, load_splits
-from src.errors import UserError
 from tests.conftest import REPOSITORY, Run
 from tests.data.pictures import competition, names, page
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from doctune.errors import UserError
 from src.data import stream
 from src.data.decode import Pixels, UnreadableImageError, decode, page_names, split_page
 from src.data.files import image_files, path_inside
 from src.data.stream import stream_images
 from src.data.threads import AHEAD
-from src.errors import UserError
 
 
 def picture(width: int = 64, height: int = 64) -> Image.Image:

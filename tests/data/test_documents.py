@@ -8,12 +8,12 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image, ImageDraw
 
+from doctune.errors import UserError
 from src.data import load
 from src.data.config import DataConfig
 from src.data.documents.generate import KINDS, class_sizes, draw_documents, draw_page
 from src.data.documents.page import Page, load_font
 from src.data.load import data_fingerprint, load_splits
-from src.errors import UserError
 
 
 def data(cache: Path, **keys: Any) -> Any:

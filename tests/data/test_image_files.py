@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from doctune.errors import UserError
 from src.data import image_files, inspection
 from src.data.decode import Pixels, decode, open_image
 from src.data.load import load_splits
-from src.errors import UserError
 from tests.data.pictures import CLASSES, names, page, write
 
 

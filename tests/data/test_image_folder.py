@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doctune.errors import UserError
 from src.data.config import DataConfig
 from src.data.decode import decode
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
 from src.data.splits import cut
-from src.errors import UserError
 from tests.data.pictures import CLASSES, names, page, write
 
 

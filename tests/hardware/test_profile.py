@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from omegaconf import OmegaConf
 
-from src.errors import UserError
+from doctune.errors import UserError
+from src.before.checks import check_run, check_search
 from src.hardware import profile
 from src.hardware.detect import Card
-from src.trial.preflight import check_run, check_search
 from tests.conftest import Compose
 
 

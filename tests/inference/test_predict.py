@@ -15,7 +15,7 @@ from rich.console import Console
 from src.data.decode import UnreadableImageError
 from src.inference import predict as module
 from src.inference.config import ImagesConfig, PredictConfig, in_full
-from src.inference.progress import count_images
+from src.inference.predict import count_images
 
 
 class Watched(np.ndarray[Any, Any]):

@@ -10,14 +10,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from doctune.errors import UserError
 from src.data.loader import BatchLoader
-from src.errors import UserError
-from src.inference.trained_model import TrainedModel, load_run
-from src.inference.views import make_views
+from src.inference.trained_model import TrainedModel, load_run, make_views
 from src.training.config import ModelConfig
 from src.training.fit import fit
 from src.training.module import Classifier
-from src.trial.keep_probabilities import KeepProbabilities
+from src.trial.out_of_fold import KeepProbabilities
 from tests.conftest import Compose
 from tests.trained_run import coloured, train_run
 

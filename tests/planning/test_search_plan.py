@@ -3,7 +3,7 @@
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from src.planning.pruning import Saving, expected_saving
+from src.planning.trial_time import Saving, expected_saving
 from tests.conftest import Compose
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.results.stored_study import StoredStudy
 from tests.results.example_study import make_study, written
 

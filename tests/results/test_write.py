@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from src.results.finish import print_summary
 from src.results.summary import summarize
-from src.results.tables import print_summary
 from tests.results.example_study import make_study, written
 
 

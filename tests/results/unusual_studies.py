@@ -15,14 +15,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from doctune.study.ownership import this_process
 from src.results.advice import advice
+from src.results.confusions import find_mistakes
 from src.results.in_full import in_full
-from src.results.mistakes import find_mistakes
 from src.results.report import Decision, render_report
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.verdict import verdict
-from src.sweep.studies.ownership import this_process
 from src.trial.out_of_fold import OutOfFold
 
 RATE = FloatDistribution(1e-5, 1e-2, log=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.training.abilities import abilities, poolings_of, without_effect
 from src.training.backbone import channels_last, check_backbone, create_backbone
 from src.training.config import ModelConfig

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from timm.layers.drop import DropPath
 from torch import nn
 
+from doctune.errors import UserError
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.training.backbone import check_backbone, create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit

@@ -16,8 +16,7 @@ from src.data.augment import Augment, Normalize
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.training.fit import fit
-from src.training.loss import TrainingLoss
-from src.training.mixup import mixup
+from src.training.loss import TrainingLoss, mixup
 from src.training.module import Classifier
 from tests.conftest import Compose
 

@@ -15,7 +15,7 @@ from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
 from src.training.module import Classifier
-from src.training.schedule import learning_rate_factor
+from src.training.optimizer import learning_rate_factor
 from tests.conftest import Compose
 
 SMALL = ("data.img_size=32", "data.batch_size=16")

@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.functional import cross_entropy
 
+from doctune.errors import UserError
+from src.before.checks import check_run
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.hardware.profile import PROFILES
 from src.training.backbone import check_backbone, create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit
-from src.trial.preflight import check_run
 from tests.conftest import Compose
 
 FAMILIES = ("test_vit", "test_convnext", "test_efficientnet")

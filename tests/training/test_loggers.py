@@ -13,8 +13,8 @@ from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState, create_trial
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from doctune.errors import UserError
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.results.finish import _end_left_runs
 from src.training.fit import fit
 from src.training.loggers import check_logger, flat_parameters, open_run_log

@@ -2,7 +2,7 @@
 
 import torch
 
-from src.training.mixup import mixup
+from src.training.loss import mixup
 
 
 def test_every_image_has_its_own_share() -> None:

@@ -7,7 +7,7 @@ import timm
 import torch
 from lightning_fabric.plugins.precision.amp import _optimizer_handles_unscaling
 
-from src.errors import UserError
+from doctune.errors import UserError
 from src.training.config import OptimizerConfig
 from src.training.module import Classifier
 from src.training.optimizer import build_optimizer, check_optimizer, undecayed

@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from doctune.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
-from src.errors import UserError
 from src.training.backbone import check_backbone, create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit

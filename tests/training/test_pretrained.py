@@ -10,8 +10,8 @@ import torch
 from sklearn.datasets import load_sample_image
 from torch.nn.functional import interpolate
 
+from doctune.errors import UserError
 from src.data.load import load_splits
-from src.errors import UserError
 from src.training.backbone import check_weights, create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 
+from doctune.errors import UserError
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.training.config import SchedulerConfig
 from src.training.fit import fit
-from src.training.schedule import learning_rate_factor
+from src.training.optimizer import learning_rate_factor
 from tests.conftest import Compose
 
 

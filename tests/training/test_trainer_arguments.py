@@ -10,16 +10,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from doctune.errors import UserError
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.training.fit import fit
-from src.training.trainer_arguments import (
-    FREE,
-    IN_A_SEARCH,
-    NEVER,
-    OWN,
-    check_trainer_arguments,
-)
+from src.training.trainer_arguments import FREE, IN_A_SEARCH, NEVER, OWN, check_trainer_arguments
 from tests.conftest import CONF, Compose
 
 # Argument as typed -> what is said of it in a run in full, and in a search; empty: it is right.

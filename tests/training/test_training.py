@@ -15,19 +15,17 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.precision import MixedPrecision
 from sklearn.metrics import f1_score
 
+from doctune.errors import UserError
 from src.data.image_set import ImageSet
-from src.errors import UserError
 from src.training.backbone import create_backbone
+from src.training.callbacks import GradientClipping
 from src.training.config import ModelConfig, OptimizerConfig, SchedulerConfig
 from src.training.evaluate import evaluate
 from src.training.fit import FitResult, fit
-from src.training.gradient_clipping import GradientClipping
 from src.training.loggers import open_run_log
-from src.training.loss import TrainingLoss
-from src.training.mixup import mixup
+from src.training.loss import TrainingLoss, mixup
 from src.training.module import Classifier
-from src.training.optimizer import build_optimizer
-from src.training.schedule import learning_rate_factor
+from src.training.optimizer import build_optimizer, learning_rate_factor
 from tests.conftest import Compose
 
 

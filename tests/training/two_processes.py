@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 
+from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
-from src.training import several_cards
+from src.training import distribution as several_cards
 from src.training.card_rules import is_first
 from src.training.evaluate import evaluate
 from src.training.fit import fit
-from src.trial import config as config
 from tests.trained_run import coloured
 
 CONF = str(Path(__file__).parents[2] / "conf")

@@ -9,17 +9,16 @@ import optuna
 import pytest
 from omegaconf import DictConfig
 
+from doctune.study.ownership import this_process
+from doctune.study.queue import interrupt, requeue_interrupted, reserve
+from doctune.trial import RunningTrial
 from src.data.image_set import ImageSet
-from src.sweep.running_trial import RunningTrial
-from src.sweep.studies.orphans import interrupt, requeue_interrupted
-from src.sweep.studies.ownership import this_process
-from src.sweep.studies.reserve import reserve
 from src.training.fit import FitResult, fit
 from src.training.loggers import open_run_log
 from src.trial import quick_validation
 from src.trial.finished_folds import take_over
 from src.trial.out_of_fold import OutOfFold
-from src.trial.running_score import RunningScore
+from src.trial.reporting import RunningScore
 from tests.conftest import Compose
 
 EPOCHS, FOLDS = 2, 3

@@ -8,11 +8,11 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from doctune.errors import UserError
 from src.data.documents import office, reading
 from src.data.documents.page import Page
 from src.data.documents.scan import scan
 from src.data.progress import show_progress
-from src.errors import UserError
 
 # Raised whenever the same seed would draw other pages, so that no cache is taken for new.
 DRAWING_VERSION = 2

@@ -7,11 +7,11 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from src.results.paired import PairedDifference, corrected_resampled_t
+from doctune.space.parameters import describe, key_of, settings_of
+from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.stored_study import StoredStudy
 from src.results.summary import ENOUGH_FOLDS, Summary, summarize
 from src.results.words import duration, score
-from src.sweep.space.parameters import describe, key_of, settings_of
 
 # Settings that two studies may differ in while their scores mean the same; under any other one
 # they were not scored on the same images.

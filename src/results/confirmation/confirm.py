@@ -7,14 +7,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
+from doctune.sweeper.display import counted
+from src.before.checks import check_one_card, check_run
 from src.results.confirmation.judge import Confirmation, compare
 from src.results.confirmation.plan import Plan, make_plan
 from src.results.confirmation.runs import Runs
 from src.results.confirmation.table import print_confirmation
 from src.results.stored_study import StoredStudy
 from src.results.write import write_results
-from src.sweep.trial_words import counted
-from src.trial.preflight import check_one_card, check_run
 
 
 def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmation:

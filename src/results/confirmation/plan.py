@@ -9,12 +9,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from doctune.commands import task_overrides
+from doctune.errors import UserError
+from src.before.checks import CONTENT
 from src.data.load import data_fingerprint
-from src.errors import UserError
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
-from src.sweep.commands import task_overrides
-from src.trial.preflight import CONTENT
 
 # Keys of the data that belong to a configuration, not to the images.
 OF_THE_MODEL = ("img_size", "batch_size", "sampling")

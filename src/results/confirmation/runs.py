@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 from pebble import ProcessExpired
 from rich.console import Console
 
+from doctune.errors import UserError
+from doctune.launcher.pinned import call_pinned
 from src.data.folds import stratified_folds
 from src.data.load import load_splits
 from src.data.progress import show_progress
-from src.errors import UserError
 from src.hardware.profile import devices
-from src.launch.pinned import call_pinned
 from src.results.confirmation.plan import Run
 
 FILE = "confirm_runs.jsonl"
@@ -95,7 +95,7 @@ def _train(job: Job) -> float:
     # Imported here, as they bring torch along.
     from src.training.evaluate import evaluate
     from src.training.fit import fit
-    from src.trial.fitting import Fitting
+    from src.trial.out_of_memory import Fitting
 
     run, cfg = job
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

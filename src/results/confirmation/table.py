@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.results.best_trials import fits
 from src.results.confirmation.judge import Confirmation, Contender
-from src.results.width import fits
 from src.results.words import short, show
 from src.results.write import ResultFiles
 

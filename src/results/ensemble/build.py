@@ -16,17 +16,24 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
+from doctune.errors import UserError
 from src.data.load import load_splits
-from src.errors import UserError
 from src.inference.config import ENSEMBLE
 from src.inference.predictor import choose_device
 from src.inference.trained_model import load_run
-from src.results.ensemble.candidates import Candidates, find_candidates
 from src.results.ensemble.config import EnsembleConfig
-from src.results.ensemble.members import member_config, train_member
+from src.results.ensemble.members import Candidates, find_candidates, member_config, train_member
 from src.results.ensemble.result import FOLDER, EnsembleResult
-from src.results.ensemble.scores import paired_gain, predict_set, weighted_mean
-from src.results.ensemble.selection import Floats, Labels, Selection, macro_f1, select_greedily
+from src.results.ensemble.selection import (
+    Floats,
+    Labels,
+    Selection,
+    macro_f1,
+    paired_gain,
+    predict_set,
+    select_greedily,
+    weighted_mean,
+)
 from src.results.ensemble.table import print_candidates, print_result
 from src.results.stored_study import StoredStudy, open_study
 from src.results.write import write_results

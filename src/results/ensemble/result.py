@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from doctune.commands import command, override
 from src.inference.config import ENSEMBLE
-from src.sweep.commands import command, override
 
 # Its folder in the study's.
 FOLDER = "ensemble"

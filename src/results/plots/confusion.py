@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
-from src.results.mistakes import MOST_CLASSES, Mistakes
+from src.results.confusions import MOST_CLASSES, Mistakes
 from src.results.plots.style import finish
 
 # Numbers in the cells are readable up to this many classes.

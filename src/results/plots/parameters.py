@@ -11,12 +11,12 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 from scipy.spatial.distance import cdist
 
+from doctune.space.parameters import key_of
 from src.results.importances import Group
 from src.results.plots.axis import Axis
 from src.results.plots.style import COMPLETE, MUTED, SCALE, finish, points
 from src.results.summary import Summary
 from src.results.words import short
-from src.sweep.space.parameters import key_of
 
 # A surface through fewer points would be invented.
 ENOUGH_FOR_CONTOUR = 8

@@ -10,15 +10,7 @@ import plotly.graph_objects as go
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from src.results.plots.style import (
-    COMPLETE,
-    FAILED,
-    MUTED,
-    PRUNED,
-    RUNNING,
-    finish,
-    points,
-)
+from src.results.plots.style import COMPLETE, FAILED, MUTED, PRUNED, RUNNING, finish, points
 from src.results.summary import Summary
 from src.results.time_spent import Span, ended
 

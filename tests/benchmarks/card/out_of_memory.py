@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from src.training.fit import FitResult, fit
 from src.trial import run as run
-from src.trial.fitting import Fitting
+from src.trial.out_of_memory import Fitting
 from tests.benchmarks.card.parts import Row
 from tests.benchmarks.memory import CLASSES, random_images
 from tests.conftest import CONF

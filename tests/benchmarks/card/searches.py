@@ -18,7 +18,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from src.sweep.studies.storage import open_storage
+from doctune.study.storage import open_storage
 from tests.benchmarks.card.parts import Row
 from tests.benchmarks.card.use import Use
 from tests.conftest import REPOSITORY

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.results.confirmation.judge import Confirmation, compare, holm, load_confirmations
-from src.results.paired import corrected_resampled_t
+from src.results.confirmation.judge import (
+    Confirmation,
+    compare,
+    corrected_resampled_t,
+    holm,
+    load_confirmations,
+)
 
 
 def test_the_interval_is_the_plain_one_widened_for_shared_training_images() -> None:

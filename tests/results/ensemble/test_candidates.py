@@ -7,8 +7,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from src.errors import UserError
-from src.results.ensemble.candidates import find_candidates
+from doctune.errors import UserError
+from src.results.ensemble.members import find_candidates
 from src.results.stored_study import StoredStudy
 from src.trial.out_of_fold import OutOfFold
 

@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torchmetrics.classification import MulticlassF1Score
 
-from src.results.ensemble.scores import paired_gain, weighted_mean
-from src.results.ensemble.selection import Floats, Labels, macro_f1, select_greedily
+from src.results.ensemble.selection import (
+    Floats,
+    Labels,
+    macro_f1,
+    paired_gain,
+    select_greedily,
+    weighted_mean,
+)
 
 
 def model(labels: Labels, right: list[int], sure: float, classes: int = 3) -> Floats:

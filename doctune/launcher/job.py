@@ -1,0 +1,76 @@
+"""One Hydra job, run in a worker process.
+
+Errors after which a GPU cannot be used any more by the process that met them.
+"""
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+
+@dataclass
+class JobContext:
+    """What every job of a sweep has in common, as a picture that crosses processes.
+
+    The task function is usually defined in `__main__`, which has another meaning in a worker;
+    cloudpickle therefore carries it by value.
+    """
+
+    picture: bytes
+
+    @classmethod
+    def capture(
+        cls, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> "JobContext":
+        """Take the picture in the process that sweeps."""
+        parts = (hydra_context, task_function, config, Singleton.get_state())
+        return cls(cloudpickle.dumps(parts))
+
+    def restore(self) -> tuple[HydraContext, TaskFunction, DictConfig]:
+        """Bring Hydra into the same state in the worker."""
+        setup_globals()
+        hydra_context, task_function, config, state = pickle.loads(self.picture)
+        Singleton.set_state(state)
+        return hydra_context, task_function, config
+
+
+def run(
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    config: DictConfig,
+    overrides: Sequence[str],
+    number: int,
+) -> JobReturn:
+    """Compose the job's config and run the task function in its own directory."""
+    job: Any = hydra_context.config_loader.load_sweep_config(config, list(overrides))
+    with open_dict(job):
+        job.hydra.job.id = f"{job.hydra.job.name}_{number}"
+        job.hydra.job.num = number
+    HydraConfig.instance().set_config(job)
+    return run_job(
+        hydra_context=hydra_context,
+        config=job,
+        task_function=task_function,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+
+
+# Parts of the messages of CUDA, ROCm and their libraries.
+MARKS = ("cuda error", "hip error", "cublas_status", "cudnn_status", "cusolver_status", "nccl")
+
+
+def is_device_error(error: BaseException) -> bool:
+    """Tell whether a device failed; running out of its memory is no such failure."""
+    told = f"{type(error).__name__} {error}".lower()
+    if "out of memory" in told or "outofmemory" in told or "alloc_failed" in told:
+        return False
+    return any(mark in told for mark in MARKS) or "acceleratorerror" in told

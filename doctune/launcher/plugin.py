@@ -1,0 +1,132 @@
+"""The keys of `hydra/launcher: workers`.
+
+The Hydra plugin `hydra/launcher: workers`; light, as Hydra imports it at every start.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class WorkersLauncherConf:
+    """Long-lived local processes, one trial at a time each."""
+
+    _target_: str = "doctune.launcher.plugin.WorkersLauncher"
+
+    # Processes at a time.
+    n_workers: int = 1
+    # Values of CUDA_VISIBLE_DEVICES, dealt out in turn; empty: the cores are shared out.
+    devices: list[str] = field(default_factory=list)
+    # auto: as many jobs at a time on a device as make it busier, up to `n_workers` in all; with a
+    # number all `n_workers` run.
+    jobs_per_device: Any = 1
+    # Modules that a worker imports before its first job.
+    preload: list[str] = field(default_factory=list)
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher",
+    name="workers",
+    node=WorkersLauncherConf,
+    provider="workers",
+)
+
+
+class WorkersLauncher(Launcher):
+    """Runs jobs in long-lived local processes, each pinned to a device or to cores."""
+
+    def __init__(
+        self,
+        n_workers: int,
+        devices: Sequence[str],
+        preload: Sequence[str],
+        jobs_per_device: int | str = 1,
+    ) -> None:
+        self._n_workers = n_workers
+        self._devices = list(devices)
+        self._preload = list(preload)
+        self._packing: Any = None
+        if jobs_per_device == "auto" and self._devices:
+            from doctune.launcher.packing import Packing
+
+            self._packing = Packing(self._devices, n_workers)
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Describe the jobs to the workers; the processes start with the first job."""
+        from doctune.launcher.job import JobContext
+        from doctune.launcher.workers import WorkerPool
+
+        self._check_preload(hydra_context.execution_whitelist)
+        context = JobContext.capture(hydra_context, task_function, config)
+        log_folder = str(config.hydra.sweep.dir)
+        self._pool: Any = WorkerPool(
+            self._n_workers, self._devices, self._preload, context, log_folder
+        )
+
+    def _check_preload(self, allowed: Any) -> None:
+        """Refuse modules that the app's whitelist does not hold; importing one runs its code.
+
+        Raises:
+            CompactHydraException: names them.
+        """
+        if not isinstance(allowed, tuple):
+            return
+        for module in self._preload:
+            if not any(fnmatchcase(module, pattern) for pattern in allowed):
+                raise CompactHydraException(
+                    f"hydra.launcher.preload: '{module}' is not in the execution whitelist"
+                )
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run the jobs and wait for them; may be called from several threads at once."""
+        numbered = [
+            (list(overrides), initial_job_idx + i) for i, overrides in enumerate(job_overrides)
+        ]
+        if len(numbered) == 1:
+            return [self._pool.run(*numbered[0])]
+        with ThreadPoolExecutor(self._n_workers) as threads:
+            return list(threads.map(lambda job: self._pool.run(*job), numbered))
+
+    @property
+    def slots(self) -> int:
+        """Return how many jobs run at a time."""
+        return self._n_workers
+
+    def expect(self, needs: Any) -> None:
+        """Take what is known beforehand of a job (`doctune.launcher.packing.JobNeeds`)."""
+        if self._packing is not None:
+            self._packing.expect(needs)
+
+    def room(self) -> int:
+        """Return how many jobs may run at a time now."""
+        if self._packing is None:
+            return self._n_workers
+        return int(self._packing.room(self._pool.warm()))
+
+    def device_lines(self) -> list[str]:
+        """Return how busy and how full each device is, a line each; none on a CPU."""
+        from doctune.launcher.device_use import device_lines
+
+        return device_lines(self._devices)
+
+    def cancel(self, number: int) -> None:
+        """Kill the worker of a job, whose `launch` raises; its log shows where it was."""
+        self._pool.cancel(number)
+
+    def close(self) -> None:
+        """End the processes at once; jobs that run are lost and `launch` raises for them."""
+        self._pool.close()

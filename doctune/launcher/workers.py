@@ -1,0 +1,319 @@
+"""A pool of long-lived worker processes (pebble), one trial at a time each.
+
+Every worker is a pool of one process: when that process dies, its own trial fails alone and
+pebble starts the next process in the same place, on the same device.
+"""
+
+import contextlib
+import faulthandler
+import gc
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Container, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import psutil
+from hydra.core.utils import JobReturn, JobStatus
+from pebble import ProcessExpired, ProcessPool
+
+from doctune.launcher.job import JobContext, is_device_error, run
+
+# How often a job that runs is looked after, in seconds.
+LOOK_SECONDS = 1.0
+# How often a worker looks whether the sweep still lives, in seconds.
+PARENT_SECONDS = 0.2
+# How long a process takes to import torch and to choose its first kernels, in seconds.
+WARM_SECONDS = 30.0
+
+
+class WorkerPool:
+    """Hands every job to a worker that is free."""
+
+    def __init__(
+        self,
+        n_workers: int,
+        devices: Sequence[str],
+        preload: Sequence[str],
+        context: JobContext,
+        log_folder: str,
+    ) -> None:
+        self._places = [
+            Place(i, n_workers, devices, preload, context, log_folder) for i in range(n_workers)
+        ]
+        # The last is taken first.
+        self._free = self._places[::-1]
+        self._change = threading.Condition()
+        # Job number -> the place where it runs.
+        self._running: dict[int, Place] = {}
+        # Jobs that are to be cancelled, perhaps before they have reached a process.
+        self._cancelled: set[int] = set()
+
+    def run(self, overrides: list[str], number: int) -> JobReturn:
+        """Run a job and wait for it; waits before while no worker is free.
+
+        Raises:
+            pebble.ProcessExpired: the worker died.
+            concurrent.futures.process.BrokenProcessPool: it died before it had taken the job.
+            concurrent.futures.CancelledError: the job was cancelled, or the pool closed.
+        """
+        place = self._take()
+        self._running[number] = place
+        try:
+            job = place.run(overrides, number, self._cancelled)
+            if job.status is JobStatus.FAILED and is_device_error(job._return_value):
+                place.renew()
+            return job
+        finally:
+            del self._running[number]
+            self._cancelled.discard(number)
+            with self._change:
+                self._free.append(place)
+                self._change.notify()
+
+    def _take(self) -> "Place":
+        """Take a place on the device with the fewest jobs, of these the one that was used last."""
+        with self._change:
+            self._change.wait_for(lambda: self._free)
+            taken = [place.name for place in self._places if place not in self._free]
+            # A process that runs already has its libraries, its kernels and its memory.
+            place = min(
+                reversed(self._free), key=lambda each: (taken.count(each.name), not each.is_warm)
+            )
+            self._free.remove(place)
+            return place
+
+    def warm(self) -> int:
+        """Return how many processes have been at work for a while."""
+        return sum(place.is_warm for place in self._places)
+
+    def cancel(self, number: int) -> None:
+        """Kill the worker of a job; another one takes its place."""
+        self._cancelled.add(number)
+        place = self._running.get(number)
+        if place is not None:
+            place.cancel()
+
+    def close(self) -> None:
+        """End all processes now; whoever waits for a job gets a CancelledError."""
+        for place in self._places:
+            place.close()
+
+
+class Place:
+    """A worker's place: a device or its share of the cores, and the process that is there."""
+
+    def __init__(
+        self,
+        index: int,
+        n_places: int,
+        devices: Sequence[str],
+        preload: Sequence[str],
+        context: JobContext,
+        log_folder: str,
+    ) -> None:
+        self.name, environment, cores = surroundings(index, n_places, devices)
+        log_file = str(Path(log_folder) / f"worker-{index}.log")
+        self._processes = multiprocessing.get_context("spawn")
+        # Written by whichever process is here now.
+        self._pid = self._processes.Value("i", 0)
+        self._begin_with = (
+            *(environment, cores, list(preload), context),
+            *(log_file, os.getpid(), self._pid),
+        )
+        self._job: Future[JobReturn] | None = None
+        # When its process got its first job, by the monotonic clock.
+        self._began: float | None = None
+        self._is_closed = False
+        # Held while processes are started or ended: a closed place starts none.
+        self._change = threading.Lock()
+        self._pool = self._make_pool()
+
+    @property
+    def is_warm(self) -> bool:
+        """Tell whether its process has imported what it needs, and chosen its first kernels."""
+        return self._began is not None and time.monotonic() - self._began >= WARM_SECONDS
+
+    def _make_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=1,
+            initializer=_begin,
+            initargs=self._begin_with,
+            context=self._processes,
+        )
+
+    def run(self, overrides: list[str], number: int, cancelled: Container[int]) -> JobReturn:
+        """Run a job in this place and wait for it, unless its number is in `cancelled`."""
+        try:
+            self._job = self._schedule(overrides, number)
+            if number in cancelled:
+                self._job.cancel()
+            return self._result(self._job)
+        except ProcessExpired as error:
+            # What the process was killed in stays broken: half a message, a lock that it held.
+            self.renew()
+            told = how_it_ended(error.exitcode)
+            raise ProcessExpired(told, error.exitcode, error.pid) from None  # type: ignore[no-untyped-call]
+        except BrokenProcessPool:
+            self.renew()
+            raise
+
+    def _schedule(self, overrides: list[str], number: int) -> Future[JobReturn]:
+        if not self._pool.active:
+            # Its process died while it had nothing to do.
+            self.renew()
+        try:
+            job: Future[JobReturn] = self._pool.schedule(_work, args=(overrides, number))
+            if self._began is None:
+                self._began = time.monotonic()
+        except RuntimeError as error:
+            raise BrokenProcessPool("the worker died") from error
+        return job
+
+    def _result(self, job: Future[JobReturn]) -> JobReturn:
+        while True:
+            try:
+                job.exception(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                # A pool that breaks while it takes a job may forget to tell.
+                if not self._pool.active and not job.done():
+                    raise BrokenProcessPool("the worker died") from None
+            else:
+                return job.result()
+
+    def cancel(self) -> None:
+        """Have the worker write down where it is, and kill it; pebble starts the next one."""
+        if self._pid.value and hasattr(signal, "SIGUSR1"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid.value, signal.SIGUSR1)
+                # faulthandler writes from the signal handler itself, so this is plenty.
+                time.sleep(0.2)
+        if self._job is not None:
+            self._job.cancel()
+
+    def renew(self) -> None:
+        """Replace the process: a device that failed stays unusable for the one that saw it.
+
+        Raises:
+            concurrent.futures.CancelledError: the place is closed.
+        """
+        with self._change:
+            if self._is_closed:
+                raise CancelledError
+            self._end_process()
+            self._pool = self._make_pool()
+
+    def close(self) -> None:
+        """End the process for good."""
+        with self._change:
+            self._is_closed = True
+            self._end_process()
+
+    def _end_process(self) -> None:
+        self._began = None
+        if self._job is not None:
+            self._job.cancel()
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+
+def how_it_ended(exit_code: int) -> str:
+    """Say how a worker process ended, by its exit code; a negative one is a signal's number."""
+    if exit_code == -signal.SIGKILL:
+        return "the worker was killed, as the kernel does when the machine's memory is full"
+    with contextlib.suppress(ValueError):
+        return f"the worker was ended by {signal.Signals(-exit_code).name}"
+    return f"the worker ended with exit code {exit_code}"
+
+
+def surroundings(
+    index: int, n_places: int, devices: Sequence[str]
+) -> tuple[str, dict[str, str], list[int]]:
+    """Return a place's name, its environment variables, and its cores where it has no device."""
+    name = f"gpu {devices[index % len(devices)]}" if devices else f"cpu {index}"
+    environment = {"WORKER_NAME": name}
+    if devices:
+        return name, {**environment, "CUDA_VISIBLE_DEVICES": devices[index % len(devices)]}, []
+    cores = share_of_cores(index, n_places)
+    # Read by OpenMP and MKL when they are first imported.
+    threads = str(len(cores))
+    return name, {**environment, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}, cores
+
+
+def pin(environment: dict[str, str], cores: list[int]) -> None:
+    """Keep this process to its place."""
+    os.environ.update(environment)
+    if cores and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, cores)
+
+
+def share_of_cores(index: int, n_places: int) -> list[int]:
+    """Return the cores of one place: an equal share, at least one."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    share = max(1, len(cores) // n_places)
+    first = (index * share) % len(cores)
+    return cores[first : first + share]
+
+
+_job_parts: Any = None
+
+
+def _begin(
+    environment: dict[str, str],
+    cores: list[int],
+    preload: list[str],
+    context: JobContext,
+    log_file: str,
+    parent: int,
+    pid: Any,
+) -> None:
+    """Prepare a new worker process; Ctrl-C is the sweeper's business."""
+    global _job_parts
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pin(environment, cores)
+    _output_to(log_file)
+    faulthandler.enable()
+    if hasattr(signal, "SIGUSR1"):
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+    # Last, as the signal would end a process that is not prepared for it.
+    pid.value = os.getpid()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
+    for module in preload:
+        importlib.import_module(module)
+    _job_parts = context.restore()
+    # What was imported stays: looking through it for garbage took a fifth of a short job.
+    gc.freeze()
+
+
+def _work(overrides: list[str], number: int) -> JobReturn:
+    hydra_context, task_function, config = _job_parts
+    return run(hydra_context, task_function, config, overrides, number)
+
+
+def _output_to(log_file: str) -> None:
+    """Send what the process and its libraries print to a file."""
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    target = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+def end_with(parent: int) -> None:
+    """End this process when the one that sweeps is gone, however it went."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(parent)
+        # `wait` would also wait for whoever started it to take note of its end.
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(PARENT_SECONDS)
+    os._exit(1)

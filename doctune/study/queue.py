@@ -1,0 +1,167 @@
+"""Which trial a process runs next. All of it happens under the study's lock.
+
+Trials that were interrupted: ended, and queued again with the same parameters, once.
+
+Whatever kills a process leaves its trials RUNNING in the storage. The next process to look finds
+them by their owner and heartbeat. An interrupted trial ends as FAIL with `interrupted` set and
+does not count; a new one with `continues` and the same parameters takes its place. Ending and
+queueing are two steps, and the second is made up for when a process dies between them. All of it
+happens under the study's lock.
+
+A proposal equal to a finished trial is not trained again.
+
+Trials of the same parameters give the same score where a job is seeded, as ours are. A trial
+that is meant as a repetition carries the user attribute `repeat` and is trained.
+"""
+
+from collections.abc import Iterable
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from doctune.study.budget import Budget
+from doctune.study.ownership import Owner, Watch
+from doctune.study.study import finished, was_interrupted
+
+
+def trials_to_come(study: optuna.Study, budget: Budget) -> int:
+    """Return how many trials may still be started, by any process."""
+    running = [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        # Others were left by other programs, and perhaps nobody runs them.
+        if "owner" in trial.user_attrs
+    ]
+    return budget.n_trials - finished(study, budget.count_failed) - len(running)
+
+
+def reserve(study: optuna.Study, owner: Owner) -> optuna.Trial:
+    """Take the first trial of the queue, or create one; it belongs to `owner` from the start."""
+    storage = study._storage
+    # As `Study.ask` does: samplers read the trials once for each proposal.
+    study._thread_local.cached_all_trials = None
+    for waiting in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        storage.set_trial_user_attr(waiting._trial_id, "owner", owner)
+        if storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING):
+            return optuna.Trial(study, waiting._trial_id)
+    fresh = create_trial(state=TrialState.RUNNING, user_attrs={"owner": owner})
+    return optuna.Trial(study, storage.create_new_trial(study._study_id, fresh))
+
+
+# What a trial hands on to the one that continues it.
+HANDED_ON = (
+    *("defaults", "from_study", "repeat", "attempts"),
+    *("curves", "losses", "seconds_of_folds"),
+)
+# What Optuna's grid sampler writes into a trial.
+OF_GRIDS = ("grid_id", "search_space")
+
+
+def requeue_orphans(
+    study: optuna.Study, watch: Watch, me: Owner, in_flight: set[int]
+) -> list[FrozenTrial]:
+    """End the trials that no process runs any more, and queue their parameters again.
+
+    Args:
+        study: what is looked through.
+        watch: knows which processes live.
+        me: this process.
+        in_flight: the numbers of the trials that it really runs; others that carry its name were
+            lost to an error between being created and being started.
+
+    Returns:
+        The trials that were ended now.
+    """
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    orphans = [
+        trial
+        for trial in running
+        if watch.is_gone(trial)
+        or (trial.user_attrs.get("owner") == me and trial.number not in in_flight)
+    ]
+    for trial in orphans:
+        interrupt(study, trial)
+    requeue_interrupted(study)
+    return orphans
+
+
+def interrupt(study: optuna.Study, trial: FrozenTrial) -> None:
+    """End a running trial as interrupted; nothing happens if it is finished by now."""
+    storage = study._storage
+    try:
+        storage.set_trial_user_attr(trial._trial_id, "interrupted", True)
+        storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    except UpdateFinishedTrialError:
+        return
+
+
+def requeue_interrupted(study: optuna.Study) -> None:
+    """Queue the parameters of every interrupted trial that no other one continues yet."""
+    trials = study.get_trials(deepcopy=False)
+    continued = {trial.user_attrs.get("continues") for trial in trials}
+    for trial in trials:
+        if not was_interrupted(trial) or trial.number in continued:
+            continue
+        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        if params:
+            handed_on = {
+                name: trial.user_attrs[name] for name in HANDED_ON if name in trial.user_attrs
+            }
+            system_attrs = {
+                name: trial.system_attrs[name] for name in OF_GRIDS if name in trial.system_attrs
+            }
+            study.add_trial(
+                create_trial(
+                    state=TrialState.WAITING,
+                    system_attrs={**system_attrs, "fixed_params": params},
+                    user_attrs={**handed_on, "continues": trial.number},
+                )
+            )
+
+
+# What a trial does not share with its twin: who ran it, and where it came from.
+OF_ITS_OWN = (
+    *("owner", "runner", "heartbeat", "worker", "trial_deadline", "deadline"),
+    *("defaults", "from_study", "attempts", "continues", "duplicate_of"),
+)
+# Of a study: the keys that any of its searches has fixed; the values are attributes of the trials.
+FIXED_KEYS = "fixed_keys"
+
+
+def note_fixed_keys(study: optuna.Study, keys: Iterable[str]) -> None:
+    """Keep with the study which attributes of its trials are values of fixed keys."""
+    known = set(study.user_attrs.get(FIXED_KEYS, ()))
+    if not known.issuperset(keys):
+        study.set_user_attr(FIXED_KEYS, sorted(known.union(keys)))
+
+
+def finished_twin(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial | None:
+    """Return the first finished trial with the parameters of `trial`, if its result can be reused.
+
+    A pruned trial can, when it was the pruner's decision; a failed one runs again.
+    """
+    if trial.user_attrs.get("repeat"):
+        return None
+    params, own = trial.params, trial.user_attrs
+    keys = study.user_attrs.get(FIXED_KEYS, ())
+    for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        attrs = other.user_attrs
+        if other.params != params or attrs.get("repeat"):
+            continue
+        # Earlier versions have kept them in each trial as well.
+        if any(attrs.get(key) != own.get(key) for key in {*keys, *attrs.get("fixed", ())}):
+            continue
+        if other.state is TrialState.COMPLETE or attrs.get("stopped") == "pruner":
+            return other
+    return None
+
+
+def copy_result(study: optuna.Study, trial: optuna.Trial, twin: FrozenTrial) -> None:
+    """Give `trial` the curve and the notes of its twin; the state is left to the caller."""
+    for step, value in twin.intermediate_values.items():
+        study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+    for name, value in twin.user_attrs.items():
+        if name not in OF_ITS_OWN and name not in trial.user_attrs:
+            trial.set_user_attr(name, value)
+    trial.set_user_attr("duplicate_of", twin.number)

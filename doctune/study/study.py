@@ -1,0 +1,169 @@
+"""The study that a search works on: created or continued, and what it counts.
+
+What makes the scores of a study comparable, and what to do when it has changed.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import FrozenTrial, TrialState
+
+from doctune.commands import override, shell_word
+from doctune.errors import UserError
+from doctune.study.storage import open_storage, prunable
+from doctune.sweeper.display import counted
+
+log = logging.getLogger(__name__)
+
+# States that use up one of the `n_trials`.
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def open_study(
+    url: str,
+    name: str | None,
+    directions: list[Literal["minimize", "maximize"]],
+    sampler: optuna.samplers.BaseSampler,
+    pruner: optuna.pruners.BasePruner,
+    settings: dict[str, Any] | None,
+    accept_changes: bool = False,
+) -> optuna.Study:
+    """Create the study, or continue the one of that name.
+
+    Raises:
+        UserError: the study was made with other directions or other settings.
+    """
+    study = optuna.create_study(
+        study_name=name,
+        storage=open_storage(url),
+        sampler=sampler,
+        pruner=pruner,
+        directions=directions,
+        load_if_exists=True,
+    )
+    made_with = [direction.name.lower() for direction in study.directions]
+    if made_with != directions:
+        raise UserError(
+            f"study '{study.study_name}' was made with direction {made_with}, now it is "
+            f"{directions}; go back, or start another with optuna.study_name=NAME"
+        )
+    check_settings(study, settings or {}, accept_changes)
+    return prunable(study)
+
+
+def check_folder(study: optuna.Study, folder: Path) -> None:
+    """Refuse a folder in which the trials of another study would be overwritten.
+
+    Raises:
+        UserError: it holds a trial with a number that the study has not given out yet.
+    """
+    numbers = [int(path.parent.name) for path in folder.glob("*/.hydra") if _is_number(path)]
+    given_out = len(study.get_trials(deepcopy=False))
+    if numbers and max(numbers) >= given_out:
+        raise UserError(
+            f"{folder} holds trial {max(numbers)} of another study, and study "
+            f"'{study.study_name}' has {given_out} so far, so it would be overwritten; move the "
+            "folder away, or start another study with optuna.study_name=NAME"
+        )
+
+
+def _is_number(path: Path) -> bool:
+    return path.parent.name.isdecimal()
+
+
+def was_interrupted(trial: FrozenTrial) -> bool:
+    """Tell whether a trial ended without a result of its own and runs again as another one."""
+    return trial.state is TrialState.FAIL and bool(trial.user_attrs.get("interrupted"))
+
+
+def counts(study: optuna.Study) -> dict[TrialState, int]:
+    """Count the trials by state; interrupted ones are left out, as they run again."""
+    found = dict.fromkeys(TrialState, 0)
+    for trial in study.get_trials(deepcopy=False):
+        if not was_interrupted(trial):
+            found[trial.state] += 1
+    return found
+
+
+def finished(study: optuna.Study, count_failed: bool = True) -> int:
+    """Count the trials that use up `n_trials`."""
+    by_state = counts(study)
+    states = FINISHED if count_failed else FINISHED[:2]
+    return sum(by_state[state] for state in states)
+
+
+def is_complete(name: str, done: int, n_trials: int) -> str:
+    """Say that a study has all its trials, and how to go on."""
+    has = f"its {counted(done, 'trial')}" if done == n_trials else f"{done} of {n_trials} trials"
+    return (
+        f"study {name} has {has} already; extend it with optuna.n_trials={done + n_trials}, "
+        f"or start another with {shell_word(override('optuna.study_name', name + '-2'))}"
+    )
+
+
+def check_settings(study: optuna.Study, settings: dict[str, Any], accept_changes: bool) -> None:
+    """Compare `settings` with those that the study remembers; a new study takes them on.
+
+    Settings that only one side has are taken on too: an older study knows nothing of them.
+
+    Args:
+        study: new, or made under settings of its own.
+        settings: name -> JSON value.
+        accept_changes: the user wants old and new scores side by side.
+
+    Raises:
+        UserError: shows the difference, and the ways out.
+    """
+    wanted = json.loads(json.dumps(settings))
+    if not accept_changes:
+        _refuse_changes(study, wanted)
+    before = study.user_attrs.get("settings", {})
+    if before != {**before, **wanted}:
+        study.set_user_attr("settings", {**before, **wanted})
+
+
+def check_quick_settings(study: optuna.Study, settings: DictConfig) -> None:
+    """Compare those settings that take no time to know; `check_settings` compares all of them.
+
+    Args:
+        study: made under settings of its own.
+        settings: a node of the config, not resolved.
+
+    Raises:
+        UserError: shows the difference, and the ways out.
+    """
+    raw: Any = OmegaConf.to_container(settings, resolve=False)
+    quick = {key: settings[key] for key, value in raw.items() if not _is_worked_out(value)}
+    plain = {
+        key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        for key, value in quick.items()
+    }
+    _refuse_changes(study, json.loads(json.dumps(plain)))
+
+
+def _is_worked_out(value: Any) -> bool:
+    """Tell whether a value is `${resolver:...}`, where a colon follows the name."""
+    name = str(value).partition("${")[2].partition("}")[0]
+    return ":" in name
+
+
+def _refuse_changes(study: optuna.Study, wanted: Mapping[str, Any]) -> None:
+    before = study.user_attrs.get("settings", {})
+    changed = [
+        f"  {key} was {before[key]!r}, now {wanted[key]!r}"
+        for key in sorted(before.keys() & wanted.keys())
+        if before[key] != wanted[key]
+    ]
+    if changed:
+        differences = "\n".join(changed)
+        raise UserError(
+            f"study '{study.study_name}' cannot go on, its scores would not be comparable:\n"
+            f"{differences}\n"
+            "Go back to the old values, or start another study with optuna.study_name=NAME. "
+            "(If you know that scores stay comparable: optuna.accept_changes=true.)"
+        )

@@ -1,0 +1,78 @@
+"""The keys of `hydra/sweeper: optuna_async`: the stock Optuna sweeper's, and ours."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
+
+
+@dataclass
+class OptunaAsyncSweeperConf(OptunaSweeperConf):
+    """All keys of `hydra/sweeper: optuna` keep their meaning; below is what is added."""
+
+    _target_: str = "doctune.sweeper.plugin.OptunaAsyncSweeper"
+
+    # false: no search, one job with the config as it stands.
+    enabled: bool = True
+    # Seconds; no trial starts after it and those that run end at their next report.
+    timeout: float | None = None
+    # Seconds for one trial: over them it ends at its next report; one that hangs is killed.
+    trial_timeout: float | None = None
+    # How often a trial is tried again after a fault that may be gone then, as a killed worker.
+    retries: int = 1
+    # Whether a failed trial is one of the n_trials.
+    count_failed: bool = True
+    # A proposal equal to a finished trial takes over its result; false for jobs without a seed.
+    reuse_duplicates: bool = True
+    # Go on although `settings` have changed.
+    accept_changes: bool = False
+    # Seconds between signs of life; when six are missing, a process elsewhere counts as dead.
+    heartbeat: float = 10.0
+    # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
+    pruner: Any = None
+    prune: bool = True
+    # Typed entries: {name: {type, key, low, high | choices, unless, when}}.
+    search_space: Any = None
+    # What makes scores comparable; a study refuses to go on under other values.
+    settings: Any = None
+    # Keys of a job's config that only say where something is: a study follows them, `settings`
+    # say whether it is still the same.
+    places: Any = None
+    # Called with (config, job configs that hold every choice) before the study is opened; may
+    # raise for the user to read; what it returns (doctune/launcher/packing.py, JobNeeds) helps a launcher
+    # that packs several jobs on a device.
+    on_start: str | None = None
+    # Called with (study, folder, config) when the search ends.
+    on_end: str | None = None
+    # Run the config's own values first, so that the gain over them is known.
+    start_with_defaults: bool = False
+    # What the values of a trial are called, in the dashboard and in reports.
+    metric_names: Any = None
+    # A study of the same storage, or a YAML file of parameters: a new study tries its best first.
+    from_study: str | None = None
+    from_study_trials: int = 5
+    # {share, at_least, margin, widen, limits, same}: search around the best of `from_study`
+    # alone; doctune/space/focus.py states the rule.
+    focus: Any = None
+
+
+def is_trial() -> bool:
+    """Tell whether this Hydra job is a trial of a search, without a look at its study."""
+    if not HydraConfig.initialized():
+        return False
+    hydra = HydraConfig.get()
+    sweeper: Any = hydra.sweeper
+    if hydra.mode != RunMode.MULTIRUN or sweeper is None:
+        return False
+    return bool(sweeper.get("_target_") == OptunaAsyncSweeperConf._target_ and sweeper.enabled)
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="optuna_async",
+    node=OptunaAsyncSweeperConf,
+    provider="optuna_async",
+)

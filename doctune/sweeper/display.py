@@ -1,0 +1,309 @@
+"""What the screen shows during a search: a live table on a terminal, plain lines elsewhere.
+
+What the screen says of a trial, in a line or less.
+
+How long a search still takes, judged by what this run has finished.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from doctune.study.budget import Budget
+from doctune.study.study import counts, finished, was_interrupted
+
+STATE_WORDS = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+class Display(Protocol):
+    """Told by the loop what happens."""
+
+    def start(self) -> None:
+        """Take the screen."""
+
+    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
+        """Note that a trial was handed to the launcher."""
+
+    def trial_finished(self, trial: FrozenTrial) -> None:
+        """Note that a trial ended."""
+
+    def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
+        """Note that trials had lost their process and were queued again."""
+
+    def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
+        """Note that only trials of other processes are left."""
+
+    def stop(self) -> None:
+        """Give the screen back."""
+
+
+def make_display(
+    study: optuna.Study,
+    budget: Budget,
+    console: Console,
+    device_lines: Callable[[], Sequence[str]] | None = None,
+) -> Display:
+    """Choose the live table for a terminal, plain lines for anything else.
+
+    `device_lines` says how busy the devices are, where the launcher can tell.
+    """
+    if console.is_terminal:
+        return LiveDisplay(study, budget, console, device_lines)
+    return PlainDisplay(study, budget, console)
+
+
+class PlainDisplay:
+    """One line an event, for logs and pipes."""
+
+    def __init__(self, study: optuna.Study, budget: Budget, console: Console) -> None:
+        self._study = study
+        self._budget = budget
+        self._time_left = TimeLeft(budget.n_trials, budget.deadline)
+        self._console = console
+        self._waits = False
+
+    def start(self) -> None:
+        """Count what an earlier run has finished already."""
+        self._time_left.start(finished(self._study, self._budget.count_failed))
+
+    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
+        """Say nothing: the line at the end has everything."""
+
+    def trial_finished(self, trial: FrozenTrial) -> None:
+        """Print the trial, how many are finished, the best and the time left."""
+        if was_interrupted(trial):
+            self._print(runs_again(trial))
+            return
+        done = finished(self._study, self._budget.count_failed)
+        best = best_trial(self._study)
+        parts = [
+            f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
+            f"{done}/{self._budget.n_trials} finished",
+        ]
+        if best is not None:
+            parts.append(f"best {score(best)} (trial {best.number})")
+        parts.append(f"{self._time_left.after(done)} left")
+        self._print(" | ".join(parts))
+
+    def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
+        """Say which trials run again."""
+        self._print(taken_over(trials))
+
+    def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
+        """Say once whom we wait for."""
+        if not self._waits:
+            self._print(waiting(trials))
+        self._waits = True
+
+    def stop(self) -> None:
+        """Nothing to give back."""
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveDisplay:
+    """A panel that is drawn anew twice a second: progress, the best so far, what runs."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        budget: Budget,
+        console: Console,
+        device_lines: Callable[[], Sequence[str]] | None = None,
+    ) -> None:
+        self._device_lines = device_lines
+        self._study = study
+        self._budget = budget
+        self._time_left = TimeLeft(budget.n_trials, budget.deadline)
+        self._waits = False
+        self._live = Live(
+            get_renderable=self._render, console=console, refresh_per_second=2, transient=True
+        )
+
+    def start(self) -> None:
+        """Show the panel."""
+        self._time_left.start(finished(self._study, self._budget.count_failed))
+        self._live.start()
+
+    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
+        """Drawn from the study at the next refresh."""
+
+    def trial_finished(self, trial: FrozenTrial) -> None:
+        """Leave a line above the panel for a trial that failed."""
+        if was_interrupted(trial):
+            self._live.console.print(Text(runs_again(trial)), style="yellow")
+        elif trial.state is TrialState.FAIL:
+            line = Text(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
+            self._live.console.print(line, style="red")
+
+    def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
+        """Leave a line above the panel."""
+        self._live.console.print(Text(taken_over(trials)), style="yellow")
+
+    def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
+        """Leave a line above the panel, once."""
+        if not self._waits:
+            self._live.console.print(Text(waiting(trials)), style="yellow")
+        self._waits = True
+
+    def stop(self) -> None:
+        """Remove the panel."""
+        self._live.stop()
+
+    def _render(self) -> RenderableType:
+        by_state = counts(self._study)
+        done = finished(self._study, self._budget.count_failed)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=self._budget.n_trials, completed=done, width=30),
+            f"[bold]{done}/{self._budget.n_trials}[/] trials",
+            f"[green]{by_state[TrialState.COMPLETE]} done[/]",
+            f"[yellow]{by_state[TrialState.PRUNED]} pruned[/]",
+            f"[red]{by_state[TrialState.FAIL]} failed[/]",
+            f"{self._time_left.after(done)} left",
+        )
+        parts: list[RenderableType] = [head]
+        if self._device_lines is not None:
+            parts += [Text(line, style="dim") for line in self._device_lines()]
+        best = best_trial(self._study)
+        if best is not None:
+            words = Text(f"best {score(best)}", style="bold")
+            words.append(f"  trial {best.number}  {describe(best.params)}", style="not bold")
+            parts.append(words)
+        parts.append(self._running())
+        title = f"[bold]{self._study.study_name}[/]"
+        return Panel(Group(*parts), title=title, title_align="left", border_style="dim")
+
+    def _running(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("trial", "where", "progress", "score now", "parameters"):
+            table.add_column(column, no_wrap=column != "parameters")
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in running:
+            values = trial.intermediate_values
+            now = f"{values[max(values)]:.4f}" if values else "-"
+            attrs = trial.user_attrs
+            row = (str(trial.number), attrs.get("worker", "-"), attrs.get("progress", "starting"))
+            table.add_row(*(Text(cell) for cell in (*row, now, describe(trial.params))))
+        return table
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """Return the best finished trial; by the first objective where there are several."""
+    complete = [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if trial.values is not None
+    ]
+    if not complete:
+        return None
+    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
+    return max(complete, key=lambda trial: sign * (trial.values or [0.0])[0])
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 trial` or `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def describe(params: Mapping[str, Any]) -> str:
+    """Write parameters in one line, each by the last part of its key."""
+    parts = []
+    for key, value in params.items():
+        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+        parts.append(f"{key.rsplit('.', 1)[-1]}={shown}")
+    return " ".join(parts)
+
+
+def score(trial: FrozenTrial) -> str:
+    """Write the value or values of a finished trial."""
+    return ", ".join(f"{value:.4f}" for value in trial.values or [])
+
+
+def outcome(trial: FrozenTrial) -> str:
+    """Write what came of a trial: its score, where it was pruned, or why it failed."""
+    if trial.state is TrialState.COMPLETE:
+        return score(trial)
+    if trial.state is TrialState.PRUNED:
+        last = trial.intermediate_values.get(trial.last_step or 0)
+        at = trial.user_attrs.get("progress", f"step {trial.last_step}")
+        return f"at {at}" + (f" with {last:.4f}" if last is not None else "")
+    return str(trial.user_attrs.get("error", ""))
+
+
+def runs_again(trial: FrozenTrial) -> str:
+    """Write why a trial was cut off and is tried again."""
+    reason = trial.user_attrs.get("error", "it was interrupted")
+    return f"trial {trial.number} runs again: {reason}"
+
+
+def taken_over(trials: Sequence[FrozenTrial]) -> str:
+    """Write which trials have lost their process."""
+    numbers = [trial.number for trial in trials]
+    return f"trials {numbers} were interrupted; they run again"
+
+
+def waiting(trials: Sequence[FrozenTrial]) -> str:
+    """Write whose trials are still awaited."""
+    where = [
+        f"{trial.number} ({trial.user_attrs.get('owner', {}).get('host', 'elsewhere')})"
+        for trial in trials
+    ]
+    return (
+        f"all trials are given out; waiting for {', '.join(where)}, should one be lost it runs "
+        "here. Ctrl-C leaves them to the other process"
+    )
+
+
+class TimeLeft:
+    """Counts from the start of this run.
+
+    Args:
+        n_trials: asked for, over all runs.
+        deadline: seconds of the epoch at which the search ends in any case; None: never.
+    """
+
+    def __init__(self, n_trials: int, deadline: float | None) -> None:
+        self._n_trials = n_trials
+        self._deadline = deadline
+        self.start(0)
+
+    def start(self, done: int) -> None:
+        """Begin to count, with `done` trials finished by earlier runs."""
+        self._started = time.monotonic()
+        self._done_before = done
+
+    def after(self, done: int) -> str:
+        """Return the time left as `1:05`, `?` before the first trial ends."""
+        estimates = []
+        fresh = done - self._done_before
+        if fresh > 0:
+            a_trial = (time.monotonic() - self._started) / fresh
+            estimates.append(a_trial * max(0, self._n_trials - done))
+        if self._deadline is not None:
+            estimates.append(max(0.0, self._deadline - time.time()))
+        if not estimates or (fresh <= 0 and self._deadline is None):
+            return "?"
+        return duration(min(estimates))
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as `m:ss` or `h:mm:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

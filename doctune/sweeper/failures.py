@@ -1,0 +1,106 @@
+"""What came out of a job: values, an error; and when a sweep is broken as a whole.
+
+Faults that may be gone the next time: such a trial is tried again (`optuna.retries`).
+
+A worker that died (killed by the kernel for memory, by a scheduler, by hand), a device whose
+driver gave up, a connection that was lost. An error of the task's own code, running out of GPU
+memory, a full disk and a trial that took too long would only happen again.
+"""
+
+import math
+from collections import deque
+from concurrent.futures import BrokenExecutor
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
+
+from doctune.errors import UserError
+from doctune.launcher.job import is_device_error
+from doctune.study.budget import Budget
+
+# Failures are counted over this many trials.
+FAILURE_WINDOW = 10
+
+
+class TrialTimeoutError(Exception):
+    """A trial did not end in its time and did not report either, so it was killed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"no end and no report after optuna.trial_timeout={seconds:g} s and half as long "
+            "again, so it was killed; the worker's log shows where it hung"
+        )
+
+
+class FailureWindow:
+    """Stops a sweep that is broken as a whole."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._size = min(FAILURE_WINDOW, budget.n_trials)
+        self._rate = budget.max_failure_rate
+        self._failed: deque[bool] = deque(maxlen=self._size)
+        self.last_error: BaseException | None = None
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Count a trial that has ended.
+
+        Raises:
+            UserError: more of the last trials failed than `max_failure_rate` allows.
+        """
+        self._failed.append(trial.state is TrialState.FAIL)
+        if sum(self._failed) > self._rate * self._size:
+            raise UserError(
+                f"{sum(self._failed)} of the last {len(self._failed)} trials failed, more than "
+                f"max_failure_rate={self._rate:g} allows; the last one with "
+                f"{type(self.last_error).__name__}: {self.last_error}"
+            )
+
+
+def error_of(job: JobReturn) -> BaseException | None:
+    """Return the error with which a job ended, or None."""
+    # `return_value` would print the failure on the screen before raising it.
+    failed = job.status is JobStatus.FAILED
+    return job._return_value if failed else None
+
+
+def values_of(returned: Any, n_objectives: int) -> list[float]:
+    """Read what a job returned as the values of `n_objectives` objectives.
+
+    Raises:
+        ValueError: it is no number, not so many, or NaN.
+    """
+    try:
+        values = [float(returned)] if n_objectives == 1 else [float(value) for value in returned]
+    except (TypeError, ValueError):
+        raise ValueError(f"the job returned {returned!r}, not {n_objectives} number(s)") from None
+    if len(values) != n_objectives:
+        raise ValueError(f"the job returned {len(values)} values for {n_objectives} objectives")
+    if any(math.isnan(value) for value in values):
+        raise ValueError("the job returned NaN")
+    return values
+
+
+TYPES: tuple[type[BaseException], ...] = (
+    BrokenExecutor,
+    ConnectionError,
+    EOFError,
+    StorageInternalError,
+)
+# By name, as their packages need not be installed: pebble, joblib and Ray.
+NAMES = (
+    "ProcessExpired",
+    "TerminatedWorkerError",
+    "WorkerCrashedError",
+    "NodeDiedError",
+    "RayActorError",
+    # submitit: the job ended without a result, or Slurm gave its node to somebody else.
+    "UncompletedJobError",
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether trying the same again makes sense."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, TYPES) or not kinds.isdisjoint(NAMES) or is_device_error(error)

@@ -1,0 +1,289 @@
+"""The asynchronous loop: `n_jobs` trials in flight, the next one starts when any ends.
+
+Every slot is a thread that calls the Hydra launcher with a single job, which works with any
+launcher. The study is asked and told in the main thread alone. Other processes may serve the same
+study: what starts next is decided under the study's lock.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import optuna
+from hydra.core.utils import JobReturn
+from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState
+
+from doctune.space.search_space import SearchSpace
+from doctune.study.budget import Budget
+from doctune.study.outage import Outage
+from doctune.study.ownership import Heartbeat, Watch, this_process
+from doctune.study.queue import (
+    copy_result,
+    finished_twin,
+    interrupt,
+    note_fixed_keys,
+    requeue_interrupted,
+    requeue_orphans,
+    reserve,
+    trials_to_come,
+)
+from doctune.study.study import finished, was_interrupted
+from doctune.sweeper.display import Display
+from doctune.sweeper.failures import (
+    FailureWindow,
+    TrialTimeoutError,
+    error_of,
+    is_transient,
+    values_of,
+)
+
+# How often a process that has nothing to start looks at the others' trials, in seconds.
+LOOK_SECONDS = 1.0
+
+
+class Jobs(Protocol):
+    """What the loop needs of a Hydra launcher."""
+
+    def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
+        """Run one job and wait for it; called from several threads at once."""
+
+    def cancel(self, number: int) -> None:
+        """End a job that hangs, if the launcher can."""
+
+    def room(self, most: int) -> int:
+        """Return how many jobs may run at a time now, up to `most`."""
+
+
+@dataclass
+class InFlight:
+    """A trial that was handed to the launcher."""
+
+    trial: optuna.Trial
+    # By the monotonic clock.
+    started: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+
+
+class AsyncLoop:
+    """Asks, launches and tells until the budget is used up.
+
+    Args:
+        study: what is asked and told.
+        space: what is sampled, and the overrides of a job.
+        jobs: runs the jobs.
+        budget: when to end.
+        display: told what happens.
+        lock: returns the study's lock.
+        heartbeat: seconds between two signs of life.
+        extend: adds parameters to a trial (`custom_search_space`).
+        reuse: whether a proposal equal to a finished trial takes over its result.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        jobs: Jobs,
+        budget: Budget,
+        display: Display,
+        lock: Callable[[], AbstractContextManager[None]],
+        heartbeat: float = 10.0,
+        extend: Callable[[optuna.Trial], None] | None = None,
+        reuse: bool = True,
+    ) -> None:
+        self._study = study
+        self._space = space
+        self._jobs = jobs
+        self._budget = budget
+        self._display = display
+        self._lock = lock
+        self._extend = extend
+        self._reuse = reuse
+        self._me = this_process()
+        self._watch = Watch(heartbeat)
+        self._heartbeat = Heartbeat(study._storage, heartbeat)
+        self._failures = FailureWindow(budget)
+        self._outage = Outage()
+        self._in_flight: dict[Future[JobReturn], InFlight] = {}
+        self._look_again = 0.0
+        self._stopping = False
+
+    def run(self) -> None:
+        """Run until `n_trials` are finished, the time is over or too many trials failed.
+
+        Raises:
+            UserError: more trials failed than `max_failure_rate` allows, or the storage is gone
+                for good.
+        """
+        with self._lock():
+            note_fixed_keys(self._study, self._space.fixed)
+        slots = ThreadPoolExecutor(self._budget.n_jobs, thread_name_prefix="slot")
+        try:
+            with self._heartbeat:
+                while not self._stopping:
+                    try:
+                        self._fill(slots)
+                        if not self._in_flight and self._is_over():
+                            return
+                        self._collect()
+                        self._outage.is_over()
+                    except StorageInternalError as error:
+                        self._outage.wait(error)
+        finally:
+            slots.shutdown(wait=False, cancel_futures=True)
+
+    def stop(self) -> None:
+        """Start nothing more, and hand the trials in flight to the next run."""
+        self._stopping = True
+
+    def release(self) -> list[int]:
+        """End the trials in flight as interrupted, queued again; return their numbers."""
+        released = []
+        with self._lock():
+            for entry in self._in_flight.values():
+                frozen = self._study._storage.get_trial(entry.trial._trial_id)
+                if not frozen.state.is_finished():
+                    interrupt(self._study, frozen)
+                    released.append(frozen.number)
+            requeue_interrupted(self._study)
+        self._in_flight.clear()
+        return released
+
+    def _fill(self, slots: ThreadPoolExecutor) -> None:
+        while (
+            len(self._in_flight) < self._jobs.room(self._budget.n_jobs)
+            and not self._budget.time_is_over
+            and not self._stopping
+            and time.monotonic() >= self._look_again
+        ):
+            trial = self._next_trial()
+            if trial is None:
+                self._look_again = time.monotonic() + LOOK_SECONDS
+                return
+            if self._reuse and self._finish_as_twin(trial):
+                continue
+            overrides = self._space.job_overrides(trial.params)
+            future = slots.submit(self._jobs.launch, overrides, trial.number)
+            self._in_flight[future] = InFlight(trial)
+            self._heartbeat.add(trial._trial_id)
+            self._display.trial_started(trial.number, trial.params)
+
+    def _next_trial(self) -> optuna.Trial | None:
+        """Reserve a trial, or None when the others already run all that is left."""
+        with self._lock():
+            numbers = {entry.trial.number for entry in self._in_flight.values()}
+            orphans = requeue_orphans(self._study, self._watch, self._me, numbers)
+            if orphans:
+                self._display.trials_taken_over(orphans)
+            if trials_to_come(self._study, self._budget) <= 0:
+                return None
+            return self._ask()
+
+    def _ask(self) -> optuna.Trial:
+        trial = reserve(self._study, self._me)
+        self._space.suggest(trial)
+        if self._extend is not None:
+            self._extend(trial)
+        for key, value in self._space.fixed.items():
+            trial.set_user_attr(key, value)
+        if self._budget.deadline is not None:
+            trial.set_user_attr("deadline", self._budget.deadline)
+        if self._budget.trial_timeout is not None:
+            trial.set_user_attr("trial_deadline", time.time() + self._budget.trial_timeout)
+        return trial
+
+    def _finish_as_twin(self, trial: optuna.Trial) -> bool:
+        twin = finished_twin(self._study, trial)
+        if twin is None:
+            return False
+        copy_result(self._study, trial, twin)
+        is_complete = twin.state is TrialState.COMPLETE
+        self._tell(trial, twin.values if is_complete else None, twin.state)
+        self._display.trial_finished(self._study._storage.get_trial(trial._trial_id))
+        return True
+
+    def _is_over(self) -> bool:
+        """Tell whether nothing is left to do, not even to watch over the others' trials."""
+        if self._budget.time_is_over:
+            return True
+        if finished(self._study, self._budget.count_failed) >= self._budget.n_trials:
+            return True
+        self._display.waiting_for(
+            self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        )
+        return False
+
+    def _collect(self) -> None:
+        """Wait a moment for jobs to end, tell the study, and end jobs that hang."""
+        if not self._in_flight:
+            time.sleep(0.2)
+        done, _ = wait(self._in_flight, timeout=0.2, return_when=FIRST_COMPLETED)
+        for future in done:
+            entry = self._in_flight[future]
+            self._finish(entry, future)
+            if self._stopping and not self._state(entry).is_finished():
+                # It was ended with everything else; `release` hands it on.
+                continue
+            del self._in_flight[future]
+            self._heartbeat.remove(entry.trial._trial_id)
+            self._look_again = 0.0
+            frozen = self._study._storage.get_trial(entry.trial._trial_id)
+            self._display.trial_finished(frozen)
+            if not was_interrupted(frozen):
+                self._failures.add(frozen)
+        for entry in self._in_flight.values():
+            if self._budget.hangs(entry.started) and not entry.cancelled:
+                entry.cancelled = True
+                self._jobs.cancel(entry.trial.number)
+
+    def _state(self, entry: InFlight) -> TrialState:
+        return self._study._storage.get_trial(entry.trial._trial_id).state
+
+    def _finish(self, entry: InFlight, future: "Future[JobReturn]") -> None:
+        if self._state(entry).is_finished():
+            # The job has told its result itself, or another process took the trial over.
+            return
+        error = future.exception() or error_of(future.result())
+        if isinstance(error, optuna.TrialPruned):
+            self._tell(entry.trial, None, TrialState.PRUNED)
+        elif error is None:
+            self._complete(entry.trial, future.result()._return_value)
+        elif entry.cancelled:
+            self._fail(entry.trial, TrialTimeoutError(self._budget.trial_timeout or 0.0))
+        elif not self._stopping:
+            self._fail(entry.trial, error)
+
+    def _complete(self, trial: optuna.Trial, returned: Any) -> None:
+        try:
+            values = values_of(returned, len(self._study.directions))
+        except ValueError as error:
+            self._fail(trial, error)
+            return
+        self._tell(trial, values, TrialState.COMPLETE)
+
+    def _fail(self, trial: optuna.Trial, error: BaseException) -> None:
+        """End a trial as failed; after a fault that may be gone next time it runs again."""
+        lines = str(error).strip().splitlines() or [""]
+        trial.set_user_attr("error", f"{type(error).__name__}: {lines[0]}"[:500])
+        attempts = int(trial.user_attrs.get("attempts", 0))
+        if is_transient(error) and attempts < self._budget.retries:
+            trial.set_user_attr("attempts", attempts + 1)
+            with self._lock():
+                interrupt(self._study, self._study._storage.get_trial(trial._trial_id))
+                requeue_interrupted(self._study)
+            return
+        self._failures.last_error = error
+        self._tell(trial, None, TrialState.FAIL)
+
+    def _tell(self, trial: optuna.Trial, values: list[float] | None, state: TrialState) -> None:
+        try:
+            self._study.tell(trial, values, state, skip_if_finished=True)
+        except Exception:
+            # A grid sampler that has run out asks to stop, and knows nothing of queued trials;
+            # outside of Study.optimize both are errors, after the trial has been told.
+            if not self._study._storage.get_trial(trial._trial_id).state.is_finished():
+                raise

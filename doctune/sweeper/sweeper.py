@@ -1,0 +1,334 @@
+"""The sweep from start to end: space, study, loop, results."""
+
+import functools
+import logging
+import sys
+import warnings
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.errors import HydraException
+from hydra.types import HydraContext, TaskFunction
+from hydra.utils import instantiate
+from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from doctune.errors import UserError
+from doctune.hydra_messages import as_whole_numbers, in_short
+from doctune.named_in_config import call, told_by_key
+from doctune.passwords import StoragePassword, without_passwords
+from doctune.space.entries import check_condition, choices, conditions_of
+from doctune.space.focus import Focus
+from doctune.space.focus_rule import FocusRule
+from doctune.space.follow import follow, show_focus
+from doctune.space.grid import fit_sampler
+from doctune.space.record import record_space
+from doctune.space.search_space import SearchSpace, build_search_space
+from doctune.study.budget import Budget, check_limits
+from doctune.study.lock import study_lock
+from doctune.study.outage import told_if_away
+from doctune.study.storage import existing_study, open_storage, study_location
+from doctune.study.study import (
+    check_folder,
+    check_quick_settings,
+    finished,
+    is_complete,
+    open_study,
+)
+from doctune.study.warm_start import FirstTrials
+from doctune.sweeper.display import make_display
+from doctune.sweeper.jobs import LaunchedJobs
+from doctune.sweeper.loop import AsyncLoop
+from doctune.sweeper.records import log_to, shell_command, write_stock_results
+from doctune.sweeper.stop_signals import StopSignals, stop_signals
+from doctune.trial import make_pruner
+
+log = logging.getLogger(__name__)
+
+SAMPLER_WHITELIST = (
+    "hydra_plugins.hydra_optuna_sweeper.*",
+    "optuna.samplers.*",
+    "doctune.space.grid.*",
+)
+
+
+class AsyncSweeper(OptunaSweeperImpl):
+    """The stock sweeper's config and helpers around an asynchronous loop."""
+
+    def __init__(
+        self,
+        *,
+        sampler: Any,
+        enabled: bool,
+        timeout: float | None,
+        trial_timeout: float | None,
+        retries: int,
+        count_failed: bool,
+        heartbeat: float,
+        reuse_duplicates: bool,
+        accept_changes: bool,
+        pruner: DictConfig | None,
+        prune: bool,
+        search_space: DictConfig | None,
+        settings: DictConfig | None,
+        places: DictConfig | None,
+        on_start: str | None,
+        on_end: str | None,
+        start_with_defaults: bool,
+        metric_names: list[str] | None,
+        from_study: str | None,
+        from_study_trials: int,
+        focus: DictConfig | None,
+        **stock: Any,
+    ) -> None:
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        limited = {"timeout": timeout, "trial_timeout": trial_timeout, "retries": retries}
+        check_limits({**stock, **limited, "from_study_trials": from_study_trials})
+        with told_by_key("hydra.sweeper.sampler"):
+            sampler = instantiate(sampler, _execution_whitelist_=SAMPLER_WHITELIST)
+        with told_by_key("hydra.sweeper.custom_search_space"):
+            super().__init__(sampler=sampler, **stock)
+        self._enabled = enabled
+        self._timeout = timeout
+        self._trial_timeout = trial_timeout
+        self._retries = retries
+        self._count_failed = count_failed
+        self._heartbeat = heartbeat
+        self._reuse_duplicates = reuse_duplicates
+        self._accept_changes = accept_changes
+        self._pruner = pruner if prune else None
+        self._typed_space = search_space
+        self._settings = settings
+        self._places = places
+        self._on_start = on_start
+        self._on_end = on_end
+        self._start_with_defaults = start_with_defaults
+        self._metric_names = metric_names
+        self._from_study = from_study
+        self._from_study_trials = from_study_trials
+        self._focus = focus
+        self._console = Console()
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra gives every sweeper, and make the launcher."""
+        self._password = StoragePassword(config)
+        hidden = self._password.hide()
+        # Resolved before jobs are composed from this config, so that a resolver which keeps its
+        # value gives all of them the same study and folder.
+        study_location(config.hydra)
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        assert self.launcher is not None
+        self._config = config
+        self._jobs = LaunchedJobs(self.launcher, hidden)
+        self._loader = hydra_context.config_loader
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Search, write the results and return the study; train once if not `enabled`."""
+        arguments = [self._password.strip(argument) for argument in arguments]
+        self._typed = arguments
+        if self._enabled:
+            self._check_study()
+        focus = self._follow() if self._focus is not None and self._enabled else None
+        space = self._build_space(arguments, focus)
+        jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
+        if self._on_start is not None:
+            needs = call("hydra.sweeper.on_start", self._on_start, self._config, jobs)
+            self._jobs.expect(needs)
+        if not self._enabled:
+            return self._jobs.launch(space.job_overrides({}), 0)
+        if not space.distributions and self.custom_search_space_extender is None:
+            raise UserError(
+                "there is nothing to search: choose a preset (hparams_search=fast), or give a "
+                "key a range, as in 'optimizer.lr=tag(log, interval(1e-5, 1e-2))'"
+            )
+        self.sampler, points = fit_sampler(self.sampler, space, self._to_grid_sampler_choices)
+        if points is not None:
+            self.n_trials = min(self.n_trials, points)
+        if focus is not None:
+            show_focus(focus, space, self._console)
+        return self._search(space, arguments)
+
+    def _search(self, space: SearchSpace, arguments: list[str]) -> optuna.Study:
+        folder = Path(str(self.sweep_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        with log_to(folder / "search.log"):
+            with self._lock():
+                study = self._open_study()
+                check_folder(study, folder)
+                space.check_study(study)
+                if self._from_study or "command" in study.user_attrs or study.get_trials():
+                    # A sampler with a seed would draw what the study's first process, or the
+                    # earlier study, has drawn.
+                    study.sampler.reseed_rng()
+                self._remember(study, space, arguments)
+                self._queue_first_trials(study, space)
+            with stop_signals() as signals:
+                try:
+                    self._run_loop(study, space, signals)
+                finally:
+                    self._jobs.close()
+                    with told_if_away(self._say, "no results are written"):
+                        self._write_results(study, folder)
+        if signals.received:
+            # As of any program that a signal has ended, so that a script does not go on.
+            sys.exit(128 + signals.received[0])
+        return study
+
+    def _check_study(self) -> None:
+        """Tell what is wrong with the storage or the study before anything is read for it."""
+        url, name = study_location(self._config.hydra)
+        study = existing_study(url, name)
+        if study is not None and self._settings is not None and not self._accept_changes:
+            check_quick_settings(study, self._settings)
+
+    def _write_results(self, study: optuna.Study, folder: Path) -> None:
+        try:
+            write_stock_results(study, folder)
+            if self._on_end is not None:
+                call("hydra.sweeper.on_end", self._on_end, study, folder, self._config)
+        except OSError as error:
+            raise UserError(
+                f"{folder}: the results could not be written ({error}); every trial is in the "
+                "study, and the same command writes them"
+            ) from error
+
+    def _settings_now(self) -> dict[str, Any]:
+        if self._settings is None:
+            return {}
+        found: Any = OmegaConf.to_container(self._settings, resolve=True)
+        return dict(found)
+
+    def _lock(self) -> AbstractContextManager[None]:
+        url, name = study_location(self._config.hydra)
+        return study_lock(url, open_storage(url), name)
+
+    def _open_study(self) -> optuna.Study:
+        url, name = study_location(self._config.hydra)
+        directions: Any = self._get_directions()
+        study = open_study(
+            *(url, name, directions, self.sampler, make_pruner(self._pruner)),
+            *(self._settings_now(), self._accept_changes),
+        )
+        if self._metric_names:
+            study.set_metric_names(list(self._metric_names))
+        log.info("study %s, %s trials asked for", study.study_name, self.n_trials)
+        return study
+
+    def _remember(self, study: optuna.Study, space: SearchSpace, arguments: list[str]) -> None:
+        """Keep with the study what results and later searches ask it for."""
+        study.set_user_attr("command", shell_command())
+        study.set_user_attr("folder", str(self.sweep_dir))
+        study.set_user_attr("overrides", [without_passwords(word) for word in arguments])
+        study.set_user_attr("choices", dict(choices(self._config)))
+        if self._places is not None:
+            study.set_user_attr("places", OmegaConf.to_container(self._places, resolve=True))
+        record_space(study, space)
+
+    def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
+        url, _ = study_location(self._config.hydra)
+        first = FirstTrials(
+            defaults=space.defaults(self._config) if self._start_with_defaults else None,
+            from_study=self._from_study,
+            n_best=self._from_study_trials,
+        )
+        for told in first.queue(study, space.distributions, url):
+            self._say(told)
+
+    def _run_loop(self, study: optuna.Study, space: SearchSpace, signals: StopSignals) -> None:
+        done = finished(study, self._count_failed)
+        name = study.study_name
+        if done >= self.n_trials:
+            self._say(is_complete(name, done, self.n_trials))
+            return
+        if done:
+            self._say(f"study {name} goes on: {done} of {self.n_trials} trials are finished")
+        budget = self._budget()
+        display = make_display(
+            *(study, budget, self._console),
+            # Of the launchers only ours can tell how busy its devices are.
+            device_lines=getattr(self.launcher, "device_lines", None),
+        )
+        extender = self.custom_search_space_extender
+        extend = functools.partial(extender, self._config) if extender else None
+        loop = AsyncLoop(
+            *(study, space, self._jobs, budget, display, self._lock),
+            heartbeat=self._heartbeat,
+            extend=extend,
+            reuse=self._reuse_duplicates,
+        )
+        display.start()
+        signals.call_at_first(loop.stop)
+        released: list[int] = []
+        try:
+            loop.run()
+        finally:
+            display.stop()
+            self._jobs.close()
+            with told_if_away(self._say, "the next run finds the trials in flight"):
+                released = loop.release()
+        if signals.received:
+            self._say_stopped(study, released)
+        elif budget.time_is_over and finished(study, self._count_failed) < self.n_trials:
+            self._say(f"time is over after {budget.timeout:g} s (optuna.timeout)")
+
+    def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
+        again = f"; trials {released} run again next time" if released else ""
+        with told_if_away(self._say, "stopped"):
+            done = finished(study, self._count_failed)
+            self._say(f"stopped with {done} of {self.n_trials} trials finished{again}.")
+        self._say(f"The same command goes on:\n  {shell_command()}")
+
+    def _budget(self) -> Budget:
+        slots = self._jobs.slots(self.n_jobs)
+        if slots < self.n_jobs:
+            trials = "one trial" if slots == 1 else f"{slots} trials"
+            hint = "; hydra/launcher=workers runs more" if self._jobs.name == "basic" else ""
+            self._say(
+                f"hydra/launcher={self._jobs.name} runs {trials} at a time, not {self.n_jobs}{hint}"
+            )
+        if self._trial_timeout is not None and not self._jobs.can_cancel:
+            self._say(
+                f"hydra/launcher={self._jobs.name} cannot end a trial that hangs; "
+                "hydra/launcher=workers can"
+            )
+        return Budget(
+            n_trials=self.n_trials,
+            n_jobs=slots,
+            timeout=self._timeout,
+            trial_timeout=self._trial_timeout,
+            max_failure_rate=self.max_failure_rate,
+            retries=self._retries,
+            count_failed=self._count_failed,
+        )
+
+    def _follow(self) -> Focus:
+        rule: Any = OmegaConf.to_container(self._focus, resolve=True) if self._focus else {}
+        url, name = study_location(self._config.hydra)
+        return follow(self._from_study, url, name, FocusRule.read(rule), self._settings_now())
+
+    def _build_space(self, arguments: list[str], focus: Focus | None) -> SearchSpace:
+        options = self._loader.get_group_options
+        for where, when in conditions_of(self._typed_space).items():
+            check_condition(where, when, self._config, options)
+        params = self._parse_sweeper_params_config()
+        return build_search_space(
+            *(self._typed_space, params, arguments, self._config, self._compose),
+            base=None if focus is None else focus.space,
+        )
+
+    def _compose(self, overrides: list[str]) -> DictConfig:
+        """Compose the config of a job; what cannot be composed is the search space's mistake."""
+        try:
+            return self._loader.load_sweep_config(self._config, overrides)
+        except HydraException as error:
+            told = in_short(error)
+            raise UserError(f"search space: {told}{as_whole_numbers(told, self._typed)}") from error
+
+    def _say(self, text: str) -> None:
+        log.info(text)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

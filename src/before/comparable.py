@@ -1,0 +1,109 @@
+"""The version of the code that makes scores, which a study remembers.
+
+Importing this file registers the resolver `${code_version:}`. Scores of different code are not
+comparable, and a checkout changes without a new version number, so what scores a trial is part of
+it: every statement, wherever it stands. Paths, imports, docstrings and comments are not, so that
+code may be moved and explained while a study runs.
+
+The resolver `${data_fingerprint:}`: what the images and splits of a config are, a short hash.
+
+Importing this file registers it.
+"""
+
+import ast
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from doctune.errors import UserError
+
+SOURCES = Path(__file__).parents[1]
+# What scores a trial: rooms, but for what only runs before one.
+ROOMS = ("data", "training", "trial")
+BEFORE = (
+    *("trial/preflight.py", "trial/config.py", "trial/earlier_search.py", "trial/study_name.py"),
+    *("trial/code_version.py", "data/fingerprint.py"),
+)
+
+
+def code_version() -> str:
+    """Return the package's version and the fingerprint of what scores a trial."""
+    try:
+        number = version("doctune")
+    except PackageNotFoundError:
+        number = "0"
+    return f"{number} ({fingerprint(scoring_files())})"
+
+
+def scoring_files() -> list[Path]:
+    """Return the files of which every statement may change a score."""
+    found = [path for room in ROOMS for path in (SOURCES / room).rglob("*.py")]
+    return [path for path in found if path.relative_to(SOURCES).as_posix() not in BEFORE]
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Return a short hash of the statements in Python files, whatever file each stands in."""
+    found = {text for path in files for text in _statements(path.read_text(encoding="utf-8"))}
+    digest = hashlib.sha256()
+    for text in sorted(found):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _statements(source: str) -> Iterator[str]:
+    """Yield the statements of a module without what does nothing."""
+    tree = ast.parse(source)
+    lines = _without_comments(source)
+    for node in ast.walk(tree):
+        for idle in _idle(node):
+            lines[idle.lineno - 1 : idle.end_lineno] = [""] * _height(idle)
+    for node in tree.body:
+        # Decorators stand above the line that a definition begins with.
+        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
+        text = "\n".join(line for line in lines[first - 1 : node.end_lineno] if line)
+        if text:
+            yield text
+
+
+def _without_comments(source: str) -> list[str]:
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    return [line.rstrip() for line in lines]
+
+
+def _idle(node: ast.AST) -> Iterator[ast.stmt]:
+    """Yield a node that is an import, or the docstring of one that has any."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        yield node
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+        yield node.body[0]
+
+
+def _height(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+OmegaConf.register_resolver("code_version", code_version, replace=True, use_cache=True)
+
+
+def _resolve(*, _root_: DictConfig) -> str:
+    # Imported here: the images are read for it, and scikit-learn comes along.
+    from src.data.load import data_fingerprint
+
+    try:
+        return data_fingerprint(_root_.data)
+    except UserError:
+        # Told with its reason by the checks before the start.
+        return "unreadable"
+
+
+OmegaConf.register_resolver("data_fingerprint", _resolve, replace=True)

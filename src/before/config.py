@@ -1,0 +1,142 @@
+"""The whole config of a training and a search: every group's keys, and the guide's sections."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+from doctune.space.focus_rule import FocusRule
+from src.before import (
+    comparable as comparable,  # registers the resolver of `settings`  # registers the resolver of `settings`
+)
+from src.before import objectives as objectives  # registers the resolver of conf/train.yaml
+from src.before import sizes as sizes  # registers resolvers of conf/data and search spaces
+from src.before import study_name as study_name  # registers the resolver of conf/train.yaml
+from src.data.config import AugmentConfig, DataConfig
+from src.hardware.config import GpuConfig
+from src.training.config import (
+    CallbacksConfig,
+    LoggerConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SchedulerConfig,
+    TrainerConfig,
+)
+
+
+@dataclass
+class StudyConfig:
+    """The study (guide section 3); `hydra.sweeper` takes its values from here."""
+
+    # false: no search, one training run with the defaults.
+    enabled: bool = True
+    n_trials: int = 20
+    # Seconds for the whole search; null: as long as it takes.
+    timeout: float | None = None
+    # Seconds for one trial, from the start of its worker: over them it ends at its next report; one
+    # that hangs is killed.
+    trial_timeout: float | None = None
+    # How often a trial is tried again after a fault that may be gone then, such as a killed worker.
+    retries: int = 1
+    # Go on with a study although what makes its scores comparable has changed.
+    accept_changes: bool = False
+    study_name: str = MISSING
+    storage: str = MISSING
+    # What is searched for: f1, accuracy, balanced_accuracy, worst_class_f1, log_loss; behind a
+    # score also train_seconds. Pruning and ranking follow the first one.
+    objectives: list[str] = field(default_factory=lambda: ["f1"])
+    # Follows from the objectives.
+    direction: Any = "maximize"
+    # With several objectives, which trial of the Pareto front is trained with: tolerance, knee
+    # or best_first; src/results/choose.py says how each decides.
+    choose: str = "tolerance"
+    # Share of the best first objective that `tolerance` gives up for the others.
+    tolerance: float = 0.01
+    # Trials at a time: one a device, or the CPU's cores shared out.
+    n_jobs: int = 1
+    # The search stops when more than this share of the last 10 trials failed.
+    max_failure_rate: float = 0.5
+    # Whether a failed trial is one of the n_trials.
+    count_failed: bool = True
+    # A study, or a YAML file of parameters, whose best are tried first by a new study.
+    from_study: str | None = None
+    from_study_trials: int = 5
+
+
+@dataclass
+class PruningConfig:
+    """When a hopeless trial is ended early (guide section 3)."""
+
+    enabled: bool = True
+    # Epochs that every trial is given before it may be pruned; hydra/sweeper/pruner=patient: epochs
+    # without improvement.
+    patience: int = 3
+    # Trials that are finished before any is pruned; also TPE's random start.
+    n_startup_trials: int = 5
+
+
+@dataclass
+class QuickValidationConfig:
+    """How a trial is scored: k-fold cross-validation at few epochs (guide section 3)."""
+
+    epochs: int = 3
+    folds: int = 3
+    # A batch size for trials alone; takes the batch size out of the search.
+    batch_size_override: int | None = None
+
+
+@dataclass
+class PathsConfig:
+    """Folders of what runs write."""
+
+    output_dir: str = "outputs"
+    multirun_dir: str = "multirun"
+
+
+@dataclass
+class ExperimentConfig:
+    """The root of `conf/train.yaml`."""
+
+    seed: int = 42
+    gpu: GpuConfig = field(default_factory=GpuConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    optuna: StudyConfig = field(default_factory=StudyConfig)
+    pruning: PruningConfig = field(default_factory=PruningConfig)
+    quick_validation: QuickValidationConfig = field(default_factory=QuickValidationConfig)
+    search_space: dict[str, Any] = field(default_factory=dict)
+    focus: FocusRule = field(default_factory=FocusRule)
+
+
+def _without_effect(parameter: str, model: Any, img_size: int) -> bool:
+    # Imported here, as it brings torch along.
+    from src.training.abilities import without_effect
+
+    return without_effect(parameter, model, img_size)
+
+
+def _poolings(model: Any, img_size: int) -> list[str]:
+    from src.training.abilities import poolings_of
+
+    return poolings_of(model, img_size)
+
+
+# ${without_effect:PARAMETER,${model},SIZE} takes an entry out of the search.
+OmegaConf.register_resolver("without_effect", _without_effect, replace=True)
+# ${poolings:${model},SIZE} are the kinds that the model takes.
+OmegaConf.register_resolver("poolings", _poolings, replace=True)
+# ${either:A,B,...} is the first that is not null.
+OmegaConf.register_resolver(
+    "either", lambda *of: next((value for value in of if value is not None), None), replace=True
+)
+ConfigStore.instance().store(name="experiment_schema", node=ExperimentConfig)

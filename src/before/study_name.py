@@ -1,0 +1,48 @@
+"""The default name of a study: what is searched how, on which model and data.
+
+Importing this file registers the resolver `${study_name:}`. Its value is kept with the config of
+the search, so that a job whose model is another one still finds the study.
+"""
+
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from doctune.commands import task_overrides
+
+PARTS = ("hparams_search", "model", "data")
+# More names than these would make a folder that nobody reads.
+MOST_NAMED = 3
+
+
+def study_name() -> str:
+    """Return for instance `fast-tiny-documents`, or `fast-swin_base+tiny-documents`."""
+    hydra = HydraConfig.get()
+    searched = _searched_choices(hydra)
+    parts = []
+    for group in PARTS:
+        names = searched.get(group) or [str(hydra.runtime.choices[group])]
+        several = "+".join(sorted(set(names)))
+        # A choice may lie in a folder of its group.
+        several = several.replace("/", "_")
+        parts.append(several if len(names) <= MOST_NAMED else f"{len(names)}_{group}s")
+    return "-".join(parts)
+
+
+def _searched_choices(hydra: Any) -> dict[str, list[str]]:
+    """Return config group -> options that are searched, by entry or on the command line."""
+    found = {}
+    for entry in ((hydra.sweeper or {}).get("search_space") or {}).values():
+        if entry is not None and entry.get("key") in PARTS and entry.get("choices"):
+            found[str(entry.key)] = [str(choice) for choice in entry.choices]
+    for override in OverridesParser.create().parse_overrides(task_overrides(hydra)):
+        if override.key_or_group in PARTS:
+            found.pop(override.key_or_group, None)
+            if override.is_choice_sweep():
+                found[override.key_or_group] = [str(c) for c in override.sweep_string_iterator()]
+    return found
+
+
+OmegaConf.register_resolver("study_name", study_name, use_cache=True, replace=True)

@@ -1,0 +1,304 @@
+"""Typed entries, Hydra's grammar, and how they meet."""
+
+import math
+from typing import Any
+
+import optuna
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from doctune.commands import override as to_override
+from doctune.errors import UserError
+from doctune.space.entries import check_condition, typed_distributions
+from doctune.space.parameters import defaults_within, examples
+from doctune.space.search_space import Branch, SearchSpace, build_search_space
+
+
+def typed(**entry: Any) -> Any:
+    return OmegaConf.create({"lr": {"key": "optimizer.lr", **entry}})
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (
+            {"type": "loguniform", "low": "1e-5", "high": 1e-2},
+            FloatDistribution(1e-5, 1e-2, log=True),
+        ),
+        ({"type": "uniform", "low": 0, "high": 1}, FloatDistribution(0, 1)),
+        ({"type": "uniform", "low": 0, "high": 1, "step": 0.5}, FloatDistribution(0, 1, step=0.5)),
+        ({"type": "int", "low": 1, "high": 5}, IntDistribution(1, 5)),
+        ({"type": "int", "low": 0, "high": 8, "step": 4}, IntDistribution(0, 8, step=4)),
+        ({"type": "logint", "low": 1, "high": 64}, IntDistribution(1, 64, log=True)),
+        ({"type": "categorical", "choices": [16, 32, 16]}, CategoricalDistribution((16, 32))),
+    ],
+)
+def test_types(entry: dict[str, Any], expected: Any) -> None:
+    assert typed_distributions(typed(**entry)) == {"optimizer.lr": expected}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"type": "uniform", "low": 2, "high": 1}, "search_space.lr: low 2 is not below high 1"),
+        ({"type": "uniform", "low": 1, "high": 1}, "is not below"),
+        ({"type": "loguniform", "low": 0, "high": 1}, "search_space.lr.low: 0 must be above 0"),
+        ({"type": "logunifrom", "low": 1, "high": 2}, "did you mean loguniform?"),
+        ({"type": "categorical", "choices": []}, "search_space.lr.choices: [] is empty"),
+        ({"type": "categorical"}, "is empty"),
+        ({"type": "uniform", "low": "a", "high": 2}, "search_space.lr.low: 'a' is not a number"),
+        ({"type": "uniform", "low": 0, "high": math.inf}, "is not a finite number"),
+        ({"type": "uniform", "high": 2}, "search_space.lr.low: None is not a number"),
+        ({"type": "int", "low": 0.5, "high": 2}, "must be whole numbers"),
+        ({"type": "uniform", "low": 0, "hihg": 2}, "search_space.lr.hihg: unknown; did you mean"),
+        ({"low": 0, "high": 2}, "search_space.lr.type: None is unknown"),
+    ],
+)
+def test_wrong_entries_are_named(entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        typed_distributions(typed(**entry))
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_entry_without_key_and_two_entries_for_one_key() -> None:
+    with pytest.raises(UserError, match=r"search_space\.a\.key: missing"):
+        typed_distributions(OmegaConf.create({"a": {"type": "uniform", "low": 0, "high": 1}}))
+    entry = {"key": "k", "type": "uniform", "low": 0, "high": 1}
+    with pytest.raises(UserError, match="set by another entry"):
+        typed_distributions(OmegaConf.create({"a": entry, "b": entry}))
+
+
+def test_entry_left_out_by_its_condition_or_set_to_null() -> None:
+    entry = {"key": "k", "type": "uniform", "low": 0, "high": 1}
+    space = OmegaConf.create({"a": {**entry, "unless": 32}, "b": None, "c": {**entry, "key": "c"}})
+    assert list(typed_distributions(space)) == ["c"]
+
+
+LR = {"type": "loguniform", "low": 1e-5, "high": 1e-2}
+
+
+def test_a_value_on_the_command_line_takes_the_key_out() -> None:
+    space = build_search_space(typed(**LR), [], ["optimizer.lr=3e-4", "seed=1"])
+    assert space.distributions == {}
+    assert space.job_overrides({}) == ["optimizer.lr=0.0003", "seed=1"]
+
+
+def test_a_sweep_on_the_command_line_puts_the_key_in() -> None:
+    space = build_search_space(None, [], ["optimizer.lr=tag(log, interval(1e-5,1e-3))", "~logger"])
+    assert space.distributions == {"optimizer.lr": FloatDistribution(1e-5, 1e-3, log=True)}
+    assert space.job_overrides({"optimizer.lr": 1e-4}) == ["optimizer.lr=0.0001", "~logger"]
+
+
+def test_the_later_source_wins() -> None:
+    space = build_search_space(typed(**LR), ["optimizer.lr=0.1"], ["optimizer.lr=choice(1,2)"])
+    assert list(space.distributions) == ["optimizer.lr"]
+    assert space.fixed == {}
+    space = build_search_space(typed(**LR), ["optimizer.lr=choice(1,2)"], ["optimizer.lr=0.1"])
+    assert space.distributions == {}
+
+
+def test_a_wrong_sweep_on_the_command_line_is_one_line() -> None:
+    with pytest.raises(UserError, match="x=interval"):
+        build_search_space(None, [], ["x=interval(2,0)"])
+
+
+@given(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(10**6), 10**6),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=20),
+    )
+)
+def test_sampled_values_survive_hydras_grammar(value: Any) -> None:
+    override = OverridesParser.create().parse_override(to_override("key", value))
+    back = override.value()
+    assert (str(back) if isinstance(value, str) else back) == value
+
+
+def test_examples_hold_every_choice_and_both_ends() -> None:
+    distributions = {
+        "a": CategoricalDistribution(["x", "y", "z"]),
+        "b": FloatDistribution(0.0, 1.0),
+    }
+    found = examples(distributions)
+    assert {e["a"] for e in found} == {"x", "y", "z"}
+    assert {e["b"] for e in found} == {0.0, 1.0}
+    assert examples({}) == [{}]
+
+
+def test_defaults_are_moved_into_the_range() -> None:
+    config = OmegaConf.create({"a": 0.0, "b": 32, "c": 7})
+    distributions = {
+        "a": FloatDistribution(0.01, 0.15),
+        "b": CategoricalDistribution([16, 32]),
+        "c": CategoricalDistribution([1, 2]),
+    }
+    assert defaults_within(config=config, distributions=distributions) == {"a": 0.01, "b": 32}
+
+
+def test_entries_with_a_condition_apply_where_it_holds() -> None:
+    entry = {"key": "k", "type": "uniform", "low": 0, "high": 1}
+    config = OmegaConf.create(
+        {
+            "model": {"name": "test_convnext", "pretrained": False},
+            "hydra": {"runtime": {"choices": {"model": "convnext_tiny"}}},
+        }
+    )
+
+    def applies(when: dict[str, Any]) -> bool:
+        return bool(typed_distributions(OmegaConf.create({"a": {**entry, "when": when}}), config))
+
+    assert applies({"model": "convnext_tiny"})
+    assert applies({"model": ["swin_base", "convnext_tiny"]})
+    assert applies({"model": "convnext_*", "model.pretrained": False})
+    assert not applies({"model": "swin_base"})
+    assert not applies({"model.name": "*convnext*", "model.pretrained": True})
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ({"modle": "a"}, "when: no config group or key is called 'modle'; did you mean model?"),
+        ({"model.nmae": "a"}, "'model.nmae'; did you mean model.name?"),
+        ({"model": "convnxt"}, "group 'model' has no option 'convnxt'; did you mean convnext?"),
+        ({"model": ["convnext", "vit*"]}, "has no option 'vit*'; known are convnext, swin"),
+        ("convnext", "'convnext' is no condition"),
+    ],
+)
+def test_conditions_that_can_never_hold_are_named(when: Any, message: str) -> None:
+    config = OmegaConf.create(
+        {"model": {"name": "x"}, "hydra": {"runtime": {"choices": {"model": "convnext"}}}}
+    )
+    with pytest.raises(UserError) as error:
+        check_condition("search_space.a", when, config, lambda group: ["convnext", "swin"])
+    assert message in str(error.value)
+
+
+MODELS = {"cnx": (1e-5, 5e-4), "eff": (5e-4, 5e-3), "eff2": (5e-4, 5e-3)}
+ENTRIES: dict[str, dict[str, Any]] = {
+    "model": {"key": "model", "type": "categorical", "choices": list(MODELS)},
+    "lr": {"key": "lr", "type": "loguniform", "low": "${low}", "high": "${high}"},
+    "decay": {"key": "decay", "type": "uniform", "low": 0, "high": 0.1},
+    "scale": {"key": "scale", "type": "uniform", "low": 1, "high": 2, "when": {"model": "cnx"}},
+}
+
+
+def job(overrides: list[str]) -> Any:
+    """Compose a job the way Hydra would: the group `model` brings its range along."""
+    values = dict(override.split("=") for override in overrides)
+    low, high = MODELS[values["model"]]
+    return OmegaConf.create(
+        {
+            **{"low": low, "high": high, "lr": 1e-3, "decay": 0.0, "scale": 1.5},
+            "hydra": {
+                "runtime": {"choices": {"model": values["model"]}},
+                "sweeper": {"search_space": ENTRIES},
+            },
+        }
+    )
+
+
+def tree(entries: dict[str, Any] = ENTRIES, *arguments: str) -> SearchSpace:
+    config = job(["model=eff"])
+    config.hydra.sweeper.search_space = entries
+    return build_search_space(config.hydra.sweeper.search_space, [], arguments, config, job)
+
+
+def test_each_model_has_its_own_range_and_its_own_parameters() -> None:
+    space = tree()
+    assert list(space.roots) == ["model"]
+    names = {values[0]: set(branch.distributions) for values, branch in space.branches.items()}
+    assert names["cnx"] == {"lr[cnx]", "decay[cnx]", "scale[cnx]"}
+    assert names["eff"] == {"lr[eff]", "decay[eff]"}
+    for model, (low, high) in MODELS.items():
+        assert space.distributions[f"lr[{model}]"] == FloatDistribution(low, high, log=True)
+
+
+def test_a_root_that_changes_no_range_shares_all_parameters() -> None:
+    entries = {**ENTRIES, "lr": {**ENTRIES["lr"], "low": 1e-4, "high": 1e-3}}
+    config = job(["model=eff"])
+
+    def compose(overrides: list[str]) -> Any:
+        composed = job(overrides)
+        composed.hydra.sweeper.search_space = entries
+        return composed
+
+    typed = OmegaConf.create(entries)
+    space = build_search_space(typed, [], [], config, compose)
+    assert set(space.distributions) == {"model", "lr", "decay", "scale"}
+    assert "scale" not in space.branches[("eff",)].distributions
+
+
+def test_trials_get_the_parameters_of_their_model_alone() -> None:
+    space = tree()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = set()
+    for _ in range(30):
+        trial = study.ask()
+        space.suggest(trial)
+        model = trial.params["model"]
+        seen.add(model)
+        assert set(trial.params) == {"model", *space.branches[(model,)].distributions}
+        words = dict(word.split("=") for word in space.job_overrides(trial.params))
+        low, high = MODELS[model]
+        assert low <= float(words["lr"]) <= high
+        assert set(words) == {"model", "lr", "decay"} | ({"scale"} if model == "cnx" else set())
+    assert seen == set(MODELS)
+
+
+def test_queued_parameters_go_on_in_their_branch() -> None:
+    space = tree()
+    study = optuna.create_study()
+    study.enqueue_trial({"model": "cnx", "lr[cnx]": 2e-5})
+    trial = study.ask()
+    space.suggest(trial)
+    assert (trial.params["model"], trial.params["lr[cnx]"]) == ("cnx", 2e-5)
+    assert set(trial.params) == {"model", "lr[cnx]", "decay[cnx]", "scale[cnx]"}
+
+
+def test_defaults_of_a_tree_are_those_of_the_models_own_branch() -> None:
+    assert tree().defaults(job(["model=eff"])) == {
+        **{"model": "eff", "lr[eff]": 1e-3, "decay[eff]": 0.0}
+    }
+    some = {**ENTRIES, "model": {**ENTRIES["model"], "choices": ["cnx", "eff"]}}
+    defaults = tree(some).defaults(job(["model=eff2"]))
+    assert (defaults["model"], defaults["lr[cnx]"]) == ("cnx", 5e-4)
+
+
+def test_examples_of_a_tree_compose_in_every_branch() -> None:
+    found = tree().examples()
+    assert {example["model"] for example in found} == set(MODELS)
+    assert {example.get("scale[cnx]") for example in found} == {1.0, 2.0, None}
+
+
+def test_the_command_line_fixes_and_widens_in_every_branch() -> None:
+    fixed = tree(ENTRIES, "lr=1e-3")
+    assert "scale" in fixed.distributions
+    assert not [name for name in fixed.distributions if name.startswith("lr")]
+    swept = tree(ENTRIES, "lr=interval(0.1,0.2)")
+    assert swept.distributions["lr"] == FloatDistribution(0.1, 0.2)
+
+
+def test_a_range_cannot_decide_about_other_parameters() -> None:
+    entries = {**ENTRIES, "scale": {**ENTRIES["scale"], "when": {"decay": 0.0}}}
+    with pytest.raises(UserError, match=r"search_space\.scale\.when: 'decay' is searched as"):
+        tree(entries)
+
+
+def test_a_study_with_other_choices_is_refused_with_both() -> None:
+    study = optuna.create_study(study_name="s")
+    study.ask({"a": CategoricalDistribution((16, 32)), "b": FloatDistribution(0, 1)})
+    same = SearchSpace({}, {(): Branch({"a": CategoricalDistribution((16, 32))})})
+    same.check_study(study)
+    wider = SearchSpace({}, {(): Branch({"b": FloatDistribution(0, 2)})})
+    wider.check_study(study)
+    other = SearchSpace({}, {(): Branch({"a": CategoricalDistribution((16, 64))})})
+    with pytest.raises(UserError, match=r"a was searched in {16, 32}, now in {16, 64}"):
+        other.check_study(study)

@@ -1,0 +1,119 @@
+"""A database server that goes away in the night, and comes back."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState
+from sqlalchemy import create_engine, make_url, text
+
+from doctune.errors import UserError
+from doctune.study import outage
+from doctune.study.outage import Outage
+from doctune.study.study import was_interrupted
+from tests.doctune.conftest import app_command, app_environment, load_study
+from tests.doctune.killing import PATIENCE
+
+
+@contextmanager
+def away(url: str) -> Iterator[None]:
+    """Have the server cut all connections to a database and refuse new ones."""
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    engine = create_engine(parsed.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    name = parsed.database
+    cut = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    with engine.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        connection.execute(cut, {"name": name})
+        yield
+        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+    engine.dispose()
+
+
+@pytest.fixture
+def running(tmp_path: Path, postgresql: str) -> "subprocess.Popen[str]":
+    """Return a sweep whose first two trials wait at the gate."""
+    process = subprocess.Popen(
+        app_command(
+            *("+x=interval(-5.0,5.0)", "hydra.sweeper.n_trials=2", "+steps=6"),
+            *(f"+gate={tmp_path / 'gate'}", "+gate_at=3", "hydra.sweeper.study_name=sweep"),
+            *(f"hydra.sweeper.storage='{postgresql}'", "hydra.sweeper.heartbeat=0.5"),
+            # One slot is free, and asks the server again and again.
+            n_jobs=3,
+        ),
+        cwd=tmp_path,
+        env=app_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while reports(postgresql) != [3, 3]:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.1)
+    return process
+
+
+def reports(url: str) -> list[int]:
+    try:
+        return [len(trial.intermediate_values) for trial in load_study(url).trials]
+    except KeyError:
+        return []
+
+
+def test_a_search_goes_on_when_the_server_is_back(
+    tmp_path: Path, postgresql: str, running: "subprocess.Popen[str]"
+) -> None:
+    with away(postgresql):
+        (tmp_path / "gate").touch()
+        # Whatever happens meanwhile: nothing that is asserted depends on it.
+        time.sleep(4.0)
+        assert running.poll() is None, running.communicate()[0]
+    output, _ = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, output
+    assert "Traceback" not in output
+    trials = load_study(postgresql).trials
+    real = [trial for trial in trials if not was_interrupted(trial)]
+    assert [trial.state for trial in real] == [TrialState.COMPLETE] * 2
+
+
+def test_ctrl_c_while_the_server_is_away(
+    tmp_path: Path, postgresql: str, running: "subprocess.Popen[str]"
+) -> None:
+    with away(postgresql):
+        running.terminate()
+        output, _ = running.communicate(timeout=PATIENCE)
+    assert "Traceback" not in output
+    assert "The same command goes on" in output
+    (tmp_path / "gate").touch()
+    again = subprocess.run(
+        running.args,
+        cwd=tmp_path,
+        env=app_environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert again.returncode == 0, again.stderr
+    real = [trial for trial in load_study(postgresql).trials if not was_interrupted(trial)]
+    assert [trial.state for trial in real] == [TrialState.COMPLETE] * 2
+
+
+def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("doctune.study.outage.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("doctune.study.outage.time.sleep", lambda _: None)
+    error = StorageInternalError("gone")
+    storage = Outage()
+    storage.wait(error)
+    now[0] += outage.PATIENCE - 1
+    storage.wait(error)
+    storage.is_over()
+    now[0] += 10
+    storage.wait(error)
+    now[0] += outage.PATIENCE + 1
+    with pytest.raises(UserError, match=r"no answer for 10 minutes \(gone\).*same command"):
+        storage.wait(error)

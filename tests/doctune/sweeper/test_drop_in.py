@@ -1,0 +1,166 @@
+"""An app written for the stock sweeper runs with only the sweeper's name changed."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from omegaconf import OmegaConf
+
+from tests.doctune.conftest import app_environment
+from tests.doctune.postgresql import new_database
+
+NAMES = ("optuna", "optuna_async")
+
+
+@dataclass
+class Ended:
+    """What a sweep has left behind."""
+
+    code: int
+    output: str
+    study: optuna.Study
+    results: Any
+
+    @property
+    def params(self) -> list[dict[str, Any]]:
+        return [trial.params for trial in self.study.trials]
+
+    @property
+    def values(self) -> list[list[float] | None]:
+        return [trial.values for trial in self.study.trials]
+
+
+def run_both(
+    folder: Path, *overrides: str, urls: Sequence[str] | None = None
+) -> tuple[Ended, Ended]:
+    """Run the app under both names at once, each in an empty folder.
+
+    Args:
+        folder: for both.
+        overrides: of the command line.
+        urls: a storage for each; None: the app's own.
+    """
+    processes = {}
+    for number, name in enumerate(NAMES):
+        (folder / name).mkdir()
+        stored = [f"hydra.sweeper.storage='{urls[number]}'"] if urls else []
+        processes[name] = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.doctune.sweeper.stock_app", "-m"),
+                *(f"hydra/sweeper={name}", *overrides, *stored),
+            ],
+            cwd=folder / name,
+            env=app_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    urls = urls or [f"sqlite:///{folder / name / 'study.db'}" for name in NAMES]
+    stock, ours = (
+        end(folder / name, processes[name], url) for name, url in zip(NAMES, urls, strict=True)
+    )
+    assert stock.code == ours.code, stock.output + ours.output
+    return stock, ours
+
+
+def end(folder: Path, process: "subprocess.Popen[str]", url: str) -> Ended:
+    output, _ = process.communicate(timeout=250)
+    study = optuna.load_study(study_name="sphere", storage=url)
+    results = folder / "sweep" / "optimization_results.yaml"
+    read = OmegaConf.to_container(OmegaConf.load(results)) if results.exists() else None
+    return Ended(process.returncode, output, study, read)
+
+
+def test_params_of_the_config_and_of_the_command_line(tmp_path: Path) -> None:
+    stock, ours = run_both(
+        tmp_path,
+        *("z=tag(log, interval(0.1, 10.0))", "w=range(1, 5)", "name=choice(a, b)"),
+        # Takes the key out of the search.
+        "y=2",
+    )
+    # With the same seed and one job at a time even the proposals are the same.
+    assert ours.params == stock.params
+    assert ours.values == stock.values
+    assert ours.results == stock.results
+    assert set(ours.params[0]) == {"x", "z", "w", "name"}
+    for theirs, mine in zip(stock.study.trials, ours.study.trials, strict=True):
+        assert mine.distributions == theirs.distributions
+        assert mine.user_attrs["y"] == theirs.user_attrs["y"]
+
+
+def test_several_objectives(tmp_path: Path) -> None:
+    stock, ours = run_both(tmp_path, "hydra.sweeper.direction=[minimize,minimize]", "two=true")
+    assert ours.params == stock.params
+    assert ours.values == stock.values
+    assert ours.results == stock.results
+    assert set(ours.results) == {"name", "solutions"}
+
+
+def test_on_a_server(tmp_path: Path, postgresql_server: str) -> None:
+    # With the driver's name, which only ours does without.
+    urls = [
+        new_database(postgresql_server).replace("postgresql://", "postgresql+psycopg://")
+        for _ in NAMES
+    ]
+    stock, ours = run_both(tmp_path, urls=urls)
+    assert ours.params == stock.params
+    assert ours.values == stock.values
+    assert ours.results == stock.results
+
+
+def test_a_grid(tmp_path: Path) -> None:
+    grid = ("hydra/sweeper/sampler=grid", "x=range(0, 2)", "hydra.sweeper.n_trials=9")
+    stock, ours = run_both(tmp_path, *grid)
+    points = [Counter(tuple(params.items()) for params in each.params) for each in (stock, ours)]
+    assert points[0] == points[1]
+    assert len(points[1]) == 6
+    assert ours.results == stock.results
+
+
+def test_a_custom_search_space(tmp_path: Path) -> None:
+    custom = "hydra.sweeper.custom_search_space=tests.doctune.sweeper.stock_app.configure"
+    stock, ours = run_both(tmp_path, custom)
+    assert ours.params == stock.params
+    assert ours.values == stock.values
+    assert set(ours.params[0]) == {"x", "y", "z", "+more"}
+
+
+@pytest.mark.parametrize(("rate", "code"), [(1, 0), (0, 1)])
+def test_max_failure_rate(tmp_path: Path, rate: float, code: int) -> None:
+    stock, ours = run_both(
+        tmp_path, "x=choice(1, 2)", "fails_above=1", f"hydra.sweeper.max_failure_rate={rate}"
+    )
+    assert ours.code == code
+    assert [trial.state for trial in ours.study.trials] == [
+        trial.state for trial in stock.study.trials
+    ]
+    assert "x is too large" in ours.output
+    if code == 0:
+        assert ours.results == stock.results
+
+
+def test_sweep_and_launch_import_neither_torch_nor_the_rest(tmp_path: Path) -> None:
+    imported = """
+import pkgutil, sys, importlib
+import doctune.sweeper, doctune.launcher
+for package in (doctune.sweeper, doctune.launcher):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+print(*sorted(name for name in sys.modules if name.split(".")[0] in ("torch", "src", "timm")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", imported],
+        cwd=tmp_path,
+        env=app_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = {tuple(name.split(".")[:2]) for name in done.stdout.split()}
+    assert names == {("src",), ("src", "sweep"), ("src", "launch")}

@@ -1,0 +1,30 @@
+"""A real sweep, killed at random moments, ends as if nothing had happened."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.doctune.killing import Victim, kinds
+
+KILLS = 7
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.timeout(600)
+def test_no_kill_loses_or_repeats_anything(tmp_path: Path, url: str, seed: int) -> None:
+    victim = Victim(tmp_path, url, seed, n_trials=8)
+    for kind in kinds(seed, KILLS):
+        victim.kill_once(kind)
+    assert victim.kills.total() == KILLS
+    victim.finish()
+    victim.check_complete()
+    assert f"has its {victim.n_trials} trials already" in victim.finish()
+
+
+@pytest.mark.timeout(600)
+def test_nor_on_a_journal_file(tmp_path: Path) -> None:
+    victim = Victim(tmp_path, f"journal:///{tmp_path / 'study'}", seed=4, n_trials=8)
+    for kind in kinds(4, 3):
+        victim.kill_once(kind)
+    victim.finish()
+    victim.check_complete()

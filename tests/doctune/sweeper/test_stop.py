@@ -1,0 +1,122 @@
+"""Ctrl-C, SIGTERM and kill -9: how a search ends, and how the same command goes on."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import TrialState
+
+from doctune.study.lock import study_lock
+from doctune.study.storage import open_storage
+from tests.doctune.conftest import Sweep, app_command, app_environment, load_study, stored_in
+from tests.doctune.killing import PATIENCE, workers
+
+Load = Callable[[], optuna.Study]
+COMMAND = (
+    *("+x=interval(-5.0,5.0)", "hydra.sweeper.n_trials=4"),
+    "hydra.sweeper.on_end=tests.doctune.app.write_results",
+)
+
+
+def running(folder: Path, url: str) -> "subprocess.Popen[str]":
+    """Start a sweep whose trials stop at their third step, and return when two are there."""
+    process = subprocess.Popen(
+        app_command(*COMMAND, *stored_in(url), "+steps=20", "+gate=gate", "+gate_at=3"),
+        cwd=folder,
+        env=app_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while process.poll() is None:
+        time.sleep(0.1)
+        if (folder / "sweep" / "worker-1.log").exists():
+            trials = load_study(url).get_trials(states=(TrialState.RUNNING,))
+            if [len(trial.intermediate_values) for trial in trials] == [3, 3]:
+                return process
+    raise AssertionError(process.communicate()[0])
+
+
+def check_goes_on(sweep: Sweep, load: Load, interrupted: set[float]) -> str:
+    """Run the same command to its end, which runs what was interrupted again."""
+    again = sweep(*COMMAND)
+    complete = load().get_trials(states=(TrialState.COMPLETE,))
+    assert len(complete) == 4
+    assert interrupted <= {trial.params["+x"] for trial in complete}
+    assert not load().get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+    return again.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_cleanly(
+    tmp_path: Path, url: str, sweep: Sweep, load: Load, number: signal.Signals
+) -> None:
+    process = running(tmp_path, url)
+    children = workers(process.pid)
+    interrupted = {trial.params["+x"] for trial in load().trials}
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + number
+    assert "stopped with 0 of 4 trials finished; trials [0, 1] run again next time" in output
+    assert "The same command goes on:\n  python -m tests.doctune.app -m hydra/sweeper" in output
+    assert "Traceback" not in output
+    assert not load().get_trials(states=(TrialState.RUNNING,))
+    assert (tmp_path / "sweep" / "results").read_text() == "4 trials"
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+    check_goes_on(sweep, load, interrupted)
+
+
+def test_the_second_signal_ends_at_once(tmp_path: Path, url: str, sweep: Sweep, load: Load) -> None:
+    process = running(tmp_path, url)
+    children = workers(process.pid)
+    interrupted = {trial.params["+x"] for trial in load().trials}
+    # Nothing can be written while we hold the lock, so the clean end waits.
+    with study_lock(url, open_storage(url), "sweep"):
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+    assert process.returncode == 128 + signal.SIGINT
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+    process.communicate()
+    assert "were interrupted; they run again" in check_goes_on(sweep, load, interrupted)
+
+
+def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        app_command(*COMMAND, "hydra.sweeper.on_start=tests.doctune.app.take_long_to_start"),
+        cwd=tmp_path,
+        env=app_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background has switched it off for all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while not (tmp_path / "starting").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("stopped; the same command goes on")
+    assert "Traceback" not in errors
+
+
+def test_kill_nine_leaves_nothing_behind(
+    tmp_path: Path, url: str, sweep: Sweep, load: Load
+) -> None:
+    process = running(tmp_path, url)
+    children = workers(process.pid)
+    assert len(children) == 2
+    interrupted = {trial.params["+x"] for trial in load().trials}
+    os.kill(process.pid, signal.SIGKILL)
+    # Before anybody takes note of its end: its workers do not wait for that.
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+    process.communicate(timeout=PATIENCE)
+    assert "were interrupted; they run again" in check_goes_on(sweep, load, interrupted)

@@ -1,0 +1,166 @@
+"""The sweeper through its door: real processes, a real storage."""
+
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from doctune.study.study import is_complete
+from tests.doctune.conftest import Sweep, app_command, app_environment, load_study, sqlite
+
+Load = Callable[[], optuna.Study]
+SPACE = "+x=interval(-5.0,5.0)"
+
+
+def states(study: optuna.Study) -> Counter[str]:
+    return Counter(trial.state.name for trial in study.trials)
+
+
+def test_finishes_n_trials_each_in_its_own_folder(sweep: Sweep, load: Load, tmp_path: Path) -> None:
+    sweep(SPACE, "hydra.sweeper.n_trials=5")
+    study = load()
+    assert states(study) == {"COMPLETE": 5}
+    for trial in study.trials:
+        assert (tmp_path / "sweep" / str(trial.number) / ".hydra" / "overrides.yaml").exists()
+        assert trial.value == pytest.approx(-((trial.params["+x"] - 1) ** 2))
+    assert {trial.user_attrs["worker"] for trial in study.trials} == {"cpu 0", "cpu 1"}
+
+
+def test_same_command_again_says_complete_and_more_trials_continue(
+    sweep: Sweep, load: Load
+) -> None:
+    # A seed, as in all presets: the same draws again would be duplicates.
+    command = (SPACE, "hydra.sweeper.sampler.seed=1")
+    sweep(*command, "hydra.sweeper.n_trials=3")
+    again = sweep(*command, "hydra.sweeper.n_trials=3")
+    assert "has its 3 trials already" in again.stdout
+    assert "optuna.n_trials=6" in again.stdout
+    sweep(*command, "hydra.sweeper.n_trials=5")
+    study = load()
+    assert states(study) == {"COMPLETE": 5}
+    assert len({trial.params["+x"] for trial in study.trials}) == 5
+
+
+def test_fewer_trials_than_there_are_change_nothing() -> None:
+    assert is_complete("s", 5, 3).startswith("study s has 5 of 3 trials already; extend it with ")
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_other_launchers_take_single_jobs(tmp_path: Path, launcher: str) -> None:
+    ours = app_command(SPACE, "hydra.sweeper.n_trials=4", f"hydra/launcher={launcher}")
+    command = [
+        word for word in ours if word != "hydra/launcher=workers" and "n_workers" not in word
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=app_environment(), capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("one trial at a time" in done.stdout) == (launcher == "basic")
+    assert states(load_study(sqlite(tmp_path))) == {"COMPLETE": 4}
+
+
+def test_pruned_job_is_pruned_in_the_study_with_its_reports(sweep: Sweep, load: Load) -> None:
+    sweep(
+        "+x=choice(1.0,4.0)",
+        "hydra.sweeper.n_trials=8",
+        "+steps=4",
+        "hydra/sweeper/sampler=grid",
+        "hydra.sweeper.sampler.seed=1",
+        "+hydra.sweeper.pruner={_target_: optuna.pruners.ThresholdPruner, lower: -5}",
+        n_jobs=1,
+    )
+    by_x = {trial.params["+x"]: trial for trial in load().trials}
+    assert by_x[1.0].state is TrialState.COMPLETE
+    assert len(by_x[1.0].intermediate_values) == 4
+    assert by_x[4.0].state is TrialState.PRUNED
+    assert by_x[4.0].intermediate_values == {0: -9.0}
+    assert by_x[4.0].user_attrs["stopped"] == "pruner"
+
+
+def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None:
+    done = sweep(
+        SPACE, "hydra.sweeper.n_trials=50", "+seconds=30", "+steps=60", "hydra.sweeper.timeout=4"
+    )
+    assert "time is over" in done.stdout
+    assert states(load()) == {"PRUNED": 2}
+    assert {trial.user_attrs["stopped"] for trial in load().trials} == {"timeout"}
+
+
+def test_the_folders_of_another_study_are_not_overwritten(
+    sweep: Sweep, load: Load, tmp_path: Path
+) -> None:
+    sweep(SPACE, "hydra.sweeper.n_trials=2")
+    optuna.delete_study(study_name="sweep", storage=load()._storage)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep" / "1").rglob("*")}
+    done = sweep(SPACE, "hydra.sweeper.n_trials=2", code=1)
+    (line,) = done.stderr.splitlines()
+    assert "sweep holds trial 1 of another study" in line
+    assert "optuna.study_name=NAME" in line
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_failures_over_the_rate_stop_the_sweep_in_one_line(sweep: Sweep, load: Load) -> None:
+    done = sweep(SPACE, "hydra.sweeper.n_trials=9", "+fail=-100", code=1)
+    assert "max_failure_rate" in done.stderr
+    assert "x is too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert states(load())["FAIL"] <= 2
+
+
+def test_custom_search_space_adds_parameters(sweep: Sweep, load: Load) -> None:
+    sweep(
+        SPACE,
+        "hydra.sweeper.n_trials=4",
+        "hydra.sweeper.custom_search_space=tests.doctune.app.extend",
+    )
+    for trial in load().trials:
+        assert 0 <= trial.params["+y"] <= abs(trial.params["+x"])
+        assert trial.value == pytest.approx(-((trial.params["+x"] - 1) ** 2) - trial.params["+y"])
+
+
+def test_params_in_the_config_and_several_objectives(sweep: Sweep, load: Load) -> None:
+    sweep(
+        *("+hydra.sweeper.params={+x: 'interval(-1.0, 2.0)'}", "+two=1", "+steps=2"),
+        *("hydra.sweeper.direction=[minimize,minimize]", "hydra.sweeper.n_trials=4"),
+    )
+    for trial in load().trials:
+        x = trial.params["+x"]
+        assert trial.values == pytest.approx([x**2, (x - 1) ** 2])
+
+
+def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load, url: str) -> None:
+    # A seed, as in all presets: the second study must not draw what the first has drawn.
+    named = (
+        *("hydra.sweeper.n_trials=3", f"hydra.sweeper.storage='{url}'"),
+        "hydra.sweeper.sampler.seed=1",
+    )
+    sweep(SPACE, *named, "hydra.sweeper.study_name=earlier")
+    done = sweep(
+        *(SPACE, *named, "hydra.sweeper.study_name=sweep", "hydra.sweep.dir=second"),
+        *("hydra.sweeper.from_study=earlier", "hydra.sweeper.from_study_trials=1"),
+    )
+    assert "the best 1 of earlier run first" in done.stdout
+    later = load()
+    earlier = optuna.load_study(study_name="earlier", storage=later._storage)
+    assert later.trials[0].params == earlier.best_params
+    drawn = {trial.params["+x"] for study in (earlier, later) for trial in study.trials}
+    assert len(drawn) == 5
+
+
+def test_not_enabled_runs_once_without_a_study(sweep: Sweep, tmp_path: Path) -> None:
+    sweep(SPACE, "hydra.sweeper.enabled=false")
+    assert (tmp_path / "sweep" / "0" / ".hydra").exists()
+    assert not (tmp_path / "sweep" / "optuna.db").exists()
+
+
+def test_other_settings_are_refused_with_the_difference(sweep: Sweep) -> None:
+    sweep(SPACE, "hydra.sweeper.n_trials=1", "+hydra.sweeper.settings.epochs=3")
+    done = sweep(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5", code=1)
+    assert "epochs was 3, now 5" in done.stderr
+    assert "optuna.study_name=NAME" in done.stderr
+    assert "optuna.accept_changes=true" in done.stderr
+    assert "Traceback" not in done.stderr
