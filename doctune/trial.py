@@ -22,11 +22,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from doctune import is_trial
 from doctune.named_in_config import told_by_key
-from doctune.space.parameters import settings_of
 from doctune.study.ownership import Heartbeat, this_process
 from doctune.study.storage import load_study, study_location
-from doctune.sweeper.config import is_trial
+from doctune.words import settings_of
 
 PRUNER_WHITELIST = ("optuna.pruners.*",)
 

@@ -1,10 +1,8 @@
-"""The nearest valid name, for messages about a misspelt one.
-
-Times and sizes as the plan writes them.
-"""
+"""How names, parameters and times are written, and the nearest valid name to a misspelt one."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -97,6 +95,21 @@ def dotted_keys(config: DictConfig, prefix: str = "") -> list[str]:
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
             found += dotted_keys(node, f"{prefix}{key}.")
     return found
+
+
+def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a trial's parameters set: config key -> value."""
+    return {key_of(name): value for name, value in params.items()}
+
+
+def key_of(name: str) -> str:
+    """Return the config key that a parameter sets: `optimizer.lr` for `optimizer.lr[swin_base]`."""
+    return name.partition("[")[0]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 trial` or `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def duration(seconds: float) -> str:

@@ -6,8 +6,8 @@ python -m src.train -m hparams_search=fast gpu=rtx4090
 
 from omegaconf import DictConfig
 
+from doctune import is_trial
 from doctune.errors import told_in_one_line
-from doctune.sweeper.config import is_trial
 from src.before import config as config  # registers the schema of conf/train.yaml
 from src.before.door import door
 from src.before.earlier_search import in_full

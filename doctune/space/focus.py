@@ -27,10 +27,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
 from doctune.space.focus_rule import FocusRule
-from doctune.space.parameters import key_of
 from doctune.space.record import recorded_space
 from doctune.space.search_space import Branch, SearchSpace
 from doctune.study.warm_start import best_trials
+from doctune.words import key_of
 
 Numeric = FloatDistribution | IntDistribution
 # An end is pressed against when the best trial is within this share of the range from it, and

@@ -12,11 +12,12 @@ from rich.text import Text
 from doctune.errors import UserError
 from doctune.space.focus import Focus, focus_on
 from doctune.space.focus_rule import FocusRule
-from doctune.space.parameters import describe, key_of
+from doctune.space.parameters import describe
 from doctune.space.record import has_space, recorded_space
 from doctune.space.search_space import SearchSpace
 from doctune.study.storage import open_storage
 from doctune.study.warm_start import earlier_study, is_file
+from doctune.words import key_of
 
 
 def follow(

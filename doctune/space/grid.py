@@ -21,8 +21,8 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
 from doctune.errors import UserError
-from doctune.space.parameters import key_of
 from doctune.space.search_space import SearchSpace
+from doctune.words import key_of
 
 POINT = "grid_then_random:point"
 

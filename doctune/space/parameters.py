@@ -12,16 +12,7 @@ from optuna.distributions import (
 )
 
 from doctune.space.entries import value_of
-
-
-def settings_of(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a trial's parameters set: config key -> value."""
-    return {key_of(name): value for name, value in params.items()}
-
-
-def key_of(name: str) -> str:
-    """Return the config key that a parameter sets: `optimizer.lr` for `optimizer.lr[swin_base]`."""
-    return name.partition("[")[0]
+from doctune.words import key_of
 
 
 def describe(distribution: BaseDistribution) -> str:

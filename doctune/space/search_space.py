@@ -27,7 +27,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from doctune.commands import override
 from doctune.errors import UserError
 from doctune.space.entries import choices, conditions_of, typed_distributions, value_of
-from doctune.space.parameters import defaults_within, describe, examples, key_of, settings_of
+from doctune.space.parameters import defaults_within, describe, examples
+from doctune.words import key_of, settings_of
 
 # Each combination of root values composes a config, which takes a tenth of a second.
 MOST_BRANCHES = 256

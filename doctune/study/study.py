@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from doctune.study.storage import open_storage, prunable
-from doctune.sweeper.display import counted
+from doctune.words import counted
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from optuna.trial import FrozenTrial, TrialState
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from doctune.errors import UserError
-from doctune.space.parameters import key_of, settings_of
 from doctune.study.storage import load_study
+from doctune.words import key_of, settings_of
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
+
+from doctune import SWEEPER
 
 
 @dataclass
 class OptunaAsyncSweeperConf(OptunaSweeperConf):
     """All keys of `hydra/sweeper: optuna` keep their meaning; below is what is added."""
 
-    _target_: str = "doctune.sweeper.plugin.OptunaAsyncSweeper"
+    _target_: str = SWEEPER
 
     # false: no search, one job with the config as it stands.
     enabled: bool = True
@@ -42,8 +42,8 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     # say whether it is still the same.
     places: Any = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
-    # raise for the user to read; what it returns (doctune/launcher/packing.py, JobNeeds) helps a launcher
-    # that packs several jobs on a device.
+    # raise for the user to read; what it returns (JobNeeds of doctune/launcher/packing.py) helps
+    # a launcher that packs several jobs on a device.
     on_start: str | None = None
     # Called with (study, folder, config) when the search ends.
     on_end: str | None = None
@@ -57,17 +57,6 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     # {share, at_least, margin, widen, limits, same}: search around the best of `from_study`
     # alone; doctune/space/focus.py states the rule.
     focus: Any = None
-
-
-def is_trial() -> bool:
-    """Tell whether this Hydra job is a trial of a search, without a look at its study."""
-    if not HydraConfig.initialized():
-        return False
-    hydra = HydraConfig.get()
-    sweeper: Any = hydra.sweeper
-    if hydra.mode != RunMode.MULTIRUN or sweeper is None:
-        return False
-    return bool(sweeper.get("_target_") == OptunaAsyncSweeperConf._target_ and sweeper.enabled)
 
 
 ConfigStore.instance().store(

@@ -216,11 +216,6 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
     return max(complete, key=lambda trial: sign * (trial.values or [0.0])[0])
 
 
-def counted(count: int, noun: str) -> str:
-    """Return `1 trial` or `2 trials`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def describe(params: Mapping[str, Any]) -> str:
     """Write parameters in one line, each by the last part of its key."""
     parts = []

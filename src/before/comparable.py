@@ -1,13 +1,9 @@
-"""The version of the code that makes scores, which a study remembers.
+"""What makes the scores of a study comparable: its images, and the code that scores a trial.
 
-Importing this file registers the resolver `${code_version:}`. Scores of different code are not
-comparable, and a checkout changes without a new version number, so what scores a trial is part of
-it: every statement, wherever it stands. Paths, imports, docstrings and comments are not, so that
-code may be moved and explained while a study runs.
-
-The resolver `${data_fingerprint:}`: what the images and splits of a config are, a short hash.
-
-Importing this file registers it.
+Importing this file registers the resolvers `${code_version:}` and `${data_fingerprint:}`, whose
+values a study remembers. A checkout changes without a new version number, so every statement that
+scores a trial is part of the version of the code, wherever it stands. Paths, imports, docstrings
+and comments are not, so that code may be moved and explained while a study runs.
 """
 
 import ast
@@ -23,12 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from doctune.errors import UserError
 
 SOURCES = Path(__file__).parents[1]
-# What scores a trial: rooms, but for what only runs before one.
+# What scores a trial.
 ROOMS = ("data", "training", "trial")
-BEFORE = (
-    *("trial/preflight.py", "trial/config.py", "trial/earlier_search.py", "trial/study_name.py"),
-    *("trial/code_version.py", "data/fingerprint.py"),
-)
+FILES = ("before/objectives.py",)
 
 
 def code_version() -> str:
@@ -42,8 +35,8 @@ def code_version() -> str:
 
 def scoring_files() -> list[Path]:
     """Return the files of which every statement may change a score."""
-    found = [path for room in ROOMS for path in (SOURCES / room).rglob("*.py")]
-    return [path for path in found if path.relative_to(SOURCES).as_posix() not in BEFORE]
+    in_rooms = [path for room in ROOMS for path in (SOURCES / room).rglob("*.py")]
+    return in_rooms + [SOURCES / name for name in FILES]
 
 
 def fingerprint(files: Iterable[Path]) -> str:
@@ -92,10 +85,7 @@ def _height(node: ast.stmt) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
-OmegaConf.register_resolver("code_version", code_version, replace=True, use_cache=True)
-
-
-def _resolve(*, _root_: DictConfig) -> str:
+def _fingerprint_of_data(*, _root_: DictConfig) -> str:
     # Imported here: the images are read for it, and scikit-learn comes along.
     from src.data.load import data_fingerprint
 
@@ -106,4 +96,5 @@ def _resolve(*, _root_: DictConfig) -> str:
         return "unreadable"
 
 
-OmegaConf.register_resolver("data_fingerprint", _resolve, replace=True)
+OmegaConf.register_resolver("code_version", code_version, replace=True, use_cache=True)
+OmegaConf.register_resolver("data_fingerprint", _fingerprint_of_data, replace=True)

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from doctune.sweeper.display import counted
-from doctune.words import duration
+from doctune.words import counted, duration
 from src.hardware.memory import GIB
 from src.planning.advice import advice
 from src.planning.search_plan import Cell, SearchPlan

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from doctune.commands import command
 from doctune.space.focus import pressed_end, widened
 from doctune.space.focus_rule import FocusRule
-from doctune.space.parameters import key_of
+from doctune.words import key_of
 from src.results.summary import ENOUGH_FOLDS, Summary
 from src.results.words import counted, show
 

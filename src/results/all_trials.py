@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.space.parameters import key_of, settings_of
+from doctune.words import key_of, settings_of
 from src.results.summary import Summary
 from src.results.words import short, show
 

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from doctune.space.parameters import settings_of
+from doctune.words import settings_of
 from src.results.summary import Summary
 from src.results.words import score, short, show
 

@@ -28,7 +28,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial
 from sklearn.ensemble import RandomForestRegressor
 
-from doctune.space.parameters import key_of
+from doctune.words import key_of
 
 # With fewer trials, importances are too often noise: the one parameter that decides comes first in
 # 9 of 10 searches of so many, in 13 of 20 of eight trials (tests/benchmarks/importances.py).

@@ -8,7 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.commands import command, override
-from doctune.space.parameters import settings_of
+from doctune.words import settings_of
 from src.results.all_trials import state_of
 from src.results.stored_study import CONFIG, StoredStudy
 from src.results.summary import Summary

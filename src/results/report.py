@@ -15,7 +15,7 @@ from markupsafe import Markup
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command, override
-from doctune.space.parameters import settings_of
+from doctune.words import settings_of
 from src.results.all_trials import all_trials
 from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes

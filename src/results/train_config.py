@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command, task_overrides
-from doctune.space.parameters import key_of
+from doctune.words import key_of
 from src.before.config import ExperimentConfig
 from src.results.stored_study import StoredStudy
 from src.results.words import describe_score, show

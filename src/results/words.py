@@ -5,8 +5,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from doctune.space.parameters import key_of
-from doctune.sweeper.display import counted as counted
+from doctune.words import counted as counted
+from doctune.words import key_of
 
 PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 

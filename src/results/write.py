@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
-from doctune.space.parameters import settings_of
 from doctune.study.ownership import seems_gone
 from doctune.study.study import was_interrupted
+from doctune.words import settings_of
 from src.results.advice import advice
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation, load_confirmations

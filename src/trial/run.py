@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from doctune.errors import UserError
-from doctune.sweeper.display import counted
 from doctune.trial import current_trial
+from doctune.words import counted
 from src.before.checks import check_same_data, tell_large_batch, tell_notes
 from src.before.untrusted_config import check_environment
 from src.data.load import load_splits

@@ -19,8 +19,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from doctune.space.parameters import settings_of
 from doctune.space.search_space import Branch, SearchSpace
+from doctune.words import settings_of
 from src.before import config as config
 from src.hardware import profile as profile
 from tests.conftest import CONF

@@ -7,7 +7,8 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from doctune.space.parameters import describe, key_of, settings_of
+from doctune.space.parameters import describe
+from doctune.words import key_of, settings_of
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.stored_study import StoredStudy
 from src.results.summary import ENOUGH_FOLDS, Summary, summarize

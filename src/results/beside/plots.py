@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from doctune.space.parameters import key_of, settings_of
+from doctune.words import key_of, settings_of
 from src.results.beside.compare import Side
 from src.results.plots.style import finish
 from src.results.words import short, show

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from doctune.sweeper.display import counted
+from doctune.words import counted
 from src.before.checks import check_one_card, check_run
 from src.results.confirmation.judge import Confirmation, compare
 from src.results.confirmation.plan import Plan, make_plan

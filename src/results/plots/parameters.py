@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 from scipy.spatial.distance import cdist
 
-from doctune.space.parameters import key_of
+from doctune.words import key_of
 from src.results.importances import Group
 from src.results.plots.axis import Axis
 from src.results.plots.style import COMPLETE, MUTED, SCALE, finish, points

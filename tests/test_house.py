@@ -1,0 +1,97 @@
+"""The rooms of the house and the arrows between them: drawn from the imports, held against
+CONTRIBUTING.md."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1]
+CONTRIBUTING = (HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PACKAGES = ("doctune", "src")
+
+
+def _files() -> list[str]:
+    return sorted(
+        path.relative_to(HOUSE).as_posix()
+        for package in PACKAGES
+        for path in (HOUSE / package).rglob("*.py")
+    )
+
+
+def _room(file: str) -> str:
+    """Return the room of a file: a folder below a package, the doors, or the ground floor."""
+    package, _, rest = file.partition("/")
+    if "/" in rest:
+        return f"{package}/{rest.split('/')[0]}"
+    if package == "src":
+        return "doors"
+    return "doctune/trial" if rest == "trial.py" else "ground"
+
+
+def _modules() -> dict[str, str]:
+    return {file.removesuffix(".py").replace("/", "."): file for file in _files()}
+
+
+def _imported(file: str, known: dict[str, str]) -> Iterator[str]:
+    """Yield the files of the house that a file imports, also within functions."""
+    for node in ast.walk(ast.parse((HOUSE / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (known[name] for name in names if name in known)
+
+
+def _arrows() -> set[tuple[str, str]]:
+    """Return (from, to) of every import that leaves its room."""
+    known = _modules()
+    pairs = {(_room(file), _room(other)) for file in _files() for other in _imported(file, known)}
+    return {(mine, theirs) for mine, theirs in pairs if mine != theirs}
+
+
+def _floors() -> list[list[str]]:
+    """Return the rooms of CONTRIBUTING.md, from the top floor to the ground."""
+    drawing = CONTRIBUTING.split("```text\n")[1].split("```")[0]
+    return [re.findall(r"[\w/]+", line) for line in drawing.splitlines() if line.strip()]
+
+
+def test_every_room_stands_on_its_floor() -> None:
+    drawn = [room for floor in _floors() for room in floor]
+    assert sorted(drawn) == sorted({_room(file) for file in _files()})
+
+
+def test_arrows_go_down_alone() -> None:
+    floor_of = {room: number for number, floor in enumerate(_floors()) for room in floor}
+    climbing = [
+        f"{mine} -> {theirs}"
+        for mine, theirs in sorted(_arrows())
+        if floor_of[theirs] <= floor_of[mine]
+    ]
+    assert not climbing
+
+
+def test_no_file_imports_itself_around_a_circle() -> None:
+    known = _modules()
+    needs = {file: set(_imported(file, known)) - {file} for file in _files()}
+    while free := [file for file, others in needs.items() if not others & needs.keys()]:
+        for file in free:
+            del needs[file]
+    assert not needs
+
+
+@pytest.mark.parametrize("package", ["torch", "timm", "pytorch_lightning", "torchmetrics", "src"])
+def test_what_serves_any_app_knows_no_images(package: str) -> None:
+    users = [
+        file
+        for file in _files()
+        if file.startswith("doctune/")
+        and re.search(
+            rf"^\s*(from|import) {package}\b", (HOUSE / file).read_text("utf-8"), re.MULTILINE
+        )
+    ]
+    assert not users
