@@ -4,7 +4,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What a search needs, and what tests, lint and benchmarks need beside it.
 INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+# Of pip's lines those that show how far it is; a failed install still fails.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+SHOWN := | { grep --line-buffered -E '^( *Downloading|Installing|Successfully|ERROR|error)' || true; }
 ARGS ?=
 PORT ?= 8080
 
@@ -29,13 +35,19 @@ help: ## This list
 	} | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
 	@echo 'Overrides: make fast ARGS="gpu=rtx3080 optuna.n_trials=40"'
 
-setup: $(INSTALLED) ## Create .venv and install everything
+setup: $(INSTALLED_DEV) ## Create .venv and install everything
 
 $(INSTALLED): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@echo "installing what a search needs into $(VENV): about 6 GB with torch, once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --constraint constraints.txt --editable '.[images]' $(SHOWN)
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "installing what tests need: browsers' driver, PostgreSQL, other launchers and loggers"
+	@$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' $(SHOWN)
+	@touch $@
 
 $(PRESETS): $(INSTALLED)
 	$(BIN)/python -m src.train -m hparams_search=$@ $(ARGS)
@@ -43,19 +55,19 @@ $(PRESETS): $(INSTALLED)
 train: $(INSTALLED) ## Train once with the defaults
 	$(BIN)/python -m src.train $(ARGS)
 
-test: $(INSTALLED) ## Run the tests
+test: $(INSTALLED_DEV) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
-lint: $(INSTALLED) ## Check style and types
+lint: $(INSTALLED_DEV) ## Check style and types
 	$(BIN)/ruff check doctune src tests
 	$(BIN)/ruff format --check doctune src tests
 	$(BIN)/mypy
 
-format: $(INSTALLED) ## Mend the style
+format: $(INSTALLED_DEV) ## Mend the style
 	$(BIN)/ruff check --fix doctune src tests
 	$(BIN)/ruff format doctune src tests
 
-bench: $(INSTALLED) ## Measure what is promised
+bench: $(INSTALLED_DEV) ## Measure what is promised
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 dashboard: $(INSTALLED) ## Show all studies in the browser, on this machine only; PORT=8080 STORAGE=URL
