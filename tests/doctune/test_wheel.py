@@ -1,0 +1,89 @@
+"""The wheel, installed in another environment, serves an app whose own package is called src."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import optuna
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+SCORE = """
+def score(x: float) -> float:
+    return -((x - 1) ** 2)
+"""
+JOB = """
+import sys
+
+import hydra
+from doctune.trial import current_trial
+from omegaconf import DictConfig
+
+from src.score import score
+
+
+@hydra.main(config_path=None, config_name=None)
+def main(cfg: DictConfig) -> float:
+    trial = current_trial()
+    assert trial is not None
+    assert "torch" not in sys.modules
+    trial.report(score(cfg.x) - 1, step=0)
+    trial.raise_if_over()
+    return score(cfg.x)
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an environment that holds the wheel and what it depends on."""
+    folder = tmp_path_factory.mktemp("wheel")
+    # Built from a copy, as building leaves files beside the sources.
+    shutil.copytree(REPOSITORY / "doctune", folder / "sources" / "doctune")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, folder / "sources")
+    build = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder))
+    subprocess.run(
+        [sys.executable, "-m", "pip", *build, str(folder / "sources")], check=True, timeout=120
+    )
+    (wheel,) = folder.glob("doctune-*.whl")
+    venv.create(folder / "env", with_pip=False, symlinks=True)
+    (site,) = (folder / "env").glob("lib/python*/site-packages")
+    with zipfile.ZipFile(wheel) as file:
+        assert not [name for name in file.namelist() if name.startswith(("src/", "tests/"))]
+        file.extractall(site)
+    # Of the packages here the others, without the link to this checkout, which a .pth file is.
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder / "env" / "bin" / "python"
+
+
+@pytest.mark.parametrize("launcher", ["workers", "joblib"])
+def test_an_app_with_a_package_called_src(python: Path, tmp_path: Path, launcher: str) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "__init__.py").touch()
+    (tmp_path / "src" / "score.py").write_text(SCORE, encoding="utf-8")
+    (tmp_path / "src" / "job.py").write_text(JOB, encoding="utf-8")
+    words = ("hydra/sweeper=optuna_async", f"hydra/launcher={launcher}", "hydra.sweeper.n_jobs=2")
+    search = ("hydra.sweeper.n_trials=4", "hydra.sweeper.direction=maximize", "+x=interval(0,2)")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, "-m", "src.job", "-m", *words, *search, "hydra.sweep.dir=sweep"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    storage = f"sqlite:///{tmp_path / 'sweep' / 'optuna.db'}"
+    study = optuna.load_study(study_name="sweep", storage=storage)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4
