@@ -1,10 +1,14 @@
 """The one exception for mistakes that a user can mend."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
 
 from hydra.errors import CompactHydraException
+
+# Error numbers of a disk, or of a user's share of it, that is full.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(CompactHydraException):

@@ -21,12 +21,15 @@ from omegaconf.errors import (
 )
 
 from doctune.commands import override, shell_word
+from doctune.shown_keys import shown
 from doctune.words import NAMES_HERE, OTHER_NAMES, did_you_mean, dotted_keys, other_name
 
 # What OmegaConf calls the types that people write.
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 # A choice by a number, or by nothing.
 UNUSABLE = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|null|true|false|", re.IGNORECASE)
+# What Hydra's own sweeper says, with a traceback, of an interval.
+INTERVAL = "BasicSweeper does not support sweep type : INTERVAL_SWEEP"
 # Options that are there for other files.
 NOT_TO_CHOOSE = ("base",)
 
@@ -57,6 +60,11 @@ def in_short(error: HydraException, words: Sequence[str] = ()) -> str:
     sweep = sweep or re.match(r"Ambiguous value for argument '(.+)'", text)
     if sweep:
         return f"{sweep[1]}: several values need -m; a list is written in brackets, [a,b]"
+    if INTERVAL in text:
+        return (
+            "interval(...): a sweep over every value has no end; search for the best one with "
+            "hparams_search=fast, or list some, as in key=0.1,0.2"
+        )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if isinstance(cause, OmegaConfBaseException):
         lines.append(_reason(cause))
@@ -249,11 +257,11 @@ def _unknown_key(key: str, text: str, cause: OmegaConfBaseException) -> str:
 def nearest_entry(name: str, config: Any) -> str:
     """Return which entry of the search space may be meant: by its name, or by the key it sets."""
     entries = config.get("search_space") or {}
-    last = name.rpartition(".")[2]
+    where, last = shown("search_space"), name.rpartition(".")[2]
     for entry, body in entries.items():
         if isinstance(body, dict) and str(body.get("key")).rpartition(".")[2] == last:
-            return f"; did you mean search_space.{entry}?"
-    return did_you_mean(f"search_space.{last}", [f"search_space.{entry}" for entry in entries])
+            return f"; did you mean {where}.{entry}?"
+    return did_you_mean(f"{where}.{last}", [f"{where}.{entry}" for entry in entries])
 
 
 def _known_keys(root: Container | None) -> list[str]:

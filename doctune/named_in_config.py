@@ -5,6 +5,7 @@ whitelist holds: the app's own, from `hydra.main`, or a narrower one of ours.
 """
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from hydra.utils import instantiate
 
 from doctune.errors import UserError
 from doctune.hydra_messages import without_key
+
+# Optuna's samplers that import a package of their own when they draw.
+PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "torch", "QMCSampler": "scipy"}
 
 
 @contextlib.contextmanager
@@ -29,6 +33,23 @@ def told_by_key(key: str) -> Iterator[None]:
         yield
     except InstantiationException as error:
         raise UserError(f"{key}: {without_key(error)}") from error
+    except (ValueError, TypeError) as error:
+        # What is made refuses its values.
+        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
+
+
+def check_installed(sampler: Any) -> None:
+    """Refuse a sampler whose package is missing, which Optuna would tell in the second trial.
+
+    Raises:
+        UserError: names the package.
+    """
+    package = PACKAGES.get(type(sampler).__name__)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise UserError(
+            f"hydra/sweeper/sampler: {type(sampler).__name__} needs a package that is not "
+            f"installed: pip install {package}"
+        )
 
 
 def call(key: str, name: str, *arguments: Any) -> Any:

@@ -12,6 +12,7 @@ and is pruned like an objective function inside Optuna. `current_trial()` is Non
 of a search. Raising `optuna.TrialPruned` anywhere in the job has the same effect.
 """
 
+import functools
 import os
 import socket
 import time
@@ -19,16 +20,17 @@ from typing import Any
 
 import optuna
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from doctune import is_trial
-from doctune.named_in_config import told_by_key
 from doctune.study.ownership import Heartbeat, this_process
+from doctune.study.pruners import StudyOfPruners
+from doctune.study.pruners import make_pruner as make_pruner
 from doctune.study.storage import load_study, study_location
 from doctune.words import settings_of
 
-PRUNER_WHITELIST = ("optuna.pruners.*",)
+# Trial, and when it was handed out -> when this process has begun with it, by the monotonic clock
+# and by the other.
+_begun: dict[tuple[int, str], tuple[float, float]] = {}
 
 
 class RunningTrial:
@@ -43,12 +45,15 @@ class RunningTrial:
         self._prune = prune
         self._trial = optuna.trial.Trial(study, trial_id)
         attrs = self._trial.user_attrs
-        # (seconds since the epoch, what to say when they are over)
-        self._deadlines = [
-            (attrs[name], reason)
-            for name, reason in (("deadline", "timeout"), ("trial_deadline", "trial_timeout"))
-            if name in attrs
-        ]
+        # A job may ask for its trial more than once.
+        began = trial_id, str(self._trial.datetime_start)
+        now = _begun.setdefault(began, (time.monotonic(), time.time()))
+        # (by the monotonic clock, which nobody sets; what to say when it is over)
+        self._deadlines = []
+        if "deadline" in attrs:
+            self._deadlines.append((now[0] + attrs["deadline"] - now[1], "timeout"))
+        if "trial_seconds" in attrs:
+            self._deadlines.append((now[0] + attrs["trial_seconds"], "trial_timeout"))
 
     def report(self, value: float, step: int, progress: str = "") -> None:
         """Store an intermediate value, and a few words on how far the trial is."""
@@ -57,9 +62,18 @@ class RunningTrial:
         else:
             # Optuna's own report refuses several objectives; this is the first one's curve.
             storage = self.study._storage
-            storage.set_trial_intermediate_value(self._trial._trial_id, step, value)
+            storage.set_trial_intermediate_value(self._trial._trial_id, int(step), float(value))
         if progress:
             self._trial.set_user_attr("progress", progress)
+
+    def report_again(self, value: float, step: int) -> None:
+        """Store a value that the trial had reported before it was interrupted.
+
+        It has passed that step, so the pruner takes note of the value and does not decide.
+        """
+        self.report(value, step)
+        if self._prune:
+            self._should_prune()
 
     def note(self, name: str, value: Any) -> None:
         """Keep a fact with the trial (a user attribute; any JSON value)."""
@@ -91,18 +105,20 @@ class RunningTrial:
     def reason_to_stop(self) -> str | None:
         """Return `pruner`, `timeout` or `trial_timeout` when the trial should end, else None."""
         for deadline, reason in self._deadlines:
-            if time.time() > deadline:
+            if time.monotonic() > deadline:
                 return reason
         if self._prune and self._should_prune():
             return "pruner"
         return None
 
     def _should_prune(self) -> bool:
-        if self._single:
-            return self._trial.should_prune()
-        # Optuna's own refuses several objectives; the study is one that pruners can take.
+        # Optuna's own refuses several objectives, and shows pruners what was interrupted as well.
         trial = self.study._storage.get_trial(self._trial._trial_id)
-        return self.study.pruner.prune(self.study, trial)
+        return self.study.pruner.prune(self._shown, trial)
+
+    @functools.cached_property
+    def _shown(self) -> StudyOfPruners:
+        return StudyOfPruners(self.study)
 
     def raise_if_over(self) -> None:
         """End the job as pruned if its time is over or the pruner says so.
@@ -142,14 +158,3 @@ def current_trial() -> RunningTrial | None:
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
     trial.note_runner(sweeper.heartbeat)
     return trial
-
-
-def make_pruner(config: DictConfig | None) -> optuna.pruners.BasePruner:
-    """Make the pruner that `hydra.sweeper.pruner` describes."""
-    if config is None:
-        return optuna.pruners.NopPruner()
-    with told_by_key("hydra.sweeper.pruner"):
-        made: optuna.pruners.BasePruner = instantiate(
-            config, _execution_whitelist_=PRUNER_WHITELIST
-        )
-    return made

@@ -3,6 +3,8 @@
 python -m src.confirm study=NAME
 """
 
+from src.before import starting as starting  # isort: skip  # takes Ctrl-C
+
 import sys
 
 from omegaconf import DictConfig

@@ -3,6 +3,8 @@
 python -m src.ensemble study=NAME
 """
 
+from src.before import starting as starting  # isort: skip  # takes Ctrl-C
+
 import sys
 from typing import Any
 

@@ -3,6 +3,8 @@
 python -m src.look data=image_folder data.root=PATH
 """
 
+from src.before import starting as starting  # isort: skip  # takes Ctrl-C
+
 from typing import Any
 
 import hydra

@@ -3,6 +3,8 @@
 python -m src.plan hparams_search=balanced gpu=rtx3080 model=convnext_base
 """
 
+from src.before import starting as starting  # isort: skip  # takes Ctrl-C
+
 import sys
 from collections.abc import Sequence
 
@@ -17,7 +19,7 @@ from doctune.commands import task_overrides
 from doctune.errors import told_in_one_line
 from src.before import config as config  # registers the schema of conf/train.yaml
 from src.before.door import typed
-from src.before.earlier_search import in_full
+from src.before.earlier_search import flags_and_overrides, in_full
 from src.before.mistakes import hydra_in_short
 from src.before.places import CONF
 from src.before.untrusted_config import check_environment
@@ -46,7 +48,11 @@ def _plan(words: Sequence[str]) -> None:
     # A range is no value that one config could have; it is for the search space alone.
     ranges = [word for word in words if _is_range(word)]
     rest = [word for word in words if word not in (AS_JSON, "-m", "--multirun", *ranges)]
-    overrides = [*(word for word in rest if not word.startswith("-")), *ranges]
+    try:
+        overrides = [*flags_and_overrides(rest).overrides, *ranges]
+    except ValueError:
+        # Told by Hydra's door.
+        overrides = ranges
 
     @hydra.main(config_path=CONF, config_name="train", execution_whitelist=CALLABLE)
     def show(cfg: DictConfig) -> None:

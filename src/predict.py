@@ -4,6 +4,8 @@ python -m src.predict run=outputs/RUN data=FOLDER
 python -m src.predict run=outputs/RUN export=onnx
 """
 
+from src.before import starting as starting  # isort: skip  # takes Ctrl-C
+
 import sys
 from typing import Any
 

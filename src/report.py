@@ -4,6 +4,8 @@ python -m src.report study=NAME
 python -m src.report 'study=[A,B]'    # two or more beside one another
 """
 
+from src.before import starting as starting  # isort: skip  # takes Ctrl-C
+
 from omegaconf import DictConfig
 
 from doctune.errors import told_in_one_line

@@ -4,6 +4,8 @@ python -m src.train
 python -m src.train -m hparams_search=fast gpu=rtx4090
 """
 
+from src.before import starting as starting  # isort: skip  # takes Ctrl-C
+
 from omegaconf import DictConfig
 
 from doctune import is_trial

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
+from doctune import shown_keys
 from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
@@ -95,6 +96,8 @@ def door(
     def call(module: str, *words: str, code: int = 0) -> str:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [module, *words])
+        # A sweep names keys for all messages of its process.
+        monkeypatch.setattr(shown_keys, "_names", {})
         ended: Any = 0
         try:
             runpy.run_module(module, run_name="__main__")

@@ -14,7 +14,18 @@ from pathlib import Path
 
 import optuna
 import pytest
+from omegaconf import OmegaConf
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
 
+from doctune.space.record import record_space
+from doctune.space.search_space import Branch, SearchSpace
+from doctune.study.ownership import this_process
+from doctune.study.queue import interrupt, requeue_interrupted, reserve
+from doctune.study.storage import open_storage
+from doctune.study.warm_start import FirstTrials
+from doctune.trial import RunningTrial
+from tests.browser import BROWSER, DRIVER, browser
 from tests.conftest import REPOSITORY
 
 
@@ -60,7 +71,66 @@ def test_all_studies_are_there(tmp_path: Path) -> None:
         stop(server)
 
 
+# Page of a study -> words that it has once it is drawn.
+MUST_SHOW = {"": "ours", "/analytics": "Cumulative Probability", "/trials": "Trial 0"}
+
+
 def stop(server: subprocess.Popen[bytes]) -> None:
     """End make and what it started."""
     os.killpg(server.pid, signal.SIGTERM)
     server.wait(60)
+
+
+@pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium here")
+def test_a_study_of_ours_can_be_looked_at_in_a_browser(tmp_path: Path) -> None:
+    """With all that only our studies have: notes, interrupted trials, values out of a range."""
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    study = optuna.create_study(study_name="ours", storage=open_storage(url), direction="maximize")
+    study.set_metric_names(["f1"])
+    choices = optuna.distributions.CategoricalDistribution([None, "max"])
+    space = SearchSpace({}, {(): Branch({"lr": FloatDistribution(0.1, 1.0), "pooling": choices})})
+    record_space(study, space)
+    defaults = space.defaults(OmegaConf.create({"lr": 0.01, "pooling": "avg"}))
+    FirstTrials(defaults, None, 0).queue(study, space.distributions, url)
+    for number in range(12):
+        trial = reserve(study, this_process())
+        space.suggest(trial)
+        trial.set_user_attr("fixed", {"model": "tiny"})
+        running = RunningTrial(study, trial.number, prune=False)
+        running.report(0.1 * number, 0, "fold 1/3, epoch 1/3")
+        if number == 4:
+            interrupt(study, study.trials[trial.number])
+            requeue_interrupted(study)
+        elif number == 5:
+            running.end_as_pruned()
+        elif number == 6:
+            study.tell(trial.number, state=TrialState.FAIL)
+        else:
+            running.end_as_complete(0.1 * number)
+    assert study.trials[0].params == {"lr": 0.01}
+    port = free_port()
+    words = ("-m", "optuna_dashboard._cli", "--port", str(port), url)
+    server = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        fetch(f"http://127.0.0.1:{port}/dashboard", server)
+        with browser("light") as driver:
+            seen: dict[str, str] = {}
+            for page in MUST_SHOW:
+                driver.get(f"http://127.0.0.1:{port}/dashboard/studies/{study._study_id}{page}")
+                until = time.monotonic() + 60
+                while MUST_SHOW[page] not in seen.get(page, ""):
+                    assert time.monotonic() < until, seen
+                    time.sleep(0.2)
+                    seen[page] = driver.find_element("tag name", "body").text
+            errors = [line for line in driver.get_log("browser") if line["level"] == "SEVERE"]
+        assert errors == []
+        importances = json.loads(
+            fetch(
+                f"http://127.0.0.1:{port}/api/studies/{study._study_id}/param_importances", server
+            )
+        )
+        assert importances["param_importances"]
+    finally:
+        stop(server)

@@ -199,7 +199,7 @@ def test_every_row_of_the_map_has_a_file_or_a_command_and_a_test() -> None:
 
 
 def test_every_key_of_the_study_reaches_the_sweeper() -> None:
-    passed_on = OmegaConf.load(f"{CONF}/hparams_search/base.yaml").hydra.sweeper
+    passed_on = OmegaConf.load(f"{CONF}/hydra/sweeper/optuna_async.yaml")
     ours = {field.name for field in fields(StudyConfig)}
     assert {field.name for field in fields(OptunaAsyncSweeperConf)} & ours <= set(passed_on)
     assert ours >= {"n_trials", "count_failed", "max_failure_rate", "retries"}

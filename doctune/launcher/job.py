@@ -15,6 +15,8 @@ from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from doctune.launcher.portable import failed, portable
+
 
 @dataclass
 class JobContext:
@@ -31,7 +33,7 @@ class JobContext:
         cls, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> "JobContext":
         """Take the picture in the process that sweeps."""
-        parts = (hydra_context, task_function, config, Singleton.get_state())
+        parts = (hydra_context, portable(task_function), config, Singleton.get_state())
         return cls(cloudpickle.dumps(parts))
 
     def restore(self) -> tuple[HydraContext, TaskFunction, DictConfig]:
@@ -49,7 +51,23 @@ def run(
     overrides: Sequence[str],
     number: int,
 ) -> JobReturn:
-    """Compose the job's config and run the task function in its own directory."""
+    """Compose the job's config and run the task function in its own directory.
+
+    Whatever goes wrong, in the task or around it, is in what is returned.
+    """
+    try:
+        return _run(hydra_context, task_function, config, overrides, number)
+    except BaseException as error:
+        return failed(error)
+
+
+def _run(
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    config: DictConfig,
+    overrides: Sequence[str],
+    number: int,
+) -> JobReturn:
     job: Any = hydra_context.config_loader.load_sweep_config(config, list(overrides))
     with open_dict(job):
         job.hydra.job.id = f"{job.hydra.job.name}_{number}"

@@ -23,8 +23,9 @@ class WorkersLauncherConf:
 
     _target_: str = "doctune.launcher.plugin.WorkersLauncher"
 
-    # Processes at a time.
-    n_workers: int = 1
+    # Processes at a time; null: as many as the sweeper has trials (`hydra.sweeper.n_jobs`), without
+    # such a number one a device.
+    n_workers: int | None = None
     # Values of CUDA_VISIBLE_DEVICES, dealt out in turn; empty: the cores are shared out.
     devices: list[str] = field(default_factory=list)
     # auto: as many jobs at a time on a device as make it busier, up to `n_workers` in all; with a
@@ -47,19 +48,19 @@ class WorkersLauncher(Launcher):
 
     def __init__(
         self,
-        n_workers: int,
+        n_workers: int | None,
         devices: Sequence[str],
         preload: Sequence[str],
         jobs_per_device: int | str = 1,
     ) -> None:
-        self._n_workers = n_workers
+        if n_workers is not None and n_workers < 1:
+            raise CompactHydraException(f"hydra.launcher.n_workers={n_workers}: is below 1")
+        self._asked_for = n_workers
+        self._n_workers = n_workers or 1
         self._devices = list(devices)
         self._preload = list(preload)
+        self._packs = jobs_per_device == "auto" and bool(self._devices)
         self._packing: Any = None
-        if jobs_per_device == "auto" and self._devices:
-            from doctune.launcher.packing import Packing
-
-            self._packing = Packing(self._devices, n_workers)
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -69,11 +70,34 @@ class WorkersLauncher(Launcher):
         from doctune.launcher.workers import WorkerPool
 
         self._check_preload(hydra_context.execution_whitelist)
-        context = JobContext.capture(hydra_context, task_function, config)
+        if self._asked_for is None:
+            self._n_workers = self._by_default(config.hydra.sweeper)
+        if self._packs:
+            from doctune.launcher.packing import Packing
+
+            self._packing = Packing(self._devices, self._n_workers)
+        # Resolved before the picture is taken: a name that holds the time is the same for all.
         log_folder = str(config.hydra.sweep.dir)
-        self._pool: Any = WorkerPool(
-            self._n_workers, self._devices, self._preload, context, log_folder
-        )
+        context = JobContext.capture(hydra_context, task_function, config)
+        try:
+            self._pool: Any = WorkerPool(
+                self._n_workers, self._devices, self._preload, context, log_folder
+            )
+        except OSError as error:
+            # Semaphores, which Linux keeps in a folder that small containers are without.
+            raise CompactHydraException(
+                f"hydra/launcher: processes can share nothing here ({error.strerror}: /dev/shm); "
+                "mount it, with Docker for instance by --shm-size=1g, or take hydra/launcher=basic"
+            ) from error
+
+    def _by_default(self, sweeper: Any) -> int:
+        """Return how many workers there are where nobody has said so."""
+        if sweeper.get("n_jobs"):
+            return int(sweeper.n_jobs)
+        if self._devices:
+            return len(self._devices)
+        # As many trials as the stock Optuna sweeper runs at a time; other sweepers have none.
+        return 2 if "n_jobs" in sweeper else 1
 
     def _check_preload(self, allowed: Any) -> None:
         """Refuse modules that the app's whitelist does not hold; importing one runs its code.

@@ -8,6 +8,7 @@ import contextlib
 import faulthandler
 import gc
 import importlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -24,7 +25,17 @@ import psutil
 from hydra.core.utils import JobReturn, JobStatus
 from pebble import ProcessExpired, ProcessPool
 
+from doctune.launcher.family import (
+    descendants,
+    end_all,
+    end_group,
+    end_with_family,
+    lead_own_group,
+    left_by_job,
+)
 from doctune.launcher.job import JobContext, is_device_error, run
+
+log = logging.getLogger(__name__)
 
 # How often a job that runs is looked after, in seconds.
 LOOK_SECONDS = 1.0
@@ -159,6 +170,7 @@ class Place:
         except ProcessExpired as error:
             # What the process was killed in stays broken: half a message, a lock that it held.
             self.renew()
+            end_group(error.pid or 0)
             told = how_it_ended(error.exitcode)
             raise ProcessExpired(told, error.exitcode, error.pid) from None  # type: ignore[no-untyped-call]
         except BrokenProcessPool:
@@ -195,8 +207,10 @@ class Place:
                 os.kill(self._pid.value, signal.SIGUSR1)
                 # faulthandler writes from the signal handler itself, so this is plenty.
                 time.sleep(0.2)
+        family = self._family()
         if self._job is not None:
             self._job.cancel()
+        end_all(family)
 
     def renew(self) -> None:
         """Replace the process: a device that failed stays unusable for the one that saw it.
@@ -218,10 +232,17 @@ class Place:
 
     def _end_process(self) -> None:
         self._began = None
+        family, leader = self._family(), self._pid.value
         if self._job is not None:
             self._job.cancel()
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+        end_all(family)
+        end_group(leader)
+
+    def _family(self) -> list[psutil.Process]:
+        """Return what the process here has started; it would outlive it, and keep the device."""
+        return descendants(self._pid.value) if self._pid.value else []
 
 
 def how_it_ended(exit_code: int) -> str:
@@ -278,6 +299,7 @@ def _begin(
     """Prepare a new worker process; Ctrl-C is the sweeper's business."""
     global _job_parts
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lead_own_group()
     pin(environment, cores)
     _output_to(log_file)
     faulthandler.enable()
@@ -295,7 +317,13 @@ def _begin(
 
 def _work(overrides: list[str], number: int) -> JobReturn:
     hydra_context, task_function, config = _job_parts
-    return run(hydra_context, task_function, config, overrides, number)
+    job = run(hydra_context, task_function, config, overrides, number)
+    left = left_by_job()
+    if left:
+        log.warning("processes that are left when the job is over: %s", ", ".join(left))
+        # For whoever launched it to tell.
+        job.processes_left = left  # type: ignore[attr-defined]
+    return job
 
 
 def _output_to(log_file: str) -> None:
@@ -316,4 +344,4 @@ def end_with(parent: int) -> None:
         # `wait` would also wait for whoever started it to take note of its end.
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(PARENT_SECONDS)
-    os._exit(1)
+    end_with_family()

@@ -27,6 +27,7 @@ from optuna.distributions import (
 
 from doctune.errors import UserError
 from doctune.hydra_messages import nearest_entry
+from doctune.shown_keys import shown
 from doctune.words import did_you_mean, dotted_keys
 
 TYPES = ("loguniform", "uniform", "int", "logint", "categorical")
@@ -37,7 +38,7 @@ def conditions_of(typed: DictConfig | None) -> dict[str, Any]:
     """Return the condition of every entry that has one, by the entry's name."""
     entries: Any = OmegaConf.to_container(typed, resolve=True) if typed else {}
     return {
-        f"search_space.{name}": entry["when"]
+        f"{shown('search_space')}.{name}": entry["when"]
         for name, entry in entries.items()
         if isinstance(entry, dict) and entry.get("when") is not None
     }
@@ -60,20 +61,19 @@ def typed_distributions(
     for name, entry in entries.items():
         if entry is None:
             continue
+        where = f"{shown('search_space')}.{name}"
         if isinstance(entry, dict) and not entry.get("key"):
             others = {other: body for other, body in entries.items() if other != name}
             hint = nearest_entry(name, {"search_space": others})
             hint = hint if hint.endswith("?") else ""
-            raise UserError(
-                f"search_space.{name}.key: missing; name the config key that it sets{hint}"
-            )
-        key, distribution = _read_entry(f"search_space.{name}", entry)
+            raise UserError(f"{where}.key: missing; name the config key that it sets{hint}")
+        key, distribution = _read_entry(where, entry)
         if entry.get("unless") not in (None, False):
             continue
         if entry.get("when") is not None and not holds(entry["when"], config or DictConfig({})):
             continue
         if key in found:
-            raise UserError(f"search_space.{name}.key: '{key}' is set by another entry already")
+            raise UserError(f"{where}.key: '{key}' is set by another entry already")
         found[key] = distribution
     return found
 
@@ -144,9 +144,9 @@ def holds(when: Mapping[str, Any], config: DictConfig) -> bool:
 
 
 def value_of(config: DictConfig, key: str) -> Any:
-    """Return the choice of a group, or the value of a key."""
-    groups = choices(config)
-    return groups[key] if key in groups else OmegaConf.select(config, key)
+    """Return the choice of a group, or the value of a key, which may be written `+key`."""
+    groups, name = choices(config), key.lstrip("+")
+    return groups[name] if name in groups else OmegaConf.select(config, name)
 
 
 def choices(config: DictConfig) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
+from doctune.shown_keys import shown
 from doctune.space.focus_rule import FocusRule
 from doctune.space.record import recorded_space
 from doctune.space.search_space import Branch, SearchSpace
@@ -60,7 +61,7 @@ def focus_on(earlier: optuna.Study, rule: FocusRule) -> Focus:
     name = earlier.study_name
     complete = len(earlier.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     if not complete:
-        raise UserError(f"optuna.from_study={name}: the study has no complete trial yet")
+        raise UserError(f"{shown('from_study')}={name}: the study has no complete trial yet")
     before = recorded_space(earlier)
     best = best_trials(earlier, rule.count(complete))
     return Focus(name, complete, len(best), before, narrowed(before, best, rule))
@@ -162,7 +163,7 @@ def _limited(name: str, new: BaseDistribution, rule: FocusRule) -> BaseDistribut
         return _between(new, new.low, min(new.high, limit))
     raise UserError(
         f"{key_of(name)}: the best trials of the earlier study all have more than the {limit} "
-        f"that focus.limits allows here; give a value, as in {key_of(name)}={limit}"
+        f"that {shown('focus')}.limits allows here; give a value, as in {key_of(name)}={limit}"
     )
 
 

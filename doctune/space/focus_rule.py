@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from doctune.errors import UserError
+from doctune.shown_keys import shown
 from doctune.words import did_you_mean
 
 
@@ -33,9 +34,11 @@ class FocusRule:
         for name in ("share", "margin", "widen"):
             value = getattr(self, name)
             if not _is_number(value) or not 0 <= value <= 1:
-                raise UserError(f"focus.{name}={value}: must be from 0 to 1")
+                raise UserError(f"{shown('focus')}.{name}={value}: must be from 0 to 1")
         if not isinstance(self.at_least, int) or self.at_least < 1:
-            raise UserError(f"focus.at_least={self.at_least}: must be a whole number from 1 on")
+            raise UserError(
+                f"{shown('focus')}.at_least={self.at_least}: must be a whole number from 1 on"
+            )
 
     def count(self, complete: int) -> int:
         """Return how many of the complete trials count as the best."""
@@ -47,7 +50,7 @@ class FocusRule:
         known = cls.__dataclass_fields__
         for key in keys:
             if key not in known:
-                raise UserError(f"focus.{key}: unknown{did_you_mean(key, known)}")
+                raise UserError(f"{shown('focus')}.{key}: unknown{did_you_mean(key, known)}")
         return cls(**keys)
 
 

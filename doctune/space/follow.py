@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from doctune.errors import UserError
+from doctune.shown_keys import shown
 from doctune.space.focus import Focus, focus_on
 from doctune.space.focus_rule import FocusRule
 from doctune.space.parameters import describe
@@ -43,7 +44,7 @@ def follow(
         names = [one for one in optuna.get_all_study_names(storage) if one != name]
         known = f"there are: {', '.join(sorted(names))}" if names else "there is none yet"
         raise UserError(
-            f"optuna.from_study={source or 'null'}: name the study to look closer at; {known}"
+            f"{shown('from_study')}={source or 'null'}: name the study to look closer at; {known}"
         )
     earlier = earlier_study(source, url)
     _check_same(earlier, rule, settings)
@@ -85,7 +86,7 @@ def _check_same(earlier: optuna.Study, rule: FocusRule, settings: Mapping[str, A
     for key in rule.same:
         if key in before and key in settings and before[key] != settings[key]:
             raise UserError(
-                f"optuna.from_study={earlier.study_name}: it was searched with {key} "
+                f"{shown('from_study')}={earlier.study_name}: it was searched with {key} "
                 f"{before[key]}, now it is {settings[key]}, for which its ranges say little; "
                 "leave that as it was, or search anew with another preset"
             )

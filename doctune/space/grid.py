@@ -21,6 +21,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
 from doctune.errors import UserError
+from doctune.space.parameters import describe
 from doctune.space.search_space import SearchSpace
 from doctune.words import key_of
 
@@ -144,5 +145,14 @@ def fit_sampler(
             "hydra/sweeper/sampler=grid: a grid cannot hold parameters that belong to one "
             f"value of {', '.join(space.roots)} alone; take grouped_tpe or grid_then_random"
         )
-    grid = {name: values_of(distribution) for name, distribution in space.distributions.items()}
+    grid = {}
+    for name, distribution in space.distributions.items():
+        try:
+            grid[name] = list(values_of(distribution))
+        except ValueError:
+            key = key_of(name)
+            raise UserError(
+                f"hydra/sweeper/sampler=grid: {key} is searched in {describe(distribution)}, which "
+                f"has no end of points; give some, as in {key}=0.1,0.2, or take another sampler"
+            ) from None
     return sampler(grid), math.prod(len(values) for values in grid.values())

@@ -14,6 +14,7 @@ from optuna.distributions import (
 )
 
 from doctune.errors import UserError
+from doctune.shown_keys import shown
 from doctune.space.search_space import Branch, SearchSpace
 
 SPACE = "search_space"
@@ -48,8 +49,8 @@ def recorded_space(study: optuna.Study) -> SearchSpace:
     record: Any = study.user_attrs.get(SPACE)
     if record is None:
         raise UserError(
-            f"optuna.from_study={study.study_name}: the study does not say what it has searched; "
-            "start its command once more with this version, which makes up for that"
+            f"{shown('from_study')}={study.study_name}: the study does not say what it has "
+            "searched; start its command once more with this version, which makes up for that"
         )
     known = {name: json_to_distribution(text) for name, text in record["distributions"].items()}
     roots: dict[str, CategoricalDistribution] = {}

@@ -15,19 +15,23 @@ instance, so that a sampler never mixes what it learns about one model into anot
 """
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from doctune.commands import override
 from doctune.errors import UserError
-from doctune.space.entries import choices, conditions_of, typed_distributions, value_of
-from doctune.space.parameters import defaults_within, describe, examples
+from doctune.shown_keys import shown
+from doctune.space.entries import choices, conditions_of, typed_distributions
+from doctune.space.grammar import Words
+from doctune.space.parameters import NO_PARAMETER, describe, examples, own_value
+from doctune.study.study import AS_IN_CONFIG
+from doctune.study.warm_start import Defaults
 from doctune.words import key_of, settings_of
 
 # Each combination of root values composes a config, which takes a tenth of a second.
@@ -60,7 +64,7 @@ class SearchSpace:
     fixed: dict[str, Any] = field(default_factory=dict)
     # Deletions (`~key`), which are passed on untouched.
     passed_on: list[str] = field(default_factory=list)
-    # Keys whose choices come from Hydra's grammar and are written in it already.
+    # Keys whose choices are written in Hydra's grammar already, as lists and mappings are.
     as_typed: frozenset[str] = frozenset()
 
     @property
@@ -91,13 +95,20 @@ class SearchSpace:
     def suggest(self, trial: optuna.Trial) -> None:
         """Let the study's sampler draw a trial's parameters: those that apply, and no others."""
         values = tuple(trial._suggest(key, dist) for key, dist in self.roots.items())
-        for name, distribution in self.branches[values].distributions.items():
-            trial._suggest(name, distribution)
+        as_in_config = trial.user_attrs.get(AS_IN_CONFIG, ())
+        with warnings.catch_warnings():
+            # As the config's own value may be.
+            warnings.filterwarnings("ignore", "Fixed parameter .* is out of range")
+            for name, distribution in self.branches[values].distributions.items():
+                if name not in as_in_config:
+                    trial._suggest(name, distribution)
 
     def job_overrides(self, params: Mapping[str, Any]) -> list[str]:
         """Return the overrides of a job with the sampled `params`."""
         sampled = [
-            f"{key}={value}" if key in self.as_typed else override(key, value)
+            f"{key}={value}"
+            if key in self.as_typed and isinstance(value, str)
+            else override(key, value)
             for key, value in settings_of(params).items()
         ]
         fixed = [f"{key}={value}" for key, value in self.fixed.items()]
@@ -111,20 +122,25 @@ class SearchSpace:
             for params in examples(branch.distributions)
         ]
 
-    def defaults(self, config: DictConfig) -> dict[str, Any]:
-        """Return the config's own values where they are in the space, the nearest elsewhere.
-
-        A root whose own value is no choice takes its first one.
-        """
-        values = []
+    def defaults(self, config: DictConfig) -> Defaults:
+        """Return the parameters of the config as it is."""
+        params: dict[str, Any] = {}
+        missing, as_in_config = [], []
         for key, distribution in self.roots.items():
-            own = value_of(config, key)
-            values.append(own if own in distribution.choices else distribution.choices[0])
-        branch = self.branches[tuple(values)]
-        return {
-            **dict(zip(self.roots, values, strict=True)),
-            **defaults_within(branch.distributions, branch.config or config),
-        }
+            own = own_value(config, key, distribution, key in self.as_typed)
+            if own is NO_PARAMETER:
+                missing.append(key)
+                own = distribution.choices[0]
+            params[key] = own
+        branch = self.branches[tuple(params.values())]
+        for name, dist in branch.distributions.items():
+            key = key_of(name)
+            own = own_value(branch.config or config, key, dist, key in self.as_typed)
+            if own is NO_PARAMETER:
+                as_in_config.append(name)
+            else:
+                params[name] = own
+        return Defaults(params, as_in_config, missing)
 
     def check_study(self, study: optuna.Study) -> None:
         """Refuse a study whose trials had other choices, which Optuna cannot take together.
@@ -143,7 +159,7 @@ class SearchSpace:
                     raise UserError(
                         f"study '{study.study_name}' cannot go on: {name} was searched in "
                         f"{describe(before)}, now in {describe(now[name])}.\nGo back to those "
-                        "choices, or start another study with optuna.study_name=NAME"
+                        f"choices, or start another study with {shown('study_name')}=NAME"
                     ) from None
 
 
@@ -168,12 +184,13 @@ def build_search_space(
     Raises:
         UserError: an entry is wrong; the message names it.
     """
-    swept, fixed, passed_on = _read_grammar([*params, *arguments])
+    words = Words([*params, *arguments])
+    swept, fixed = words.swept, words.fixed
     base = base or SearchSpace()
     roots = {**base.roots, **typed_distributions(typed, config), **swept}
     roots = {key: dist for key, dist in roots.items() if key not in fixed}
-    as_typed = frozenset(swept) | (base.as_typed - fixed.keys())
-    space = SearchSpace({}, {}, fixed, passed_on, as_typed)
+    as_typed = frozenset(words.as_typed) | (base.as_typed - fixed.keys() - swept.keys())
+    space = SearchSpace({}, {}, fixed, words.passed_on, as_typed)
     if config is not None and compose is not None:
         space.roots = _find_roots(roots, typed, config, base)
     if space.roots and compose is not None:
@@ -182,26 +199,6 @@ def build_search_space(
     flat = {**base.under(fixed), **typed_distributions(typed, config), **swept}
     space.branches = {(): Branch({key: d for key, d in flat.items() if key not in fixed})}
     return space
-
-
-def _read_grammar(texts: Sequence[str]) -> tuple[Distributions, dict[str, Any], list[str]]:
-    """Return what overrides sweep, fix and delete; the later ones win."""
-    swept: Distributions = {}
-    fixed: dict[str, Any] = {}
-    passed_on: list[str] = []
-    for text in texts:
-        try:
-            sweep, value, deletion = create_params_from_overrides([text])
-        except (ValueError, AssertionError, NotImplementedError) as error:
-            raise UserError(f"{text}: {error}") from error
-        for key in sweep:
-            fixed.pop(key, None)
-        for key in value:
-            swept.pop(key, None)
-        swept.update(sweep)
-        fixed.update(value)
-        passed_on.extend(deletion)
-    return swept, fixed, passed_on
 
 
 def _find_roots(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from doctune.errors import UserError
+from doctune.shown_keys import shown
 
 # A trial that is over its time ends at its next report; one that does not report is killed when
 # it has taken this much of its time.
@@ -40,7 +41,7 @@ def check_limits(values: Mapping[str, float | None]) -> None:
 def _check_limit(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
         side = f"below {low}" if value < low else f"above {high}"
-        raise UserError(f"optuna.{name}: {value} is {side}")
+        raise UserError(f"{shown(name)}: {value} is {side}")
 
 
 @dataclass
@@ -58,17 +59,19 @@ class Budget:
     retries: int = 0
     # Whether a failed trial is one of the `n_trials`.
     count_failed: bool = True
-    started: float = field(default_factory=time.time)
+    # By the monotonic clock, which nobody sets.
+    started: float = field(default_factory=time.monotonic)
 
     @property
-    def deadline(self) -> float | None:
-        """Return the time after which nothing starts, in seconds since the epoch."""
-        return None if self.timeout is None else self.started + self.timeout
+    def seconds_left(self) -> float | None:
+        """Return how long trials may still start; None: as long as it takes."""
+        return None if self.timeout is None else self.started + self.timeout - time.monotonic()
 
     @property
     def time_is_over(self) -> bool:
-        """Tell whether the deadline has passed."""
-        return self.deadline is not None and time.time() >= self.deadline
+        """Tell whether nothing starts any more."""
+        left = self.seconds_left
+        return left is not None and left <= 0
 
     def hangs(self, started: float) -> bool:
         """Tell whether a trial that started then, by the monotonic clock, has to be killed."""

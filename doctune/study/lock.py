@@ -8,6 +8,7 @@ operating system or by the database server, so they end with the process that ho
 import contextlib
 import errno
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -57,13 +58,14 @@ def file_lock(path: Path) -> Iterator[None]:
 
     Raises:
         UserError: the file system has no locks.
+        StorageInternalError: the folder is not there, or nothing can be written in it.
     """
     lock = _lock_beside(path, "study")
     try:
-        lock.acquire()
+        _take(lock)
     except (OSError, NotImplementedError) as error:
         if getattr(error, "errno", None) not in (None, errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-            raise
+            raise StorageInternalError(f"no lock beside {path}: {error}") from error
         raise UserError(
             f"storage: the file system of {path} has no locks ({error}); take another folder, or "
             "PostgreSQL"
@@ -85,7 +87,7 @@ class JournalLock(BaseJournalFileLock):
 
     def acquire(self) -> bool:
         """Wait for the lock and take it."""
-        self._lock.acquire()
+        _take(self._lock)
         return True
 
     def release(self) -> None:
@@ -96,6 +98,16 @@ class JournalLock(BaseJournalFileLock):
 def _lock_beside(path: Path, what: str) -> BaseFileLock:
     lock_file = path.with_name(f"{path.name}.{what}-lock")
     return FileLock(lock_file, poll_interval=POLL_SECONDS)
+
+
+def _take(lock: BaseFileLock) -> None:
+    """Wait for a lock and take it.
+
+    Raises:
+        OSError: its file cannot be made, for which `acquire` would wait as for its release.
+    """
+    os.close(os.open(lock.lock_file, os.O_RDWR | os.O_CREAT, 0o644))
+    lock.acquire()
 
 
 @contextlib.contextmanager

@@ -16,13 +16,20 @@ PAUSE = 2.0
 
 
 class Outage:
-    """Counts how long the storage has been away."""
+    """Counts how long the storage has been away.
 
-    def __init__(self) -> None:
+    Args:
+        say: tells the user of its beginning and its end.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
         self._since: float | None = None
 
     def is_over(self) -> None:
         """Note that the storage has answered."""
+        if self._since is not None:
+            self._say("storage: it answers again")
         self._since = None
 
     def wait(self, error: Exception) -> None:
@@ -31,10 +38,14 @@ class Outage:
         Raises:
             UserError: the storage has been away for `PATIENCE` seconds.
         """
-        reason = _reason(error)
+        reason = reason_of(error)
         now = time.monotonic()
         if self._since is None:
             self._since = now
+            self._say(
+                f"storage: it does not answer ({reason}); trying again for {PATIENCE / 60:g} "
+                "minutes, Ctrl-C ends the search"
+            )
         if now - self._since > PATIENCE:
             raise UserError(
                 f"storage: no answer for {PATIENCE / 60:g} minutes ({reason}); nothing that is "
@@ -55,8 +66,9 @@ def told_if_away(say: Callable[[str], None], what: str) -> Iterator[None]:
     try:
         yield
     except StorageInternalError as error:
-        say(f"{what}: the storage does not answer ({_reason(error)})")
+        say(f"{what}: the storage does not answer ({reason_of(error)})")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in a line why a storage does not answer."""
     return str(error.__cause__ or error).strip().splitlines()[0]

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from doctune.study.budget import Budget
 from doctune.study.ownership import Owner, Watch
-from doctune.study.study import finished, was_interrupted
+from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, finished, was_interrupted
 
 
 def trials_to_come(study: optuna.Study, budget: Budget) -> int:
@@ -51,7 +51,7 @@ def reserve(study: optuna.Study, owner: Owner) -> optuna.Trial:
 
 # What a trial hands on to the one that continues it.
 HANDED_ON = (
-    *("defaults", "from_study", "repeat", "attempts"),
+    *("defaults", AS_IN_CONFIG, "from_study", "repeat", "attempts"),
     *("curves", "losses", "seconds_of_folds"),
 )
 # What Optuna's grid sampler writes into a trial.
@@ -111,6 +111,7 @@ def requeue_interrupted(study: optuna.Study) -> None:
             system_attrs = {
                 name: trial.system_attrs[name] for name in OF_GRIDS if name in trial.system_attrs
             }
+            handed_on[BEGAN_AS] = trial.user_attrs.get(BEGAN_AS, trial.number)
             study.add_trial(
                 create_trial(
                     state=TrialState.WAITING,
@@ -122,8 +123,8 @@ def requeue_interrupted(study: optuna.Study) -> None:
 
 # What a trial does not share with its twin: who ran it, and where it came from.
 OF_ITS_OWN = (
-    *("owner", "runner", "heartbeat", "worker", "trial_deadline", "deadline"),
-    *("defaults", "from_study", "attempts", "continues", "duplicate_of"),
+    *("owner", "runner", "heartbeat", "worker", "trial_seconds", "deadline"),
+    *("defaults", "from_study", "attempts", "continues", BEGAN_AS, "duplicate_of"),
 )
 # Of a study: the keys that any of its searches has fixed; the values are attributes of the trials.
 FIXED_KEYS = "fixed_keys"
@@ -144,7 +145,7 @@ def finished_twin(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial | Non
     if trial.user_attrs.get("repeat"):
         return None
     params, own = trial.params, trial.user_attrs
-    keys = study.user_attrs.get(FIXED_KEYS, ())
+    keys = (AS_IN_CONFIG, *study.user_attrs.get(FIXED_KEYS, ()))
     for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         attrs = other.user_attrs
         if other.params != params or attrs.get("repeat"):

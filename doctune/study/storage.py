@@ -14,12 +14,16 @@ Optuna refuses that: `Trial.report` and `Trial.should_prune` raise, and so does 
 first objective, so its direction is the one that they ask for.
 """
 
+import contextlib
 import functools
 import os
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import get_lock_file
@@ -30,6 +34,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from doctune.errors import UserError
 from doctune.passwords import add_password, without_passwords
+from doctune.shown_keys import shown
 from doctune.study.lock import JournalLock, file_lock
 from doctune.words import did_you_mean
 
@@ -85,21 +90,24 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError:
         raise UserError(
-            f"optuna.storage={url}: this is no database URL; write for instance sqlite:///multirun/optuna.db"
+            f"{shown('storage')}={url}: this is no database URL; write for instance "
+            "sqlite:///multirun/optuna.db"
         ) from None
     except ValueError as error:  # of the port
         wrong = str(error).rpartition(" ")[2]
-        shown = without_passwords(url)
         raise UserError(
-            f"optuna.storage={shown}: {wrong} is no number, where a port stands"
+            f"{shown('storage')}={without_passwords(url)}: {wrong} is no number, where a port "
+            "stands"
         ) from None
     name = parsed.drivername
     if name in FILES and parsed.host:
         path = f"{parsed.host}/{parsed.database or ''}".rstrip("/")
-        raise UserError(f"optuna.storage={url}: a file has three slashes; write {name}:///{path}")
+        raise UserError(
+            f"{shown('storage')}={url}: a file has three slashes; write {name}:///{path}"
+        )
     if name == "grpc":
         raise UserError(
-            f"optuna.storage={url}: Optuna's gRPC proxy is not used here; give the URL of the "
+            f"{shown('storage')}={url}: Optuna's gRPC proxy is not used here; give the URL of the "
             "database behind it"
         )
     return parsed
@@ -113,7 +121,14 @@ def existing_study(url: str, name: str) -> optuna.Study | None:
     """
     parsed = parse_url(url)
     if is_file(parsed):
-        if not Path(str(parsed.database)).exists():
+        path = Path(str(parsed.database))
+        if not path.exists():
+            try:
+                try_folder(path.parent)
+            except OSError as error:
+                raise UserError(
+                    f"{_named(parsed)}: it cannot be made ({error.strerror})"
+                ) from error
             return None
     elif parsed.get_backend_name() not in SERVERS:
         try:
@@ -121,7 +136,7 @@ def existing_study(url: str, name: str) -> optuna.Study | None:
         except Exception as error:
             # Whatever SQLAlchemy raises where there is no such database.
             raise UserError(
-                f"optuna.storage={parsed.render_as_string()}: this is no storage of studies; "
+                f"{_named(parsed)}: this is no storage of studies; "
                 "write sqlite:///FILE, postgresql://HOST/DATABASE or journal:///FILE"
             ) from error
     storage = open_storage(url)
@@ -151,11 +166,32 @@ def open_storage(url: str) -> BaseStorage:
     except Exception as error:
         # Drivers raise errors of their own; whichever it is, the user's URL is the cause.
         reason = str(error).strip().splitlines()[0]
-        shown = parsed.render_as_string(hide_password=True)
-        told = f"optuna.storage={shown}: it cannot be opened ({reason})"
+        told = f"{_named(parsed)}: it cannot be opened ({reason})"
         if isinstance(error, DatabaseError) and any(word in reason for word in DAMAGED):
             told += "; put a copy of the file in its place, or move it away to start anew"
         raise UserError(told) from error
+
+
+def try_folder(folder: Path) -> None:
+    """Find out whether files can be made in a folder; it is there only if it was before.
+
+    Raises:
+        OSError: they cannot.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    finally:
+        for one in made:
+            # Another process may have begun to use it.
+            with contextlib.suppress(OSError):
+                one.rmdir()
+
+
+def _named(parsed: URL) -> str:
+    return f"{shown('storage')}={parsed.render_as_string(hide_password=True)}"
 
 
 def _open_file(parsed: URL) -> BaseStorage:
@@ -227,11 +263,32 @@ class MendingJournal(JournalFileBackend):
     def __init__(self, path: str) -> None:
         super().__init__(path, JournalLock(path))
 
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """Yield the lines from a number on.
+
+        Raises:
+            StorageInternalError: the file is not there, as a mounted folder may not be for a while.
+        """
+        with _told_as_optuna_does():
+            yield from super().read_logs(log_number_from)
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append the lines of an operation."""
-        with get_lock_file(self._lock):
+        """Append the lines of an operation.
+
+        Raises:
+            StorageInternalError: nothing can be written.
+        """
+        with _told_as_optuna_does(), get_lock_file(self._lock):
             _cut_half_a_line(self._file_path)
             super().append_logs(logs)
+
+
+@contextlib.contextmanager
+def _told_as_optuna_does() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageInternalError("the journal does not answer") from error
 
 
 def _cut_half_a_line(path: str) -> None:

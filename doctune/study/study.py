@@ -15,11 +15,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from doctune.commands import override, shell_word
 from doctune.errors import UserError
+from doctune.shown_keys import shown
 from doctune.study.storage import open_storage, prunable
 from doctune.words import counted
 
 log = logging.getLogger(__name__)
 
+# What a trial calls those parameters that its job takes from the config.
+AS_IN_CONFIG = "as_in_config"
+# What the number of the first of several trials is called in those that continue it.
+BEGAN_AS = "began_as"
 # States that use up one of the `n_trials`.
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -50,7 +55,7 @@ def open_study(
     if made_with != directions:
         raise UserError(
             f"study '{study.study_name}' was made with direction {made_with}, now it is "
-            f"{directions}; go back, or start another with optuna.study_name=NAME"
+            f"{directions}; go back, or start another with {shown('study_name')}=NAME"
         )
     check_settings(study, settings or {}, accept_changes)
     return prunable(study)
@@ -68,7 +73,7 @@ def check_folder(study: optuna.Study, folder: Path) -> None:
         raise UserError(
             f"{folder} holds trial {max(numbers)} of another study, and study "
             f"'{study.study_name}' has {given_out} so far, so it would be overwritten; move the "
-            "folder away, or start another study with optuna.study_name=NAME"
+            f"folder away, or start another study with {shown('study_name')}=NAME"
         )
 
 
@@ -101,8 +106,8 @@ def is_complete(name: str, done: int, n_trials: int) -> str:
     """Say that a study has all its trials, and how to go on."""
     has = f"its {counted(done, 'trial')}" if done == n_trials else f"{done} of {n_trials} trials"
     return (
-        f"study {name} has {has} already; extend it with optuna.n_trials={done + n_trials}, "
-        f"or start another with {shell_word(override('optuna.study_name', name + '-2'))}"
+        f"study {name} has {has} already; extend it with {shown('n_trials')}={done + n_trials}, "
+        f"or start another with {shell_word(override(shown('study_name'), name + '-2'))}"
     )
 
 
@@ -164,6 +169,6 @@ def _refuse_changes(study: optuna.Study, wanted: Mapping[str, Any]) -> None:
         raise UserError(
             f"study '{study.study_name}' cannot go on, its scores would not be comparable:\n"
             f"{differences}\n"
-            "Go back to the old values, or start another study with optuna.study_name=NAME. "
-            "(If you know that scores stay comparable: optuna.accept_changes=true.)"
+            f"Go back to the old values, or start another study with {shown('study_name')}=NAME. "
+            f"(If you know that scores stay comparable: {shown('accept_changes')}=true.)"
         )

@@ -25,16 +25,31 @@ from optuna.trial import FrozenTrial, TrialState
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from doctune.errors import UserError
+from doctune.shown_keys import shown
 from doctune.study.storage import load_study
+from doctune.study.study import AS_IN_CONFIG
 from doctune.words import key_of, settings_of
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The parameters of the config as it is."""
+
+    # A number that is not searched is here all the same, outside of its range.
+    params: dict[str, Any]
+    # Parameters that have no such value: their job takes it from the config.
+    as_in_config: list[str]
+    # Roots whose own value is not searched. They have their first choice here, and the trial is
+    # that of another config.
+    missing: list[str]
 
 
 @dataclass(frozen=True)
 class FirstTrials:
     """The trials that come before those of the sampler."""
 
-    # Parameters of the config as it is; None: it is no trial of its own.
-    defaults: Mapping[str, Any] | None
+    # Of the config as it is; None: it is no trial of its own.
+    defaults: Defaults | None
     # As `optuna.from_study`: a study or a file; and how many of a study's best.
     from_study: str | None
     n_best: int
@@ -60,17 +75,26 @@ class FirstTrials:
             if self.from_study is None or any("from_study" in t.user_attrs for t in trials):
                 return []
             return [
-                f"optuna.from_study={self.from_study} is left out: study {study.study_name} has "
-                "begun without it; start another with optuna.study_name=NAME"
+                f"{shown('from_study')}={self.from_study} is left out: study {study.study_name} "
+                f"has begun without it; start another with {shown('study_name')}=NAME"
             ]
+        told = []
         if self.defaults is not None:
-            study.enqueue_trial(
-                dict(self.defaults), user_attrs={"defaults": True}, skip_if_exists=True
-            )
-        if self.from_study is None:
-            return []
-        count = warm_start(study, distributions, self.from_study, self.n_best, url)
-        return [f"the best {count} of {self.from_study} run first"]
+            attrs: dict[str, Any] = {"defaults": True}
+            if self.defaults.missing:
+                attrs = {}
+                told.append(
+                    "no trial stands for the config as it is: its own "
+                    f"{', '.join(self.defaults.missing)} is not among the choices"
+                )
+            if self.defaults.as_in_config:
+                attrs[AS_IN_CONFIG] = self.defaults.as_in_config
+            params = dict(self.defaults.params)
+            study.enqueue_trial(params, user_attrs=attrs, skip_if_exists=True)
+        if self.from_study is not None:
+            count = warm_start(study, distributions, self.from_study, self.n_best, url)
+            told.append(f"the best {count} of {self.from_study} run first")
+        return told
 
 
 Params = dict[str, Any]
@@ -112,7 +136,7 @@ def warm_start(
             queued.append(fitting)
     if not queued:
         raise UserError(
-            f"optuna.from_study={source}: none of its parameters is searched here; "
+            f"{shown('from_study')}={source}: none of its parameters is searched here; "
             f"these are: {', '.join(distributions)}"
         )
     return len(queued)
@@ -159,7 +183,7 @@ def earlier_study(name: str, url: str) -> optuna.Study:
     try:
         return load_study(url, name)
     except UserError as error:
-        raise UserError(f"optuna.from_study={name}: {error}") from None
+        raise UserError(f"{shown('from_study')}={name}: {error}") from None
 
 
 def is_file(source: str) -> bool:
@@ -171,7 +195,7 @@ def _from_study(name: str, n_best: int, url: str) -> list[tuple[Params, str]]:
     earlier = earlier_study(name, url)
     best = best_trials(earlier, n_best)
     if not best:
-        raise UserError(f"optuna.from_study={name}: the study has no complete trial yet")
+        raise UserError(f"{shown('from_study')}={name}: the study has no complete trial yet")
     return [(trial.params, f"{name}, trial {trial.number}") for trial in best]
 
 
@@ -179,12 +203,13 @@ def _from_file(path: Path) -> list[tuple[Params, str]]:
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
     except FileNotFoundError:
-        raise UserError(f"optuna.from_study={path}: no such file") from None
+        raise UserError(f"{shown('from_study')}={path}: no such file") from None
     except (YAMLError, OmegaConfBaseException, OSError) as error:
-        raise UserError(f"optuna.from_study={path}: cannot be read ({error})") from error
+        raise UserError(f"{shown('from_study')}={path}: cannot be read ({error})") from error
     sets = content if isinstance(content, list) else [content]
     if not all(isinstance(params, dict) for params in sets):
         raise UserError(
-            f"optuna.from_study={path}: write parameters as 'key: value' lines, or a list of such"
+            f"{shown('from_study')}={path}: write parameters as 'key: value' lines, or "
+            "a list of such"
         )
     return [(params, str(path)) for params in sets]

@@ -15,6 +15,8 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
 
     _target_: str = SWEEPER
 
+    # Trials at a time; null: as many as the launcher has workers, 2 where it does not say.
+    n_jobs: int | None = None  # type: ignore[assignment]
     # false: no search, one job with the config as it stands.
     enabled: bool = True
     # Seconds; no trial starts after it and those that run end at their next report.
@@ -59,9 +61,11 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     focus: Any = None
 
 
-ConfigStore.instance().store(
-    group="hydra/sweeper",
-    name="optuna_async",
-    node=OptunaAsyncSweeperConf,
-    provider="optuna_async",
-)
+# Twice: an app that has a file of that name builds it on the schema.
+for name in ("optuna_async", "optuna_async_schema"):
+    ConfigStore.instance().store(
+        group="hydra/sweeper",
+        name=name,
+        node=OptunaAsyncSweeperConf,
+        provider="optuna_async",
+    )

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from doctune.study.budget import Budget
 from doctune.study.study import counts, finished, was_interrupted
+from doctune.sweeper.records import lines
 
 STATE_WORDS = {
     TrialState.COMPLETE: "done",
@@ -40,6 +41,9 @@ class Display(Protocol):
 
     def trial_finished(self, trial: FrozenTrial) -> None:
         """Note that a trial ended."""
+
+    def tell(self, text: str) -> None:
+        """Leave a line."""
 
     def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
         """Note that trials had lost their process and were queued again."""
@@ -72,7 +76,7 @@ class PlainDisplay:
     def __init__(self, study: optuna.Study, budget: Budget, console: Console) -> None:
         self._study = study
         self._budget = budget
-        self._time_left = TimeLeft(budget.n_trials, budget.deadline)
+        self._time_left = TimeLeft(budget.n_trials, lambda: budget.seconds_left)
         self._console = console
         self._waits = False
 
@@ -87,17 +91,12 @@ class PlainDisplay:
         """Print the trial, how many are finished, the best and the time left."""
         if was_interrupted(trial):
             self._print(runs_again(trial))
-            return
-        done = finished(self._study, self._budget.count_failed)
-        best = best_trial(self._study)
-        parts = [
-            f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
-            f"{done}/{self._budget.n_trials} finished",
-        ]
-        if best is not None:
-            parts.append(f"best {score(best)} (trial {best.number})")
-        parts.append(f"{self._time_left.after(done)} left")
-        self._print(" | ".join(parts))
+        else:
+            self._print(finished_line(self._study, self._budget, self._time_left, trial))
+
+    def tell(self, text: str) -> None:
+        """Print it."""
+        self._print(text)
 
     def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
         """Say which trials run again."""
@@ -113,6 +112,7 @@ class PlainDisplay:
         """Nothing to give back."""
 
     def _print(self, line: str) -> None:
+        lines.info(line)
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -129,7 +129,7 @@ class LiveDisplay:
         self._device_lines = device_lines
         self._study = study
         self._budget = budget
-        self._time_left = TimeLeft(budget.n_trials, budget.deadline)
+        self._time_left = TimeLeft(budget.n_trials, lambda: budget.seconds_left)
         self._waits = False
         self._live = Live(
             get_renderable=self._render, console=console, refresh_per_second=2, transient=True
@@ -146,19 +146,26 @@ class LiveDisplay:
     def trial_finished(self, trial: FrozenTrial) -> None:
         """Leave a line above the panel for a trial that failed."""
         if was_interrupted(trial):
-            self._live.console.print(Text(runs_again(trial)), style="yellow")
-        elif trial.state is TrialState.FAIL:
+            self.tell(runs_again(trial))
+            return
+        lines.info(finished_line(self._study, self._budget, self._time_left, trial))
+        if trial.state is TrialState.FAIL:
             line = Text(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
             self._live.console.print(line, style="red")
 
+    def tell(self, text: str) -> None:
+        """Leave a line above the panel."""
+        lines.info(text)
+        self._live.console.print(Text(text), style="yellow")
+
     def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
         """Leave a line above the panel."""
-        self._live.console.print(Text(taken_over(trials)), style="yellow")
+        self.tell(taken_over(trials))
 
     def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
         """Leave a line above the panel, once."""
         if not self._waits:
-            self._live.console.print(Text(waiting(trials)), style="yellow")
+            self.tell(waiting(trials))
         self._waits = True
 
     def stop(self) -> None:
@@ -201,6 +208,22 @@ class LiveDisplay:
             row = (str(trial.number), attrs.get("worker", "-"), attrs.get("progress", "starting"))
             table.add_row(*(Text(cell) for cell in (*row, now, describe(trial.params))))
         return table
+
+
+def finished_line(
+    study: optuna.Study, budget: Budget, time_left: "TimeLeft", trial: FrozenTrial
+) -> str:
+    """Write a trial that has ended, how many are finished, the best and the time left."""
+    done = finished(study, budget.count_failed)
+    best = best_trial(study)
+    parts = [
+        f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
+        f"{done}/{budget.n_trials} finished",
+    ]
+    if best is not None:
+        parts.append(f"best {score(best)} (trial {best.number})")
+    parts.append(f"{time_left.after(done)} left")
+    return " | ".join(parts)
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
@@ -270,12 +293,12 @@ class TimeLeft:
 
     Args:
         n_trials: asked for, over all runs.
-        deadline: seconds of the epoch at which the search ends in any case; None: never.
+        until_end: returns the seconds after which the search ends in any case; None: never.
     """
 
-    def __init__(self, n_trials: int, deadline: float | None) -> None:
+    def __init__(self, n_trials: int, until_end: Callable[[], float | None]) -> None:
         self._n_trials = n_trials
-        self._deadline = deadline
+        self._until_end = until_end
         self.start(0)
 
     def start(self, done: int) -> None:
@@ -290,9 +313,10 @@ class TimeLeft:
         if fresh > 0:
             a_trial = (time.monotonic() - self._started) / fresh
             estimates.append(a_trial * max(0, self._n_trials - done))
-        if self._deadline is not None:
-            estimates.append(max(0.0, self._deadline - time.time()))
-        if not estimates or (fresh <= 0 and self._deadline is None):
+        until_end = self._until_end()
+        if until_end is not None:
+            estimates.append(max(0.0, until_end))
+        if not estimates:
             return "?"
         return duration(min(estimates))
 

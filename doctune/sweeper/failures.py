@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
 from doctune.launcher.job import is_device_error
+from doctune.shown_keys import shown
 from doctune.study.budget import Budget
 
 # Failures are counted over this many trials.
@@ -29,7 +30,7 @@ class TrialTimeoutError(Exception):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"no end and no report after optuna.trial_timeout={seconds:g} s and half as long "
+            f"no end and no report after {shown('trial_timeout')}={seconds:g} s and half as long "
             "again, so it was killed; the worker's log shows where it hung"
         )
 
@@ -53,7 +54,7 @@ class FailureWindow:
         if sum(self._failed) > self._rate * self._size:
             raise UserError(
                 f"{sum(self._failed)} of the last {len(self._failed)} trials failed, more than "
-                f"max_failure_rate={self._rate:g} allows; the last one with "
+                f"{shown('max_failure_rate')}={self._rate:g} allows; the last one with "
                 f"{type(self.last_error).__name__}: {self.last_error}"
             )
 

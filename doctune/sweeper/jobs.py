@@ -1,9 +1,12 @@
 """Any Hydra launcher, as the loop uses it: one job at a time from each of several threads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn
+
+# As the stock Optuna sweeper.
+BY_DEFAULT = 2
 
 
 class LaunchedJobs:
@@ -19,13 +22,24 @@ class LaunchedJobs:
         self._overrides = list(overrides)
         name = type(launcher).__name__
         self.name = name.removesuffix("Launcher").lower()
+        # Called when a launch is over.
+        self.after_launch: Callable[[], None] = lambda: None
         self.can_cancel = hasattr(launcher, "cancel")
 
-    def slots(self, wanted: int) -> int:
-        """Return how many of `wanted` trials the launcher can take at a time."""
+    def slots(self, wanted: int | None) -> int:
+        """Return how many of `wanted` trials run at a time; None: as many as the launcher can."""
         if self.name == "basic":
             return 1
-        return min(wanted, int(getattr(self._launcher, "slots", wanted)))
+        workers = self.workers
+        if wanted is None:
+            return workers or BY_DEFAULT
+        return min(wanted, workers or wanted)
+
+    @property
+    def workers(self) -> int | None:
+        """Return how many jobs the launcher runs at a time, if it can tell."""
+        found: int | None = getattr(self._launcher, "slots", None)
+        return found
 
     def expect(self, needs: Any) -> None:
         """Tell the launcher what the app knows of a job beforehand, if it wants to know."""
@@ -41,7 +55,10 @@ class LaunchedJobs:
     def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
         """Run one job and wait for it."""
         words = [*overrides, *self._overrides]
-        job: JobReturn = self._launcher.launch([words], initial_job_idx=number)[0]
+        try:
+            job: JobReturn = self._launcher.launch([words], initial_job_idx=number)[0]
+        finally:
+            self.after_launch()
         return job
 
     def cancel(self, number: int) -> None:

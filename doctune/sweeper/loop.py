@@ -22,6 +22,8 @@ from doctune.study.budget import Budget
 from doctune.study.outage import Outage
 from doctune.study.ownership import Heartbeat, Watch, this_process
 from doctune.study.queue import (
+    HANDED_ON,
+    OF_ITS_OWN,
     copy_result,
     finished_twin,
     interrupt,
@@ -40,7 +42,15 @@ from doctune.sweeper.failures import (
     is_transient,
     values_of,
 )
+from doctune.sweeper.records import SLOTS
 
+# What we write into a trial, so that an app's key of that name is not written beside it.
+OUR_NAMES = frozenset(
+    (
+        *(*OF_ITS_OWN, *HANDED_ON, "fixed", "interrupted", "error"),
+        *("progress", "stopped", "processes_left"),
+    )
+)
 # How often a process that has nothing to start looks at the others' trials, in seconds.
 LOOK_SECONDS = 1.0
 
@@ -102,12 +112,16 @@ class AsyncLoop:
         self._display = display
         self._lock = lock
         self._extend = extend
+        # As the stock sweeper does, but apart from what we write there ourselves.
+        self._fixed = {
+            f"fixed {key}" if key in OUR_NAMES else key: value for key, value in space.fixed.items()
+        }
         self._reuse = reuse
         self._me = this_process()
         self._watch = Watch(heartbeat)
         self._heartbeat = Heartbeat(study._storage, heartbeat)
         self._failures = FailureWindow(budget)
-        self._outage = Outage()
+        self._outage = Outage(display.tell)
         self._in_flight: dict[Future[JobReturn], InFlight] = {}
         self._look_again = 0.0
         self._stopping = False
@@ -120,8 +134,8 @@ class AsyncLoop:
                 for good.
         """
         with self._lock():
-            note_fixed_keys(self._study, self._space.fixed)
-        slots = ThreadPoolExecutor(self._budget.n_jobs, thread_name_prefix="slot")
+            note_fixed_keys(self._study, self._fixed)
+        slots = ThreadPoolExecutor(self._budget.n_jobs, thread_name_prefix=SLOTS)
         try:
             with self._heartbeat:
                 while not self._stopping:
@@ -188,12 +202,13 @@ class AsyncLoop:
         self._space.suggest(trial)
         if self._extend is not None:
             self._extend(trial)
-        for key, value in self._space.fixed.items():
+        for key, value in self._fixed.items():
             trial.set_user_attr(key, value)
-        if self._budget.deadline is not None:
-            trial.set_user_attr("deadline", self._budget.deadline)
+        left = self._budget.seconds_left
+        if left is not None:
+            trial.set_user_attr("deadline", time.time() + left)
         if self._budget.trial_timeout is not None:
-            trial.set_user_attr("trial_deadline", time.time() + self._budget.trial_timeout)
+            trial.set_user_attr("trial_seconds", self._budget.trial_timeout)
         return trial
 
     def _finish_as_twin(self, trial: optuna.Trial) -> bool:
@@ -229,6 +244,7 @@ class AsyncLoop:
                 # It was ended with everything else; `release` hands it on.
                 continue
             del self._in_flight[future]
+            self._tell_left(entry, future)
             self._heartbeat.remove(entry.trial._trial_id)
             self._look_again = 0.0
             frozen = self._study._storage.get_trial(entry.trial._trial_id)
@@ -239,6 +255,15 @@ class AsyncLoop:
             if self._budget.hangs(entry.started) and not entry.cancelled:
                 entry.cancelled = True
                 self._jobs.cancel(entry.trial.number)
+
+    def _tell_left(self, entry: InFlight, future: "Future[JobReturn]") -> None:
+        """Tell of processes that a job has started and left; they may keep the device."""
+        left = [] if future.exception() else getattr(future.result(), "processes_left", [])
+        if left:
+            self._display.tell(
+                f"trial {entry.trial.number} has left processes that run on until the search "
+                f"ends: {', '.join(left)}"
+            )
 
     def _state(self, entry: InFlight) -> TrialState:
         return self._study._storage.get_trial(entry.trial._trial_id).state

@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 
 from doctune.sweeper import config as config
 
+STOPPED = "stopped; the same command goes on"
+
 
 class OptunaAsyncSweeper(Sweeper):
     """Keeps `n_jobs` Optuna trials in flight, each a Hydra job, without waiting for batches."""
@@ -23,17 +25,34 @@ class OptunaAsyncSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Take what Hydra gives every sweeper."""
-        from doctune.sweeper.sweeper import AsyncSweeper
+        from doctune.errors import UserError
 
-        self._sweeper = AsyncSweeper(**self._keys)
-        self._sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        try:
+            from doctune.shown_keys import show_keys_of
+            from doctune.sweeper.sweeper import AsyncSweeper
+
+            show_keys_of(config)
+            self._sweeper = AsyncSweeper(**self._keys)
+            self._sweeper.setup(
+                hydra_context=hydra_context, task_function=task_function, config=config
+            )
+        except KeyboardInterrupt:
+            raise UserError(STOPPED) from None
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search that the command line describes."""
+        from optuna.exceptions import StorageInternalError
+
         from doctune.errors import UserError
+        from doctune.study.outage import reason_of
 
         try:
             return self._sweeper.sweep(arguments)
         except KeyboardInterrupt:
             # While trials run the signal is taken otherwise.
-            raise UserError("stopped; the same command goes on") from None
+            raise UserError(STOPPED) from None
+        except StorageInternalError as error:
+            raise UserError(
+                f"storage: it does not answer ({reason_of(error)}); nothing that is finished is "
+                "lost, the same command goes on when it is back"
+            ) from error

@@ -6,7 +6,7 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,58 @@ from optuna.trial import TrialState
 from doctune.commands import typed_command
 from doctune.passwords import without_passwords
 
+# What the screen says, for the file alone.
+lines = logging.getLogger("search")
+lines.propagate = False
+# Loggers that keep their handlers when a launcher sets up logging anew, as Hydra's own do before
+# and after each job: the root logger loses all that it has.
+OURS = (__name__.partition(".")[0], "optuna", lines.name)
+# Threads in which a launcher may run a job: what that logs is in the job's own file.
+SLOTS = "slot"
+
 
 @contextlib.contextmanager
-def log_to(path: Path) -> Iterator[None]:
-    """Send this process's log, Optuna's included, to a file and keep it off the screen."""
+def log_to(path: Path) -> Iterator[Callable[[], None]]:
+    """Send this process's log, Optuna's included, to a file and keep it off the screen.
+
+    Yields:
+        A function to call when a launcher may have set up logging anew.
+    """
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _SearchLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    loggers = [root, *(logging.getLogger(name) for name in OURS)]
+    levels = [logger.level for logger in loggers]
+
+    def keep() -> None:
+        for logger in loggers:
+            logger.addHandler(handler)
+            logger.disabled = False
+            if logger.getEffectiveLevel() > logging.INFO:
+                logger.setLevel(logging.INFO)
+
+    keep()
     try:
-        yield
+        yield keep
     finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
         handler.close()
+
+
+class _SearchLog(logging.FileHandler):
+    """Writes each record of the search once, though several loggers hand it on."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "in_search_log", False):
+            return False
+        record.in_search_log = True
+        if (record.threadName or "").startswith(SLOTS):
+            return False
+        return bool(super().filter(record))
 
 
 def shell_command() -> str:

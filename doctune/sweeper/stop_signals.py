@@ -1,10 +1,15 @@
 """Ctrl-C and SIGTERM, which Slurm and spot machines send: a clean end first, then at once."""
 
 import contextlib
+import multiprocessing.util
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
+
+from doctune.launcher.family import descendants, end_all, words_of
 
 
 class StopSignals:
@@ -21,11 +26,30 @@ class StopSignals:
     def handle(self, number: int, _: Any) -> None:
         """Take a signal; the second one ends the process."""
         if self.received:
-            os._exit(128 + number)
+            _end_at_once(128 + number)
         self.received.append(number)
         if self._stop is None:
             raise KeyboardInterrupt
         self._stop()
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End this process without waiting, and without a word from what it has started."""
+    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
+    os.write(2, f"{show_cursor}ended at once; the same command goes on\n".encode())
+    trackers = ("resource_tracker", "forkserver")
+    children = [
+        child
+        for child in descendants(os.getpid())
+        if not any(name in " ".join(words_of(child)) for name in trackers)
+    ]
+    end_all(children)
+    # Python tells of semaphores that are left, and removes them; it may wait for what is gone.
+    finalize = multiprocessing.util._run_finalizers  # type: ignore[attr-defined]
+    finalizers = threading.Thread(target=finalize, daemon=True)
+    finalizers.start()
+    finalizers.join(1.0)
+    os._exit(code)
 
 
 @contextlib.contextmanager

@@ -18,8 +18,10 @@ from rich.console import Console
 
 from doctune.errors import UserError
 from doctune.hydra_messages import as_whole_numbers, in_short
-from doctune.named_in_config import call, told_by_key
+from doctune.launcher.portable import portable, runs_by_name
+from doctune.named_in_config import call, check_installed, told_by_key
 from doctune.passwords import StoragePassword, without_passwords
+from doctune.shown_keys import key_of_folder, shown
 from doctune.space.entries import check_condition, choices, conditions_of
 from doctune.space.focus import Focus
 from doctune.space.focus_rule import FocusRule
@@ -30,7 +32,8 @@ from doctune.space.search_space import SearchSpace, build_search_space
 from doctune.study.budget import Budget, check_limits
 from doctune.study.lock import study_lock
 from doctune.study.outage import told_if_away
-from doctune.study.storage import existing_study, open_storage, study_location
+from doctune.study.pruners import make_pruner
+from doctune.study.storage import existing_study, open_storage, study_location, try_folder
 from doctune.study.study import (
     check_folder,
     check_quick_settings,
@@ -42,12 +45,13 @@ from doctune.study.warm_start import FirstTrials
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
 from doctune.sweeper.loop import AsyncLoop
-from doctune.sweeper.records import log_to, shell_command, write_stock_results
+from doctune.sweeper.records import lines, log_to, shell_command, write_stock_results
 from doctune.sweeper.stop_signals import StopSignals, stop_signals
-from doctune.trial import make_pruner
+from doctune.words import did_you_mean
 
 log = logging.getLogger(__name__)
 
+DIRECTIONS = ("minimize", "maximize")
 SAMPLER_WHITELIST = (
     "hydra_plugins.hydra_optuna_sweeper.*",
     "optuna.samplers.*",
@@ -89,6 +93,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         check_limits({**stock, **limited, "from_study_trials": from_study_trials})
         with told_by_key("hydra.sweeper.sampler"):
             sampler = instantiate(sampler, _execution_whitelist_=SAMPLER_WHITELIST)
+        check_installed(sampler)
         with told_by_key("hydra.sweeper.custom_search_space"):
             super().__init__(sampler=sampler, **stock)
         self._enabled = enabled
@@ -121,7 +126,10 @@ class AsyncSweeper(OptunaSweeperImpl):
         # Resolved before jobs are composed from this config, so that a resolver which keeps its
         # value gives all of them the same study and folder.
         study_location(config.hydra)
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        task: Any = task_function
+        if not runs_by_name(config.hydra.launcher):
+            task = portable(task_function)
+        super().setup(hydra_context=hydra_context, task_function=task, config=config)
         assert self.launcher is not None
         self._config = config
         self._jobs = LaunchedJobs(self.launcher, hidden)
@@ -132,23 +140,24 @@ class AsyncSweeper(OptunaSweeperImpl):
         arguments = [self._password.strip(argument) for argument in arguments]
         self._typed = arguments
         if self._enabled:
+            # Before the app's own checks, which may look through its data.
+            self._check_folder()
             self._check_study()
         focus = self._follow() if self._focus is not None and self._enabled else None
         space = self._build_space(arguments, focus)
+        if self._enabled:
+            self._check_not_empty(space)
+            self.sampler, points = fit_sampler(self.sampler, space, self._to_grid_sampler_choices)
+            if points is not None:
+                self.n_trials = min(self.n_trials, points)
         jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
         if self._on_start is not None:
             needs = call("hydra.sweeper.on_start", self._on_start, self._config, jobs)
             self._jobs.expect(needs)
         if not self._enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
-        if not space.distributions and self.custom_search_space_extender is None:
-            raise UserError(
-                "there is nothing to search: choose a preset (hparams_search=fast), or give a "
-                "key a range, as in 'optimizer.lr=tag(log, interval(1e-5, 1e-2))'"
-            )
-        self.sampler, points = fit_sampler(self.sampler, space, self._to_grid_sampler_choices)
-        if points is not None:
-            self.n_trials = min(self.n_trials, points)
+        self._get_directions()
+        self._made_pruner = make_pruner(self._pruner)
         if focus is not None:
             show_focus(focus, space, self._console)
         return self._search(space, arguments)
@@ -156,7 +165,8 @@ class AsyncSweeper(OptunaSweeperImpl):
     def _search(self, space: SearchSpace, arguments: list[str]) -> optuna.Study:
         folder = Path(str(self.sweep_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        with log_to(folder / "search.log"):
+        with log_to(folder / "search.log") as keep_log:
+            self._jobs.after_launch = keep_log
             with self._lock():
                 study = self._open_study()
                 check_folder(study, folder)
@@ -211,7 +221,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         url, name = study_location(self._config.hydra)
         directions: Any = self._get_directions()
         study = open_study(
-            *(url, name, directions, self.sampler, make_pruner(self._pruner)),
+            *(url, name, directions, self.sampler, self._made_pruner),
             *(self._settings_now(), self._accept_changes),
         )
         if self._metric_names:
@@ -259,7 +269,8 @@ class AsyncSweeper(OptunaSweeperImpl):
             *(study, space, self._jobs, budget, display, self._lock),
             heartbeat=self._heartbeat,
             extend=extend,
-            reuse=self._reuse_duplicates,
+            # Without parameters every trial is a repetition, and is meant to be.
+            reuse=self._reuse_duplicates and not self._is_empty(space),
         )
         display.start()
         signals.call_at_first(loop.stop)
@@ -274,7 +285,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         if signals.received:
             self._say_stopped(study, released)
         elif budget.time_is_over and finished(study, self._count_failed) < self.n_trials:
-            self._say(f"time is over after {budget.timeout:g} s (optuna.timeout)")
+            self._say(f"time is over after {budget.timeout:g} s ({shown('timeout')})")
 
     def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
         again = f"; trials {released} run again next time" if released else ""
@@ -284,13 +295,9 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._say(f"The same command goes on:\n  {shell_command()}")
 
     def _budget(self) -> Budget:
-        slots = self._jobs.slots(self.n_jobs)
-        if slots < self.n_jobs:
-            trials = "one trial" if slots == 1 else f"{slots} trials"
-            hint = "; hydra/launcher=workers runs more" if self._jobs.name == "basic" else ""
-            self._say(
-                f"hydra/launcher={self._jobs.name} runs {trials} at a time, not {self.n_jobs}{hint}"
-            )
+        wanted: int | None = self.n_jobs
+        slots = self._jobs.slots(wanted)
+        self._tell_slots(slots, wanted)
         if self._trial_timeout is not None and not self._jobs.can_cancel:
             self._say(
                 f"hydra/launcher={self._jobs.name} cannot end a trial that hangs; "
@@ -305,6 +312,61 @@ class AsyncSweeper(OptunaSweeperImpl):
             retries=self._retries,
             count_failed=self._count_failed,
         )
+
+    def _tell_slots(self, slots: int, wanted: int | None) -> None:
+        """Tell where fewer trials run at a time than a number that was given says."""
+        workers = self._jobs.workers
+        if wanted is not None and slots < wanted:
+            trials = "one trial" if slots == 1 else f"{slots} trials"
+            hint = "; hydra/launcher=workers runs more" if self._jobs.name == "basic" else ""
+            if workers is not None:
+                hint = f" ({shown('n_jobs')}); leave hydra.launcher.n_workers out, or raise it"
+            self._say(
+                f"hydra/launcher={self._jobs.name} runs {trials} at a time, not {wanted}{hint}"
+            )
+        elif workers is not None and workers > slots:
+            self._say(
+                f"{slots} of {workers} workers are used, as {shown('n_jobs')}={wanted}; leave one "
+                "of the two numbers out"
+            )
+
+    def _check_folder(self) -> None:
+        folder = Path(str(self.sweep_dir))
+        try:
+            try_folder(folder)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or folder}: {error.strerror}; mend it, or take another folder "
+                f"with {key_of_folder(self._config)}"
+            ) from error
+
+    def _check_not_empty(self, space: SearchSpace) -> None:
+        """Refuse a search of nothing in an app that has typed entries; others run as stock does."""
+        if not self._is_empty(space) or self._typed_space is None:
+            return
+        preset = ""
+        if "hparams_search" in choices(self._config):
+            preset = "choose a preset (hparams_search=fast), or "
+        raise UserError(
+            f"there is nothing to search: {preset}give a key a range, as in "
+            "'optimizer.lr=tag(log, interval(1e-5, 1e-2))'"
+        )
+
+    def _get_directions(self) -> list[str]:
+        """Return what is done with each objective.
+
+        Raises:
+            UserError: it is neither minimize nor maximize.
+        """
+        directions = super()._get_directions()
+        for direction in directions:
+            if direction not in DIRECTIONS:
+                hint = did_you_mean(direction, DIRECTIONS)
+                raise UserError(f"{shown('direction')}={direction}: unknown{hint}")
+        return directions
+
+    def _is_empty(self, space: SearchSpace) -> bool:
+        return not space.distributions and self.custom_search_space_extender is None
 
     def _follow(self) -> Focus:
         rule: Any = OmegaConf.to_container(self._focus, resolve=True) if self._focus else {}
@@ -330,5 +392,5 @@ class AsyncSweeper(OptunaSweeperImpl):
             raise UserError(f"search space: {told}{as_whole_numbers(told, self._typed)}") from error
 
     def _say(self, text: str) -> None:
-        log.info(text)
+        lines.info(text)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -28,7 +28,7 @@ from src.training.room import check_room
 
 log = logging.getLogger(__name__)
 
-# What conf/hparams_search/base.yaml calls the fingerprint of the data.
+# What conf/hydra/sweeper/optuna_async.yaml calls the fingerprint of the data.
 CONTENT = "content of the images and splits"
 
 CHOICES = {

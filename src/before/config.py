@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, OmegaConf
 
 from doctune.space.focus_rule import FocusRule
@@ -137,3 +138,5 @@ OmegaConf.register_resolver(
     "either", lambda *of: next((value for value in of if value is not None), None), replace=True
 )
 ConfigStore.instance().store(name="experiment_schema", node=ExperimentConfig)
+# For conf/hydra/sweeper/optuna.yaml, which has the stock sweeper's own name.
+ConfigStore.instance().store(group="hydra/sweeper", name="optuna_schema", node=OptunaSweeperConf)

@@ -6,11 +6,13 @@ elsewhere. What is about the search itself is not.
 """
 
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -36,12 +38,17 @@ SHARED = (
 
 def in_full(words: Sequence[str]) -> list[str]:
     """Return the command line with what the earlier study's had, where it is to be followed."""
-    texts = [word for word in words if not word.startswith("-")]
+    try:
+        flags = flags_and_overrides(words)
+    except ValueError:
+        # Told by the door.
+        return list(words)
+    texts = list(flags.overrides)
     if f"hparams_search={PRESET}" not in texts:
         return list(words)
     try:
         given = OverridesParser.create().parse_overrides(texts)
-        cfg = _composed([one for one in given if not one.is_sweep_override()])
+        cfg = _composed(flags, [one for one in given if not one.is_sweep_override()])
         found = _attributes(cfg)
     except (HydraException, OmegaConfBaseException):
         # Told by Hydra or by the sweeper, which meet the same mistake again.
@@ -49,8 +56,26 @@ def in_full(words: Sequence[str]) -> list[str]:
     taken = taken_over(found, given, cfg.hydra.runtime.choices)
     if taken:
         print(f"as in {cfg.optuna.from_study}: {' '.join(taken)}", file=sys.stderr)
-    flags = [word for word in words if word.startswith("-")]
-    return [*flags, *taken, *texts]
+    # In front of the overrides, which are the later ones and win; Hydra takes flags anywhere.
+    return [*taken, *words]
+
+
+def flags_and_overrides(words: Sequence[str]) -> Namespace:
+    """Read a command line as Hydra does, where a flag's value may be a word of its own.
+
+    Returns:
+        Hydra's flags by their names, and `overrides`.
+
+    Raises:
+        ValueError: a flag is wrong.
+    """
+
+    def refuse(message: str) -> NoReturn:
+        raise ValueError(message)
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_known_intermixed_args(list(words))[0]
 
 
 def taken_over(
@@ -81,9 +106,14 @@ def taken_over(
     return taken
 
 
-def _composed(given: Sequence[Override]) -> DictConfig:
+def _composed(flags: Namespace, given: Sequence[Override]) -> DictConfig:
+    """Compose the config that Hydra will, from the same folders."""
+    more = []
+    if flags.config_dir:
+        more = [f"hydra.searchpath=['file://{Path(flags.config_dir).absolute()}']"]
     with initialize_config_dir(CONF):
-        return compose("train", [str(one.input_line) for one in given], return_hydra_config=True)
+        texts = [str(one.input_line) for one in given]
+        return compose(flags.config_name or "train", [*more, *texts], return_hydra_config=True)
 
 
 def _attributes(cfg: DictConfig) -> Mapping[str, Any]:

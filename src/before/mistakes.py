@@ -9,22 +9,32 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import hydra._internal.utils as inside_hydra
 import yaml
 from hydra.errors import (
     CompactHydraException,
     ConfigCompositionException,
+    HydraException,
     MissingConfigException,
 )
 from omegaconf.errors import InterpolationResolutionError
 
 from doctune.commands import override, shell_word
 from doctune.errors import UserError
-from doctune.hydra_messages import in_short, interpolation, refusal, unknown_flag, unusable_choice
+from doctune.hydra_messages import (
+    INTERVAL,
+    in_short,
+    interpolation,
+    refusal,
+    unknown_flag,
+    unusable_choice,
+)
 from src.before.own_yaml import unreadable_yaml, wrong_content
 from src.before.places import all_choices, value_of_flag
+from src.before.starting import end_at_once
 from src.before.typed_words import check_words
 
 # A folder in which nothing can be written.
@@ -47,6 +57,8 @@ def hydra_in_short(own_flags: Sequence[str] = (), subject: str | None = None) ->
         own_flags: those of the door itself, of which Hydra knows nothing.
         subject: the key that a word alone stands for.
     """
+    if signal.getsignal(signal.SIGINT) is end_at_once:
+        signal.signal(signal.SIGINT, _raise_once)
     report: Callable[[Any], Any] | None = getattr(inside_hydra, "run_and_report", None)
 
     def report_in_short(work: Callable[[], Any]) -> Any:
@@ -81,6 +93,12 @@ def hydra_in_short(own_flags: Sequence[str] = (), subject: str | None = None) ->
             inside_hydra.run_and_report = report  # type: ignore[assignment]
 
 
+def _raise_once(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise at the first Ctrl-C; a second one ends what that has not ended yet."""
+    signal.signal(number, end_at_once)
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
 def _shortened() -> Iterator[None]:
     """Make a `UserError` of the mistakes that Hydra tells at length or with a traceback."""
@@ -103,6 +121,8 @@ def _told(error: Exception) -> str | None:
         told = wrong_content(error)
         if told is not None:
             return told
+    if isinstance(error, HydraException) and INTERVAL in str(error):
+        return in_short(error, words)
     if isinstance(error, CompactHydraException):
         # Ours are lines already.
         own = type(error).__module__ != "hydra.errors"

@@ -1,15 +1,18 @@
 """The default name of a study: what is searched how, on which model and data.
 
-Importing this file registers the resolver `${study_name:}`. Its value is kept with the config of
-the search, so that a job whose model is another one still finds the study.
+Importing this file registers the resolvers `${study_name:}`, `${sweep_folder:}` and
+`${started_at:}`. Their values are kept with the config of the search, so that a job whose model is
+another one still finds the study.
 """
 
+import datetime
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from doctune import SWEEPER
 from doctune.commands import task_overrides
 
 PARTS = ("hparams_search", "model", "data")
@@ -23,12 +26,30 @@ def study_name() -> str:
     searched = _searched_choices(hydra)
     parts = []
     for group in PARTS:
-        names = searched.get(group) or [str(hydra.runtime.choices[group])]
+        # Only the preset can be none.
+        chosen = hydra.runtime.choices[group] or "search"
+        names = searched.get(group) or [str(chosen)]
         several = "+".join(sorted(set(names)))
         # A choice may lie in a folder of its group.
         several = several.replace("/", "_")
         parts.append(several if len(names) <= MOST_NAMED else f"{len(names)}_{group}s")
     return "-".join(parts)
+
+
+def sweep_folder() -> str:
+    """Return the name of a sweep's folder: the study's, a new one where there is no study of ours.
+
+    Other sweepers begin anew at every start, and would overwrite what is there.
+    """
+    hydra = HydraConfig.get()
+    if (hydra.sweeper or {}).get("_target_") == SWEEPER:
+        return str(hydra.sweeper.study_name)
+    return started_at()
+
+
+def started_at() -> str:
+    """Return the time as a folder's name, exact enough for commands that start together."""
+    return datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")[:-3]
 
 
 def _searched_choices(hydra: Any) -> dict[str, list[str]]:
@@ -45,4 +66,5 @@ def _searched_choices(hydra: Any) -> dict[str, list[str]]:
     return found
 
 
-OmegaConf.register_resolver("study_name", study_name, use_cache=True, replace=True)
+for resolver in (study_name, sweep_folder, started_at):
+    OmegaConf.register_resolver(resolver.__name__, resolver, use_cache=True, replace=True)

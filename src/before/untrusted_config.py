@@ -7,6 +7,7 @@ format of one's own can be a script.
 
 import logging
 import os
+import sys
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -33,3 +34,8 @@ class LogFile(logging.FileHandler):
     def __init__(self, filename: str) -> None:
         path = os.fspath(filename)
         super().__init__(path if path.endswith(".log") else f"{path}.log", encoding="utf-8")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Leave a line out where the disk is full; what fails for that is told by itself."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)

@@ -38,7 +38,9 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
     """
     module, trainer = _whole(result, cfg)
     trainer.loggers = []
-    if result.checkpoint is not None:
+    if result.weights is not None:
+        module.load_state_dict(result.weights)
+    elif result.checkpoint is not None:
         kept = torch.load(result.checkpoint, map_location="cpu", weights_only=True)
         module.load_state_dict(kept["state_dict"])
     module.confusion.reset()

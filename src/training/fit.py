@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from doctune.errors import UserError
+from doctune.errors import NO_ROOM, UserError
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.training.callbacks import EpochLines, GradientClipping
@@ -56,6 +57,8 @@ class FitResult:
     f1: float
     # Weights of the best epoch; None where none were kept.
     checkpoint: Path | None
+    # Those of the best epoch where the disk had no room for them.
+    weights: dict[str, torch.Tensor] | None
     seconds: float
 
 
@@ -124,13 +127,38 @@ def fit(
         )
     keeper = trainer.checkpoint_callback
     best = getattr(keeper, "best_model_path", "")
+    in_memory = getattr(keeper, "in_memory", None)
     return FitResult(
         module=module,
         trainer=trainer,
         f1=float(trainer.callback_metrics["val/f1"]),
-        checkpoint=Path(best) if best else None,
+        checkpoint=Path(best) if best and in_memory is None else None,
+        weights=in_memory,
         seconds=time.monotonic() - started,
     )
+
+
+class BestWeights(ModelCheckpoint):
+    """Keeps the weights of the best epoch: in a file, in memory where the disk is full.
+
+    Hours of training are worth their scores even so.
+    """
+
+    in_memory: dict[str, torch.Tensor] | None = None
+
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        try:
+            super()._save_checkpoint(trainer, filepath)
+        except OSError as error:
+            if error.errno not in NO_ROOM or trainer.world_size > 1:
+                raise
+            log.warning("%s: %s; the weights are kept in memory", filepath, error.strerror)
+            # Half a file, which was the last best one before.
+            Path(filepath).unlink(missing_ok=True)
+            module = trainer.lightning_module
+            self.in_memory = {k: v.detach().cpu().clone() for k, v in module.state_dict().items()}
+        else:
+            self.in_memory = None
 
 
 def _tell_of_batch_norm(cfg: DictConfig, model: nn.Module) -> None:
@@ -204,7 +232,7 @@ def _callbacks(cfg: DictConfig, output_dir: Path | None) -> Iterator[pl.Callback
     if cfg.gradient_clip_norm is not None:
         yield GradientClipping(cfg.gradient_clip_norm)
     if output_dir is not None and cfg.checkpoint:
-        yield ModelCheckpoint(
+        yield BestWeights(
             output_dir,
             "best",
             monitor="val/f1",

@@ -22,8 +22,10 @@ from pytorch_lightning.loggers import (
 )
 from pytorch_lightning.loggers.logger import DummyLogger
 
-from doctune.errors import UserError
+from doctune.errors import NO_ROOM, UserError
 from src.training.card_rules import is_first
+
+log = logging.getLogger(__name__)
 
 CHOICES = ("csv", "tensorboard", "mlflow", "wandb", "none")
 # Logger -> the package to import and the one to install.
@@ -186,6 +188,19 @@ class _PartOverEpochs(_Part):
         self._latest = {}
 
 
+class Curves(CSVLogger):
+    """Lightning's own, which does not end a training for want of room."""
+
+    def save(self) -> None:
+        """Write what is not written yet, where the disk has room for it."""
+        try:
+            super().save()
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            log.warning("curves: %s", error.strerror)
+
+
 def open_run_log(
     cfg: DictConfig,
     folder: Path,
@@ -300,7 +315,7 @@ def _make(cfg: DictConfig, folder: Path, title: str, identity: Mapping[str, Any]
         identity: `study` and `trial`, or nothing.
     """
     if cfg.name == "csv":
-        return CSVLogger(folder, name="", version="curves")
+        return Curves(folder, name="", version="curves")
     if cfg.name == "tensorboard":
         return TensorBoardLogger(folder, name="", version="curves", default_hp_metric=False)
     if cfg.name == "mlflow":

@@ -59,7 +59,7 @@ def take_over(
         return None
     for fold, curve in enumerate(curves):
         for epoch, value in enumerate(curve):
-            trial.report(score.add(value), fold * epochs + epoch)
+            trial.report_again(score.add(value), fold * epochs + epoch)
         score.end_fold()
     kept.save(folder)
     note_curves(trial, score, trial.noted(SECONDS) or 0.0)

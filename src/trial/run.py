@@ -3,9 +3,13 @@
 Workers import this file before their first trial, and with it torch and timm.
 """
 
+import contextlib
+import errno
 import functools
 import logging
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from doctune.errors import UserError
+from doctune.errors import NO_ROOM, UserError
 from doctune.trial import current_trial
 from doctune.words import counted
 from src.before.checks import check_same_data, tell_large_batch, tell_notes
@@ -100,12 +104,32 @@ def train(cfg: DictConfig, folder: Path) -> float:
         )
         log_to.add_scores({"score": val.f1, "test/f1": test.f1, "test/accuracy": test.accuracy})
     leave_group()
+    console.print(
+        f"macro-F1: validation {val.f1:.4f}, test {test.f1:.4f}", highlight=False, soft_wrap=True
+    )
     named = splits.train
     if is_first():
-        write_run(folder, val=val, test=test, classes=named.classes, codes=named.codes)
-    console.print(
-        f"macro-F1: validation {val.f1:.4f}, test {test.f1:.4f}\nwritten to {folder}",
-        highlight=False,
-        soft_wrap=True,
-    )
+        with told_if_full(folder):
+            write_run(folder, val=val, test=test, classes=named.classes, codes=named.codes)
+            if result.weights is not None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "best.ckpt"))
+    console.print(f"written to {folder}", highlight=False, soft_wrap=True)
     return val.f1
+
+
+@contextlib.contextmanager
+def told_if_full(folder: Path) -> Iterator[None]:
+    """Tell of a disk without room in a line.
+
+    Raises:
+        UserError: in place of the `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise UserError(
+            f"{error.filename or folder}: {error.strerror}, so the run is not whole; make room "
+            "and train again, or take another folder with paths.output_dir"
+        ) from error

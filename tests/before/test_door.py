@@ -1,5 +1,6 @@
 """Doors answer at once, from wherever they are entered."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import src.report
 import src.train
 from doctune.sweeper.records import shell_command
 from src.before.door import typed
+from src.before.starting import end_at_once
 from tests.conftest import REPOSITORY
 
 # They take from a third of a second to several, which nobody waits for to be told of a mistake.
@@ -72,6 +74,8 @@ def test_a_script_or_notebook_calls_main_with_words(
     with pytest.raises(SystemExit, match="write study=mine"):
         src.report.main(["mine"])
     assert sys.argv[0] == "ipykernel_launcher.py"
+    # Ctrl-C stays what it was, as it would end the kernel.
+    assert signal.getsignal(signal.SIGINT) is not end_at_once
 
 
 def test_a_notebook_without_words_takes_none_of_the_kernels(

@@ -198,9 +198,9 @@ def test_the_same_images_at_another_place_are_the_same_data(
     before = data_fingerprint(data(source="csv"))
     root.rename(tmp_path / "moved")
     assert data_fingerprint(data(source="csv", root=f"{tmp_path / 'moved'}/")) == before
-    preset = OmegaConf.load(REPOSITORY / "conf/hparams_search/base.yaml").hydra.sweeper
-    assert "data.root" not in preset.settings
-    assert "data.root" in preset.places
+    sweeper = OmegaConf.load(REPOSITORY / "conf/hydra/sweeper/optuna_async.yaml")
+    assert "data.root" not in sweeper.settings
+    assert "data.root" in sweeper.places
 
 
 def test_a_class_of_the_meta_file_without_images_is_noted(

@@ -16,9 +16,8 @@ from tests.data.pictures import page, write
 
 
 def test_the_study_knows_the_content_by_that_name() -> None:
-    assert (
-        f"{CONTENT}: ${{data_fingerprint:}}" in Path(CONF, "hparams_search/base.yaml").read_text()
-    )
+    told = Path(CONF, "hydra/sweeper/optuna_async.yaml").read_text()
+    assert f"{CONTENT}: ${{data_fingerprint:}}" in told
 
 
 def test_the_fingerprint_is_the_content(tmp_path: Path, data: Callable[..., Any]) -> None:

@@ -14,8 +14,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from doctune.commands import override as to_override
 from doctune.errors import UserError
 from doctune.space.entries import check_condition, typed_distributions
-from doctune.space.parameters import defaults_within, examples
+from doctune.space.parameters import examples
 from doctune.space.search_space import Branch, SearchSpace, build_search_space
+from doctune.study.study import AS_IN_CONFIG
 
 
 def typed(**entry: Any) -> Any:
@@ -133,14 +134,79 @@ def test_examples_hold_every_choice_and_both_ends() -> None:
     assert examples({}) == [{}]
 
 
-def test_defaults_are_moved_into_the_range() -> None:
-    config = OmegaConf.create({"a": 0.0, "b": 32, "c": 7})
-    distributions = {
-        "a": FloatDistribution(0.01, 0.15),
-        "b": CategoricalDistribution([16, 32]),
-        "c": CategoricalDistribution([1, 2]),
-    }
-    assert defaults_within(config=config, distributions=distributions) == {"a": 0.01, "b": 32}
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ("k='1',2", ["1", 2]),
+        ("k=choice('1','2')", ["1", "2"]),
+        ("k=choice('a,b',c)", ["a,b", "c"]),
+        ("k=choice('null',x)", ["null", "x"]),
+        ("k=null,max", [None, "max"]),
+        ("k='null',null", ["null", None]),
+        ("k='true',true", ["true", True]),
+        ("k='1e-3',1e-3", ["1e-3", 1e-3]),
+        ("k=[1,2],[null]", [[1, 2], [None]]),
+        ("k={a:1},{a:'1'},null", [{"a": 1}, {"a": "1"}, None]),
+        ("k=[],'[]'", [[], "[]"]),
+        ("k=str(1,2)", ["1", "2"]),
+        ("k=' a b ',x", [" a b ", "x"]),
+        ("+k='1',a", ["1", "a"]),
+        ("++k=a,a,b", ["a", "b"]),
+    ],
+)
+def test_a_job_gets_what_was_typed(word: str, values: list[Any]) -> None:
+    space = build_search_space(None, [], [word])
+    ((key, dist),) = space.distributions.items()
+    assert isinstance(dist, CategoricalDistribution)
+    given = [space.job_overrides({key: choice})[0] for choice in dist.choices]
+    parsed = [OverridesParser.create().parse_override(text).value() for text in given]
+    assert parsed == values
+    assert [type(value) for value in parsed] == [type(value) for value in values]
+
+
+OWN = {"lr": 0.5, "layers": 4, "pooling": None, "sizes": [1, 2], "name": "1", "sub": {"x": True}}
+
+
+@pytest.mark.parametrize(
+    ("word", "params", "as_in_config"),
+    [
+        ("pooling=null,max", {"pooling": None}, []),
+        ("pooling=avg,max", {}, ["pooling"]),
+        ("++pooling=null,max", {"++pooling": None}, []),
+        # Which the config as it is goes without.
+        ("+more=null,max", {}, ["+more"]),
+        ("+more=interval(0,1)", {}, ["+more"]),
+        ("sizes=[1,2],[3]", {"sizes": "[1,2]"}, []),
+        ("sizes=[1],[3]", {}, ["sizes"]),
+        ("name='1','2'", {"name": "1"}, []),
+        ("name=1,2", {}, ["name"]),
+        ("sub.x=true,false", {"sub.x": True}, []),
+        ("sub.x=1,0", {}, ["sub.x"]),
+        ("lr=interval(0.1,1.0)", {"lr": 0.5}, []),
+        # Outside of the range, but the config's own all the same.
+        ("lr=interval(0.6,1.0)", {"lr": 0.5}, []),
+        ("layers=range(5,9)", {"layers": 4}, []),
+        ("pooling=interval(0.6,1.0)", {}, ["pooling"]),
+        ("name=interval(0.6,1.0)", {}, ["name"]),
+    ],
+)
+def test_the_defaults_are_the_configs_own_values(
+    word: str, params: dict[str, Any], as_in_config: list[str]
+) -> None:
+    config = OmegaConf.create(OWN)
+    space = build_search_space(None, [], [word])
+    found = space.defaults(config)
+    assert (found.params, found.as_in_config, found.missing) == (params, as_in_config, [])
+    # Composed by OmegaConf, a trial of them is the config itself.
+    study = optuna.create_study()
+    study.enqueue_trial(found.params, user_attrs={AS_IN_CONFIG: found.as_in_config})
+    trial = study.ask()
+    space.suggest(trial)
+    job = OmegaConf.create(OWN)
+    for text in space.job_overrides(trial.params):
+        override = OverridesParser.create().parse_override(text)
+        OmegaConf.update(job, override.key_or_group, override.value())
+    assert job == config
 
 
 def test_entries_with_a_condition_apply_where_it_holds() -> None:
@@ -264,12 +330,14 @@ def test_queued_parameters_go_on_in_their_branch() -> None:
 
 
 def test_defaults_of_a_tree_are_those_of_the_models_own_branch() -> None:
-    assert tree().defaults(job(["model=eff"])) == {
+    assert tree().defaults(job(["model=eff"])).params == {
         **{"model": "eff", "lr[eff]": 1e-3, "decay[eff]": 0.0}
     }
     some = {**ENTRIES, "model": {**ENTRIES["model"], "choices": ["cnx", "eff"]}}
     defaults = tree(some).defaults(job(["model=eff2"]))
-    assert (defaults["model"], defaults["lr[cnx]"]) == ("cnx", 5e-4)
+    assert (defaults.params["model"], defaults.params["lr[cnx]"]) == ("cnx", 1e-3)
+    # As that is another config, no trial is called the defaults.
+    assert defaults.missing == ["model"]
 
 
 def test_examples_of_a_tree_compose_in_every_branch() -> None:

@@ -107,7 +107,8 @@ def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("doctune.study.outage.time.monotonic", lambda: now[0])
     monkeypatch.setattr("doctune.study.outage.time.sleep", lambda _: None)
     error = StorageInternalError("gone")
-    storage = Outage()
+    said: list[str] = []
+    storage = Outage(said.append)
     storage.wait(error)
     now[0] += outage.PATIENCE - 1
     storage.wait(error)
@@ -117,3 +118,10 @@ def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now[0] += outage.PATIENCE + 1
     with pytest.raises(UserError, match=r"no answer for 10 minutes \(gone\).*same command"):
         storage.wait(error)
+    # Once for each time that it was away, and not in silence.
+    assert [line.split(" (")[0] for line in said] == [
+        "storage: it does not answer",
+        "storage: it answers again",
+        "storage: it does not answer",
+    ]
+    assert "(gone); trying again for 10 minutes, Ctrl-C ends the search" in said[0]

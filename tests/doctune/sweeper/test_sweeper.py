@@ -1,6 +1,5 @@
 """The sweeper through its door: real processes, a real storage."""
 
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,9 @@ import pytest
 from optuna.trial import TrialState
 
 from doctune.study.study import is_complete
-from tests.doctune.conftest import Sweep, app_command, app_environment, load_study, sqlite
+from tests.doctune.conftest import Sweep
+from tests.doctune.sweeper.in_process import Searches
+from tests.doctune.sweeper.in_process import search as search
 
 Load = Callable[[], optuna.Study]
 SPACE = "+x=interval(-5.0,5.0)"
@@ -38,7 +39,7 @@ def test_same_command_again_says_complete_and_more_trials_continue(
     sweep(*command, "hydra.sweeper.n_trials=3")
     again = sweep(*command, "hydra.sweeper.n_trials=3")
     assert "has its 3 trials already" in again.stdout
-    assert "optuna.n_trials=6" in again.stdout
+    assert "hydra.sweeper.n_trials=6" in again.stdout
     sweep(*command, "hydra.sweeper.n_trials=5")
     study = load()
     assert states(study) == {"COMPLETE": 5}
@@ -47,20 +48,6 @@ def test_same_command_again_says_complete_and_more_trials_continue(
 
 def test_fewer_trials_than_there_are_change_nothing() -> None:
     assert is_complete("s", 5, 3).startswith("study s has 5 of 3 trials already; extend it with ")
-
-
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_other_launchers_take_single_jobs(tmp_path: Path, launcher: str) -> None:
-    ours = app_command(SPACE, "hydra.sweeper.n_trials=4", f"hydra/launcher={launcher}")
-    command = [
-        word for word in ours if word != "hydra/launcher=workers" and "n_workers" not in word
-    ]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=app_environment(), capture_output=True, text=True, timeout=250
-    )
-    assert done.returncode == 0, done.stderr
-    assert ("one trial at a time" in done.stdout) == (launcher == "basic")
-    assert states(load_study(sqlite(tmp_path))) == {"COMPLETE": 4}
 
 
 def test_pruned_job_is_pruned_in_the_study_with_its_reports(sweep: Sweep, load: Load) -> None:
@@ -90,34 +77,30 @@ def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None
     assert {trial.user_attrs["stopped"] for trial in load().trials} == {"timeout"}
 
 
-def test_the_folders_of_another_study_are_not_overwritten(
-    sweep: Sweep, load: Load, tmp_path: Path
-) -> None:
-    sweep(SPACE, "hydra.sweeper.n_trials=2")
-    optuna.delete_study(study_name="sweep", storage=load()._storage)
+def test_the_folders_of_another_study_are_not_overwritten(search: Searches, tmp_path: Path) -> None:
+    study = search(SPACE, "hydra.sweeper.n_trials=2").study
+    optuna.delete_study(study_name="sweep", storage=study._storage)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep" / "1").rglob("*")}
-    done = sweep(SPACE, "hydra.sweeper.n_trials=2", code=1)
-    (line,) = done.stderr.splitlines()
+    done = search(SPACE, "hydra.sweeper.n_trials=2")
+    assert done.code == 1
+    line = done.said.splitlines()[-1]
     assert "sweep holds trial 1 of another study" in line
-    assert "optuna.study_name=NAME" in line
+    assert "hydra.sweeper.study_name=NAME" in line
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_failures_over_the_rate_stop_the_sweep_in_one_line(sweep: Sweep, load: Load) -> None:
-    done = sweep(SPACE, "hydra.sweeper.n_trials=9", "+fail=-100", code=1)
-    assert "max_failure_rate" in done.stderr
-    assert "x is too large" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert states(load())["FAIL"] <= 2
+def test_failures_over_the_rate_stop_the_sweep_in_one_line(search: Searches) -> None:
+    done = search(SPACE, "hydra.sweeper.n_trials=9", "+fail=-100")
+    assert done.code == 1
+    assert "max_failure_rate" in done.said
+    assert "x is too large" in done.said
+    assert "Traceback" not in done.said
+    assert states(done.study)["FAIL"] == 1
 
 
-def test_custom_search_space_adds_parameters(sweep: Sweep, load: Load) -> None:
-    sweep(
-        SPACE,
-        "hydra.sweeper.n_trials=4",
-        "hydra.sweeper.custom_search_space=tests.doctune.app.extend",
-    )
-    for trial in load().trials:
+def test_custom_search_space_adds_parameters(search: Searches) -> None:
+    custom = "hydra.sweeper.custom_search_space=tests.doctune.app.extend"
+    for trial in search(SPACE, "hydra.sweeper.n_trials=4", custom).study.trials:
         assert 0 <= trial.params["+y"] <= abs(trial.params["+x"])
         assert trial.value == pytest.approx(-((trial.params["+x"] - 1) ** 2) - trial.params["+y"])
 
@@ -151,16 +134,17 @@ def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load, url: 
     assert len(drawn) == 5
 
 
-def test_not_enabled_runs_once_without_a_study(sweep: Sweep, tmp_path: Path) -> None:
-    sweep(SPACE, "hydra.sweeper.enabled=false")
+def test_not_enabled_runs_once_without_a_study(search: Searches, tmp_path: Path) -> None:
+    assert search(SPACE, "hydra.sweeper.enabled=false").code == 0
     assert (tmp_path / "sweep" / "0" / ".hydra").exists()
     assert not (tmp_path / "sweep" / "optuna.db").exists()
 
 
-def test_other_settings_are_refused_with_the_difference(sweep: Sweep) -> None:
-    sweep(SPACE, "hydra.sweeper.n_trials=1", "+hydra.sweeper.settings.epochs=3")
-    done = sweep(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5", code=1)
-    assert "epochs was 3, now 5" in done.stderr
-    assert "optuna.study_name=NAME" in done.stderr
-    assert "optuna.accept_changes=true" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_other_settings_are_refused_with_the_difference(search: Searches) -> None:
+    search(SPACE, "hydra.sweeper.n_trials=1", "+hydra.sweeper.settings.epochs=3")
+    done = search(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5")
+    assert done.code == 1
+    assert "epochs was 3, now 5" in done.said
+    assert "hydra.sweeper.study_name=NAME" in done.said
+    assert "hydra.sweeper.accept_changes=true" in done.said
+    assert "Traceback" not in done.said

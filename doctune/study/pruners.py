@@ -1,0 +1,98 @@
+"""Optuna's pruners, and what they are shown of a study: each trial once, led by one objective.
+
+A trial that was interrupted and the one that continues it are one trial to a pruner: it counts
+once among those that reached a step, and Hyperband keeps it in its bracket, which Optuna derives
+from the number. Of several objectives pruners know the first one, which is what jobs report.
+"""
+
+import copy
+from collections.abc import Container
+from typing import Any
+
+import optuna
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from optuna.pruners import HyperbandPruner
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from doctune.named_in_config import told_by_key
+from doctune.study.storage import StudyLedByFirst
+from doctune.study.study import BEGAN_AS, was_interrupted
+
+PRUNER_WHITELIST = ("optuna.pruners.*", "doctune.study.pruners.*")
+
+
+def make_pruner(config: DictConfig | None) -> optuna.pruners.BasePruner:
+    """Make the pruner that `hydra.sweeper.pruner` describes."""
+    if config is None:
+        return optuna.pruners.NopPruner()
+    with told_by_key("hydra.sweeper.pruner"):
+        described = _with_brackets(OmegaConf.to_container(config, resolve=True))
+        made: optuna.pruners.BasePruner = instantiate(
+            described, _execution_whitelist_=PRUNER_WHITELIST
+        )
+    return made
+
+
+def _with_brackets(described: Any) -> Any:
+    """Put our Hyperband in the place of Optuna's, which another pruner may wrap."""
+    if not isinstance(described, dict):
+        return described
+    found = {key: _with_brackets(value) for key, value in described.items()}
+    if str(found.get("_target_")) == "optuna.pruners.HyperbandPruner":
+        found["_target_"] = f"{__name__}.Hyperband"
+    return found
+
+
+class StudyOfPruners(StudyLedByFirst):
+    """A study as pruners are shown it."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Return the trials but those that others continue."""
+        return [one for one in super().get_trials(deepcopy, states) if not was_interrupted(one)]
+
+    @property
+    def best_trial(self) -> FrozenTrial:
+        """Return the best trial by the first objective.
+
+        Raises:
+            ValueError: none is complete.
+        """
+        complete = self.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        sign = 1 if self.direction == StudyDirection.MAXIMIZE else -1
+        return max(complete, key=lambda trial: sign * trial.values[0])
+
+
+class Hyperband(HyperbandPruner):
+    """Optuna's Hyperband for studies that go on, and for several objectives."""
+
+    def _get_bracket_id(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        began_as = trial.user_attrs.get(BEGAN_AS, trial.number)
+        if began_as != trial.number:
+            trial = copy.copy(trial)
+            trial.number = began_as
+        return super()._get_bracket_id(study, trial)
+
+    def _create_bracket_study(self, study: optuna.Study, bracket_id: int) -> optuna.Study:
+        bracket = super()._create_bracket_study(study, bracket_id)
+        kind: Any = type(bracket)
+
+        class Shown(kind):  # type: ignore[misc]
+            """Optuna's view of a bracket is a study that several objectives make useless."""
+
+            @property
+            def direction(self) -> StudyDirection:
+                first: StudyDirection = self.directions[0]
+                return first
+
+            def get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+                found = kind.get_trials(self, *args, **kwargs)
+                return [one for one in found if not was_interrupted(one)]
+
+        return Shown(study, self, bracket_id)  # type: ignore[no-any-return]
