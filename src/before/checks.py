@@ -48,8 +48,6 @@ SMALLEST = {
     "quick_validation.folds": 2,
     "pruning.patience": 0,
     "pruning.n_startup_trials": 0,
-    "data.batch_size": 1,
-    "data.img_size": 16,
     "optimizer.weight_decay": 0,
     "scheduler.warmup_epochs": 0,
     "augment.mixup_alpha": 0,
@@ -59,6 +57,8 @@ SMALLEST = {
     "gpu.usable_gb": 0,
     "gpu.max_batch_size": 1,
 }
+# These may have to be worked out, from the images or with timm, which takes its time.
+SMALLEST_SIZES = {"data.batch_size": 1, "data.img_size": 16}
 SHARED = "gpu.trials_per_device"
 # With a rate of 0 nothing is learnt, and estimates divide by the others.
 ABOVE_ZERO = ("optimizer.lr", "gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
@@ -334,13 +334,17 @@ def check_values(cfg: DictConfig) -> None:
     micro_batch = cfg.trainer.micro_batch_size
     if micro_batch is not None and micro_batch < 1:
         raise UserError(f"trainer.micro_batch_size={micro_batch}: must be at least 1, or null")
-    _check_batch(cfg)
     ratio = cfg.scheduler.min_lr_ratio
     if not 0 <= ratio <= 1:
         raise UserError(f"scheduler.min_lr_ratio={ratio}: must be from 0 to 1, a share of the peak")
     _check_precision(cfg)
     check_several_cards(cfg)
     check_room(cfg.gpu)
+    for key, low in SMALLEST_SIZES.items():
+        value = OmegaConf.select(cfg, key)
+        if value < low:
+            raise UserError(f"{key}={value}: must be at least {low}")
+    _check_batch(cfg)
 
 
 def _near(value: object, choices: Sequence[str]) -> str:

@@ -22,6 +22,9 @@ from doctune.errors import UserError
 STEPS, USUAL_BATCH = 15, 64
 # Batch sizes are multiples of it.
 MULTIPLE = 8
+# No weights of timm were trained on smaller images: on a CPU timm, which brings torch along, need
+# not be asked.
+SMALLEST_IMAGE = 106
 # Keys of `data` that follow from the count.
 SIZES = ("batch_size", "img_size")
 
@@ -51,7 +54,11 @@ def batch_sizes(wanted: Any, *, _root_: DictConfig) -> list[int]:
 def img_size(*, _root_: DictConfig) -> int:
     """Return the side that the model was made for, no more than the profile's own."""
     most = int(_root_.gpu.img_size)
-    return min(most, made_for(str(_root_.model.name)) or most)
+    # Not every door has a model.
+    name = OmegaConf.select(_root_, "model.name")
+    if name is None or most <= SMALLEST_IMAGE:
+        return most
+    return min(most, made_for(str(name)) or most)
 
 
 def img_sizes(wanted: Any, *, _root_: DictConfig) -> list[int]:

@@ -1,9 +1,10 @@
 """Keys on the command line that would do nothing, or something else than was meant."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.commands import override, shell_word
@@ -46,7 +47,7 @@ def check_typed_keys(cfg: DictConfig, words: Sequence[str]) -> list[str]:
     given = {key: unquoted(value) for key, _, value in (word.partition("=") for word in words)}
     _check_source(cfg, given)
     _check_study_name(cfg)
-    _check_added(words)
+    _check_added(words, HydraConfig.get().runtime.choices if HydraConfig.initialized() else {})
     if "\\" in cfg.optuna.storage:
         raise UserError(
             f"optuna.storage={cfg.optuna.storage}: a path is written with /; write "
@@ -74,12 +75,19 @@ def _check_source(cfg: DictConfig, given: dict[str, str]) -> None:
         raise UserError(f"data.{key}={value}: {reads}, only data={wanted} does; leave it out")
 
 
-def _check_added(words: Sequence[str]) -> None:
-    """Refuse keys that are added (`+trainer.max_steps=10`) and that nothing reads."""
+def _check_added(words: Sequence[str], groups: Collection[str]) -> None:
+    """Refuse keys that are added (`+trainer.max_steps=10`) and that nothing reads.
+
+    Args:
+        words: of the command line.
+        groups: of files, one of which may be added (`+shared=theirs`).
+    """
     for word in words:
         key = word.lstrip("+").partition("=")[0]
         section, dot, _ = key.partition(".")
         if not word.startswith("+") or "/" in key or section in OPEN or ".kwargs" in key:
+            continue
+        if key in groups:
             continue
         schema: Any = OmegaConf.structured(ExperimentConfig)
         known = dotted_keys(schema)

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import timm
 
+from src.before.sizes import SMALLEST_IMAGE, made_for
 from tests.conftest import Compose
 
 
@@ -72,3 +74,8 @@ def test_the_image_size_is_the_models_up_to_the_cards(
     cfg: Compose, gpu: str, model: str, side: int
 ) -> None:
     assert cfg(f"gpu={gpu}", f"model.name={model}").data.img_size == side
+
+
+def test_no_weights_were_trained_on_images_so_small_that_timm_is_not_asked() -> None:
+    sides = [made_for(name) for name in timm.list_models(pretrained=True)]
+    assert min(side for side in sides if side) == SMALLEST_IMAGE
