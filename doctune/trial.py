@@ -124,8 +124,8 @@ class RunningTrial:
         """End the job as pruned if its time is over or the pruner says so.
 
         Raises:
-            optuna.TrialPruned: the sweeper counts the trial as PRUNED, Hydra's log shows no error
-                when the job hands it on through `pruned_is_no_failure`.
+            optuna.TrialPruned: the sweeper counts the trial as PRUNED; a job that has to close
+                something first may catch it and raise it again.
         """
         reason = self.reason_to_stop()
         if reason is not None:

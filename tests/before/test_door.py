@@ -19,17 +19,9 @@ HEAVY = (
     *("torch", "timm", "torchvision", "torchmetrics", "pytorch_lightning", "sklearn", "pandas"),
     *("plotly", "ray", "submitit", "wandb", "mlflow", "onnx"),
 )
-# What acts on a model decides what is searched, and timm has to make the model for it; what it brings
-# along is there by the time that folders are looked at.
-OF_TRAINING = (
-    "torchmetrics",
-    "pytorch_lightning",
-    "sklearn",
-    "pandas",
-    "plotly",
-    "ray",
-    "submitit",
-)
+# What acts on a model decides what is searched, and timm has to make the model for it: torch is
+# there by the time that folders are looked at.
+OF_TRAINING = ("torchmetrics", "pytorch_lightning", "sklearn", "pandas", "plotly", "ray")
 # For help, and for a mistake that needs no study, not even Optuna and its database.
 OF_SEARCHES = ("optuna", "sqlalchemy", "scipy", "matplotlib")
 
