@@ -34,7 +34,7 @@ CONTENT = "content of the images and splits"
 CHOICES = {
     "trainer.accelerator": ["auto", "cpu", "cuda", "gpu", "mps"],
     "trainer.precision": ["32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"],
-    "trainer.depthwise": ["cudnn", "torch"],
+    "trainer.depthwise": ["auto", "cudnn", "torch"],
     "loss.class_weights": ["none", "balanced"],
     "scheduler.name": ["cosine", "constant"],
     "logger.name": ["csv", "tensorboard", "mlflow", "wandb", "none"],

@@ -98,8 +98,10 @@ class TrainerConfig:
     # Tensors in channels-last order: faster convolutions on most hardware.
     channels_last: bool = True
     # Who runs depthwise convolutions on a card: cudnn, which compiles kernels for every new batch
-    # or image size, in seconds each; or torch, whose own kernels are there at once.
-    depthwise: str = "cudnn"
+    # or image size, in 8 to 13 s each; torch, whose own kernels are there at once but take twice as
+    # long a step; or auto: torch up to 25,700 images of 224 px that a process trains on at one
+    # batch size, where the two are even on an H200 (docs/card.md).
+    depthwise: str = "auto"
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 

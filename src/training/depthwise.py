@@ -2,7 +2,8 @@
 
 Since 9.10 cuDNN compiles plans of depthwise convolutions in channels-last order at run time, for
 every new shape (NVIDIA/cudnn-frontend#1066), and a search changes the batch size from trial to
-trial. PyTorch's own kernels are there already; docs/card.md has what either takes.
+trial. PyTorch's own kernels are there already, but take longer from then on. `auto` weighs the one
+against the other; docs/card.md has what was measured.
 """
 
 import contextlib
@@ -10,8 +11,50 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from timm.layers import Conv2dSame, pad_same  # type: ignore[attr-defined]
 from torch import Tensor, nn
+
+from doctune.trial import is_trial
+from src.hardware.counted_step import AUTOCAST
+
+# Measured on an H200 (torch 2.11, cuDNN 9.19, bfloat16, 224 px). To compile for another batch size
+# takes cuDNN 7.7 seconds more than PyTorch's kernels take (tf_efficientnet_lite0, 96 images; the
+# first one 13.0), and each image that is trained on takes these 0.30 ms more (64 and 96 images
+# alike; convnext_tiny 0.29 to 0.33, there against cuDNN in contiguous order).
+COMPILES, LONGER, AT_SIDE = 7.7, 0.30e-3, 224
+# The first version of cuDNN that compiles them at run time.
+COMPILING_CUDNN = 91000
+
+
+def own_kernels_pay(cfg: DictConfig, batches: int, device: torch.device) -> bool:
+    """Tell whether PyTorch's kernels save more time than they cost, where `auto` is to choose.
+
+    A process compiles once for a batch and image size. The trials of a search are taken to be
+    spread evenly over its workers and the batch sizes of `gpu`, and none to be pruned.
+
+    Args:
+        cfg: the whole config.
+        batches: of this training, in all its epochs together.
+        device: that it runs on.
+    """
+    trainer = cfg.trainer
+    # Nothing else was measured, or is known to compile.
+    if device.type != "cuda" or trainer.compile or not trainer.channels_last:
+        return False
+    if trainer.precision not in AUTOCAST or not _compiles():
+        return False
+    images = batches * cfg.data.batch_size / trainer.devices
+    if is_trial():
+        optuna = cfg.optuna
+        shapes = max(1, len(cfg.gpu.batch_sizes)) * max(1, optuna.n_jobs)
+        images *= cfg.quick_validation.folds * max(1.0, optuna.n_trials / shapes)
+    return bool(images * LONGER * (cfg.data.img_size / AT_SIDE) ** 2 < COMPILES)
+
+
+def _compiles() -> bool:
+    version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return version is not None and version >= COMPILING_CUDNN
 
 
 def use_own_kernels(model: nn.Module) -> int:

@@ -22,6 +22,7 @@ from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.training.callbacks import EpochLines, GradientClipping
 from src.training.card_rules import card_batch
+from src.training.depthwise import own_kernels_pay, use_own_kernels
 from src.training.distribution import end_others, make_strategy
 from src.training.module import Classifier
 from src.training.trainer_arguments import batches_trained
@@ -107,6 +108,8 @@ def fit(
     untyped: Any = trainer
     untyped.log_every_n_steps = max(1, min(cfg.trainer.log_every_n_steps, steps))
     module = Classifier(cfg, train.classes, steps, max_epochs, train.labels)
+    if cfg.trainer.depthwise == "auto" and own_kernels_pay(cfg, count * max_epochs, device):
+        use_own_kernels(module.model)
     if device.type == "cuda":
         module.scored_at_a_time = evaluation_batch(cfg) // cfg.trainer.devices
     started = time.monotonic()

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from src.data.image_set import ImageSet
-from src.training.depthwise import OwnConv2d, use_own_kernels
+from src.training import depthwise
+from src.training.depthwise import OwnConv2d, own_kernels_pay, use_own_kernels
 from src.training.fit import fit
+from src.trial import run as run  # registers the resolvers of the configs
 from tests.conftest import Compose
 
 # TensorFlow's padding, large kernels with a bias, and several outputs of a channel.
@@ -63,3 +65,48 @@ def test_the_key_trains_with_them(cfg: Compose, blobs: ImageSet) -> None:
         assert bool(own) is (who == "torch")
         losses.append(float(found.trainer.callback_metrics["val/loss"]))
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+# 75 batches of 64 images an epoch, as of 4,800 images; the two are even at 25,667 images of 224 px.
+RUN = ("gpu=h100", "data.batch_size=64", "data.img_size=224")
+SEARCH = ("optuna.n_jobs=1", "optuna.n_trials=20", "quick_validation.folds=3")
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "in_trial", "pays"),
+    [
+        # 24,000 images, 28,800 images, and the first again at 256 px: 1.3 times the pixels.
+        ((), 5, False, True),
+        ((), 6, False, False),
+        (("data.img_size=256",), 5, False, False),
+        # A trial of 3 folds, 5 trials for each of 4 batch sizes: 15 times so many.
+        (SEARCH, 1, True, False),
+        # The same trials spread over 5 workers: 3 times so many.
+        ((*SEARCH, "optuna.n_jobs=5"), 1, True, True),
+        # What was not measured, or compiles nothing.
+        (("trainer.precision=32-true",), 1, False, False),
+        (("trainer.channels_last=false",), 1, False, False),
+        (("trainer.compile=true",), 1, False, False),
+    ],
+)
+def test_own_kernels_where_they_save_more_than_they_cost(
+    cfg: Compose,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    epochs: int,
+    in_trial: bool,
+    pays: bool,
+) -> None:
+    monkeypatch.setattr(depthwise, "_compiles", lambda: True)
+    monkeypatch.setattr(depthwise, "is_trial", lambda: in_trial)
+    found = cfg(*RUN, "trainer.depthwise=auto", *words)
+    assert own_kernels_pay(found, 75 * epochs, torch.device("cuda")) is pays
+    assert not own_kernels_pay(found, 75 * epochs, torch.device("cpu"))
+
+
+def test_an_older_cudnn_compiles_none(cfg: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = cfg(*RUN)
+    assert found.trainer.depthwise == "auto"
+    for version, pays in ((None, False), (90900, False), (91000, True)):
+        monkeypatch.setattr(torch.backends.cudnn, "version", lambda version=version: version)
+        assert own_kernels_pay(found, 75, torch.device("cuda")) is pays
