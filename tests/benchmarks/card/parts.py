@@ -34,11 +34,11 @@ class Part:
 PARTS = {
     part.name: part
     for part in (
-        Part("first_steps", "seconds of the first step of a shape, and of later ones", 70, 90),
+        Part("first_steps", "seconds of the first step of a shape, and of later ones", 70, 110),
         Part("steps", "memory and time of a training step, predicted and measured", 85, 240),
         Part("searches", "a search, with so many trials a card", 165, 300),
-        Part("sharing", "what several trainings on one card get through together", 45, 90),
-        Part("marked_tests", "the tests that need a card", 35, 120),
+        Part("sharing", "what several trainings on one card get through together", 55, 90),
+        Part("marked_tests", "the tests that need a card", 60, 150),
         Part("ways", "images a second of four ways to train", 40, 150),
         Part("out_of_memory", "what becomes of a batch that does not fit", 12, 40),
     )
