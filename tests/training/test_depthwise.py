@@ -55,16 +55,27 @@ def test_a_copy_trains_its_own_weights() -> None:
     assert all(parameter.grad is not None for parameter in other.parameters())
 
 
-def test_the_key_trains_with_them(cfg: Compose, blobs: ImageSet) -> None:
+def test_the_key_trains_with_them(
+    cfg: Compose, blobs: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def pays(_: Any, batches: int, device: torch.device) -> bool:
+        asked.append((batches, device.type))
+        return True
+
+    monkeypatch.setattr("src.training.fit.own_kernels_pay", pays)
     words = ("model.name=test_efficientnet", "data.img_size=32", "logger=none")
     losses = []
-    for who in ("cudnn", "torch"):
-        config = cfg(*words, f"trainer.depthwise={who}")
-        found = fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
+    for who in ("cudnn", "torch", "auto"):
+        config = cfg(*words, "data.batch_size=32", f"trainer.depthwise={who}")
+        found = fit(config, blobs, blobs, max_epochs=2, seed=0, output_dir=None)
         own = [part for part in found.module.modules() if isinstance(part, OwnConv2d)]
-        assert bool(own) is (who == "torch")
+        assert bool(own) is (who != "cudnn")
         losses.append(float(found.trainer.callback_metrics["val/loss"]))
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert losses == pytest.approx(losses[:1] * 3, rel=1e-3)
+    # 2 batches of 32 of the 90 images an epoch.
+    assert asked == [(4, "cpu")]
 
 
 # 75 batches of 64 images an epoch, as of 4,800 images; the two are even at 25,667 images of 224 px.
