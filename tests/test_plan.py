@@ -251,7 +251,8 @@ def test_earlier_trials_are_compared_as_they_trained(
 ) -> None:
     words = (
         *("hparams_search=fast", "gpu=rtx3080", "model.name=vit_tiny_patch16_224"),
-        *("data.img_size=224", "data.batch_size=48", "gpu.checkpointing=true", "gpu.usable_gb=1.38"),
+        *("data.img_size=224", "data.batch_size=48", "gpu.checkpointing=true"),
+        "gpu.usable_gb=1.38",
     )
     before = planned(capsys, *words)
     (cell,) = before["cells"]
