@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from timm.layers import Conv2dSame, pad_same  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
-from doctune.__init__ import is_trial
+from doctune import is_trial
 from src.hardware.counted_step import AUTOCAST
 
 # Measured on an H200 (torch 2.11, cuDNN 9.19, bfloat16, 224 px). To compile for another batch size
