@@ -100,3 +100,10 @@ def test_a_single_trial_is_told_in_words() -> None:
     told: dict[str, Any] = found.top[0].params
     flat = " ".join(shown.split())
     assert all(f"{short(key)}={show(value)}" in flat for key, value in told.items())
+
+
+def test_forty_columns_show_the_score_of_every_trial() -> None:
+    found = searched(4)
+    shown, _ = printed(found, 40)
+    for trial in found.top:
+        assert f"{trial.values[0]:.4f}" in shown

@@ -625,6 +625,23 @@ def test_a_user_without_a_home(tmp_path: Path) -> None:
     assert "1/1 finished" in done.stdout
 
 
+def test_a_terminal_of_forty_columns_in_the_c_locale(tmp_path: Path) -> None:
+    """As over a serial line, or in a container that knows no language."""
+    narrow = {"COLUMNS": "40", "LINES": "12", "LANG": "C", "LC_ALL": "C", "TERM": "dumb"}
+    words = [sys.executable, "-m", "tests.doctune.app", "-m", *OURS, "+name='문서'", X, ONE]
+    done = subprocess.run(
+        words,
+        cwd=tmp_path,
+        env={**app_environment(), **narrow},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1/1 finished" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_the_log_of_a_search_has_what_the_screen_said(search: Searches) -> None:
     words = ("hydra.sweeper.n_trials=3", "+fail=2.5", "hydra.sweeper.max_failure_rate=1")
     done = search("+x=2,3", *words)
