@@ -136,7 +136,9 @@ def test_every_choice_of_hydras_own_groups_composes() -> None:
     folder = Path(CONF, "hydra")
     for path in folder.rglob("*.yaml"):
         group = path.parent.relative_to(CONF).as_posix()
-        words = ["hparams_search=fast", "gpu=cpu", f"{group}={path.stem}"]
+        words = ["gpu=cpu", f"{group}={path.stem}"]
+        # A preset chooses a pruner, which the stock sweeper does not know.
+        words += ["hparams_search=fast"] if group != "hydra/sweeper" else []
         with initialize_config_dir(CONF):
             cfg = compose("train", words, return_hydra_config=True)
         assert cfg.hydra.runtime.choices[group] == path.stem

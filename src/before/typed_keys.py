@@ -46,9 +46,11 @@ def check_typed_keys(cfg: DictConfig, words: Sequence[str]) -> list[str]:
     """
     given = {key: unquoted(value) for key, _, value in (word.partition("=") for word in words)}
     _check_source(cfg, given)
-    _check_study_name(cfg)
+    # A config of the results to train with has no study.
+    if not OmegaConf.is_missing(cfg.optuna, "study_name"):
+        _check_study_name(cfg)
     _check_added(words, HydraConfig.get().runtime.choices if HydraConfig.initialized() else {})
-    if "\\" in cfg.optuna.storage:
+    if not OmegaConf.is_missing(cfg.optuna, "storage") and "\\" in cfg.optuna.storage:
         raise UserError(
             f"optuna.storage={cfg.optuna.storage}: a path is written with /; write "
             f"{shell_word(override('optuna.storage', cfg.optuna.storage.replace(chr(92), '/')))}"

@@ -252,7 +252,7 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         stream_images(tmp_path / "empty", 24)
     with pytest.raises(UserError, match="no column 'name', only ID, target"):
         stream_images(tmp_path / "a.csv", 24, column="name")
-    with pytest.raises(UserError, match="did you mean 'target'"):
+    with pytest.raises(UserError, match=r"did you mean data\.id_column=target"):
         stream_images(tmp_path / "b.csv", 24, column="targets")
 
 

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from doctune.errors import UserError
-from src.before.checks import check_run, check_search
+from src.before.checks import check_one_card, check_run
 from src.hardware import profile
 from src.hardware.detect import Card
 from tests.conftest import Compose
@@ -118,4 +118,4 @@ def test_trials_at_a_time(machine: list[Card]) -> None:
 
 def test_a_trial_has_one_card(cfg: Compose) -> None:
     with pytest.raises(UserError, match=r"trainer.devices=2: a search gives every trial one card"):
-        check_search(cfg("trainer.devices=2"), [])
+        check_one_card(cfg("trainer.devices=2"), "a search gives every trial")

@@ -221,7 +221,7 @@ def test_weights_that_would_run_code_are_refused(tmp_path: Path) -> None:
             return (Path(tmp_path / "sprung").touch, ())
 
     torch.save({"state_dict": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+    with pytest.raises(Exception, match="is no file of weights"):
         create_backbone(ModelConfig(checkpoint_path=str(tmp_path / "trap.pth")), 3, 32)
     assert not (tmp_path / "sprung").exists()
 

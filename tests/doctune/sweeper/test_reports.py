@@ -31,6 +31,7 @@ from doctune.study.queue import reserve
 from doctune.study.storage import open_storage
 from doctune.study.study import was_interrupted
 from doctune.sweeper.loop import OUR_NAMES
+from doctune.trial import RunningTrial
 from tests.doctune.conftest import app_command, app_environment, load_study, sqlite
 from tests.doctune.sweeper.in_process import OURS, Searches
 from tests.doctune.sweeper.in_process import search as search
@@ -448,12 +449,15 @@ def test_a_storage_that_goes_away_for_a_while(
 def test_a_clock_that_jumps_ends_nothing(
     search: Searches, jump: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, began = time.time, time.monotonic()
+    real, report, reported = time.time, RunningTrial.report, list[int]()
 
-    def jumping() -> float:
-        return real() + (jump if time.monotonic() - began > 1.0 else 0.0)
+    def reporting(trial: RunningTrial, value: float, step: int, progress: str = "") -> None:
+        report(trial, value, step, progress)
+        reported.append(step)
 
-    monkeypatch.setattr("time.time", jumping)
+    # It jumps while the first trial runs, whatever the machine's speed.
+    monkeypatch.setattr(RunningTrial, "report", reporting)
+    monkeypatch.setattr("time.time", lambda: real() + (jump if reported else 0.0))
     limits = ("hydra.sweeper.timeout=600", "hydra.sweeper.trial_timeout=300")
     done = search(X, *limits, "hydra.sweeper.n_trials=3", "+steps=3", "+seconds=0.6")
     assert Counter(trial.state.name for trial in done.study.trials) == {"COMPLETE": 3}
