@@ -44,6 +44,7 @@ CHOICES = {
 SMALLEST = {
     "trainer.max_epochs": 1,
     "trainer.devices": 1,
+    "trainer.precise_bn": 0,
     "quick_validation.epochs": 1,
     "quick_validation.folds": 2,
     "pruning.patience": 0,

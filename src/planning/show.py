@@ -123,6 +123,11 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
     if plan.timeout is not None:
         text.append(", within " if plan.in_time else ", more than ")
         text.append(f"optuna.timeout ({duration(plan.timeout)})")
+    if plan.statistics:
+        text.append(
+            f"\n{plan.statistics:.0%} of it for batch norm's statistics before each validation, "
+            f"over {cfg.trainer.precise_bn} images (trainer.precise_bn)"
+        )
     found = plan.correction
     if not found.trials:
         source = "from the card's data sheet" if cfg.gpu.memory_gb else "a guess for a CPU"
