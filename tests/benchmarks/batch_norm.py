@@ -3,7 +3,7 @@
     python -m tests.benchmarks.batch_norm [documents|digits] [tiny|lite0] [SEEDS]
 
 The first fold of the built-in documents, 64 px, or of scikit-learn's digits, 32 px, with batches
-of 16, 32 (whole, and in pieces of 4) and 128, three epochs each. The statistics change no weight,
+of 16, of 128, and of 32 in pieces of 4, three epochs each. The statistics change no weight,
 so all kinds of them are compared on the very same weights; the averages of weights and the frozen
 statistics are runs of their own. `limit` is what these weights score with the statistics of all
 training images at once: what the others are short of.
@@ -12,7 +12,7 @@ training images at once: what the others are short of.
 import sys
 from collections import defaultdict
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -38,12 +38,9 @@ from tests.conftest import CONF
 EPOCHS, FOLDS = 3, 3
 BATCHES: dict[str, tuple[str, ...]] = {
     "16": ("data.batch_size=16",),
-    "32": ("data.batch_size=32",),
     "32, by 4": ("data.batch_size=32", "trainer.micro_batch_size=4"),
     "128": ("data.batch_size=128",),
 }
-# Images at a time, where that is not what is compared.
-AT_A_TIME = 64
 # Scored after the last epoch, on the same weights.
 Scores = dict[str, float]
 
@@ -54,14 +51,15 @@ class Rivals(pl.Callback):
     Args:
         train: what is trained on.
         val: what is scored.
+        augments: whether what is trained on is augmented.
     """
 
-    def __init__(self, train: ImageSet, val: ImageSet) -> None:
-        self._train, self._val = train, val
+    def __init__(self, train: ImageSet, val: ImageSet, augments: bool) -> None:
+        self._train, self._val, self._augments = train, val, augments
         self.scores: Scores = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        self._norms: list[Any] = norms_with_statistics(pl_module.model)
+        self._norms = cast("list[Any]", norms_with_statistics(pl_module.model))
         self._averages = {momentum: _kept(self._norms) for momentum in (0.1, 0.4)}
         # So that the model's own are those of the latest batch, or piece of one.
         for norm in self._norms:
@@ -83,17 +81,16 @@ class Rivals(pl.Callback):
             _put(self._norms, averages)
             self._score(f"running average, {momentum} a step", pl_module)
         order = np.random.default_rng(0).permutation(len(self._train))
-        for count in (64, 128, 256, 512):
-            for at_a_time in (AT_A_TIME, *((16, 256) if count == 512 else ())):
-                rows = np.array_split(order[:count], max(1, count // at_a_time))
-                label = f"exact, {count} images, {at_a_time} at a time"
-                self._exact(label, pl_module, rows)
+        for count, at_a_time in ((64, 64), (128, 64), (256, 64), (512, 64), (512, 16), (512, 8)):
+            rows = np.array_split(order[:count], count // at_a_time)
+            self._exact(f"exact, {count} images, {at_a_time} at a time", pl_module, rows)
         rows = np.array_split(order[:512], 8)
-        self._exact("exact, 512 images, augmented as in training", pl_module, rows, augmented=True)
+        if self._augments:
+            self._exact("exact, 512 augmented images, 64 at a time", pl_module, rows, True)
         _update_bn(pl_module, self._train, rows)
-        self._score("torch's update_bn, 512 images, with dropout", pl_module)
-        self._exact("limit: all images, 256 at a time", pl_module,
-                    np.array_split(order, max(1, len(order) // 256)))  # fmt: skip
+        self._score("torch's update_bn, 512 images, 64 at a time", pl_module)
+        rows = np.array_split(order, max(1, len(order) // 256))
+        self._exact("limit: all images, 256 at a time", pl_module, rows)
         pl_module.eval()
 
     def _exact(self, label: str, module: Any, rows: Any, augmented: bool = False) -> None:
@@ -178,37 +175,44 @@ def score(keys: tuple[str, ...], data: ImageSet, seed: int) -> Scores:
             callbacks=list(callbacks),
         ).f1
 
-    rivals = Rivals(train, val)
+    rivals = Rivals(train, val, "augment=document" in keys)
     trained(rivals)
+    if cfg.trainer.micro_batch_size:
+        return rivals.scores
     return {
         **rivals.scores,
-        "WeightAveraging, all steps": trained(WeightAveraging()),
-        "EMAWeightAveraging, 0.9": trained(EMAWeightAveraging(decay=0.9)),
         "frozen": trained(Frozen()),
+        "average of weights, 0.9": trained(EMAWeightAveraging(decay=0.9)),
+        "average of weights, all steps": trained(WeightAveraging()),
     }
 
 
 def main(name: str = "documents", model: str = "tiny", seeds: str = "3", cache: str = "") -> None:
-    """Print the table."""
+    """Print the table after every seed."""
     more = ("experiment=finetune_lite0", "augment=none") if model == "lite0" else ()
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with initialize_config_dir(CONF):
         data, keys = images(name, cache)
-        for batch, sized in BATCHES.items():
-            for seed in range(int(seeds)):
+        for seed in range(int(seeds)):
+            for batch, sized in BATCHES.items():
                 for label, value in score((*more, *keys, *sized), data, seed).items():
                     found[label][batch].append(value)
-    table = Table(title=f"{model}, {name}: macro-F1 after {EPOCHS} epochs", box=None)
+            _print(f"{model}, {name}, {seed + 1} seeds: macro-F1 after {EPOCHS} epochs", found)
+
+
+def _print(title: str, found: dict[str, dict[str, list[float]]]) -> None:
+    table = Table(title=title, box=None)
     for column in ("statistics", *(f"batch {batch}" for batch in BATCHES)):
         table.add_column(column, no_wrap=True)
     for label, by_batch in found.items():
-        table.add_row(label, *(_mean(by_batch[batch]) for batch in BATCHES))
+        table.add_row(label, *(_mean(by_batch.get(batch, [])) for batch in BATCHES))
     Console(width=140).print(table)
 
 
 def _mean(values: list[float]) -> str:
-    spread = stdev(values) if len(values) > 1 else 0.0
-    return f"{fmean(values):.3f} +- {spread:.3f}"
+    if len(values) < 2:
+        return ", ".join(f"{value:.3f}" for value in values)
+    return f"{fmean(values):.3f} +- {stdev(values):.3f}"
 
 
 if __name__ == "__main__":
