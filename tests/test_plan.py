@@ -241,7 +241,7 @@ def test_earlier_trials_correct_the_times(
     )
     load = {
         **{"model": "test_resnet", "img_size": 64, "batch_size": 32, "precision": "32-true"},
-        **{"images": before["images"]["train"], "folds": 3},
+        **{"images": before["images"]["train"], "folds": 3, "precise_bn": 512},
     }
     for seconds, device in ((60, "a CPU, 2 cores"), (1, "NVIDIA H100, 80 GB")):
         study.add_trial(
