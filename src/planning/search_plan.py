@@ -16,6 +16,8 @@ from doctune.errors import UserError
 from doctune.study.budget import check_limits
 from src.before.checks import check_one_card, check_values
 from src.before.objectives import check_objectives
+from src.before.sizes import told_if_bounded
+from src.before.trial_length import epochs_of_trials, told_if_longer
 from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
@@ -74,6 +76,8 @@ class SearchPlan:
     pruning: Saving
     # Share of a trial's time that goes into batch norm's statistics, `trainer.precise_bn`.
     statistics: float
+    # What is different as the images are few, in words.
+    few_images: tuple[str, ...]
     seconds_a_trial: float
     n_trials: int
     n_jobs: int
@@ -127,6 +131,12 @@ def make_plan(
     _check(cfg, searched)
     progress("counting images")
     images = count_images(cfg)
+    largest = max(searched.batch_sizes)
+    told = (
+        told_if_bounded(cfg, searched.batch_sizes),
+        told_if_longer(cfg, images.train, largest),
+    )
+    cfg.quick_validation.epochs = epochs_of_trials(cfg, images.train, largest)
     plain, checkpointed = _count(cfg, searched, images, progress)
     progress("reading earlier trials")
     earlier = list(stored_trials(cfg.optuna.storage))
@@ -161,6 +171,7 @@ def make_plan(
         correction=corrected,
         pruning=saved,
         statistics=taken,
+        few_images=tuple(note for note in told if note is not None),
         unpruned=cfg.pruning.n_startup_trials,
         seconds_a_trial=fmean(cell.seconds for cell in cells),
         n_trials=cfg.optuna.n_trials,

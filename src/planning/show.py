@@ -19,6 +19,8 @@ from src.training.model_notes import in_words, notes_on
 def print_plan(plan: SearchPlan, cfg: DictConfig, console: Console) -> None:
     """Print what is planned, the table, the times, and what to change."""
     console.print(_head(plan, cfg), highlight=False, soft_wrap=True)
+    for note in plan.few_images:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     console.print(_model(plan, cfg), highlight=False, soft_wrap=True)
     console.print(_table(plan))
     console.print(_legend(plan), highlight=False, soft_wrap=True)
@@ -49,7 +51,7 @@ def _head(plan: SearchPlan, cfg: DictConfig) -> Text:
         f"  {plan.parameters / 1e6:.1f} million parameters, {cfg.trainer.precision}, "
         f"{plan.images.train} images to train on, {plan.images.classes} classes\n"
         f"{counted(plan.n_trials, 'trial')} of {counted(quick.epochs, 'epoch')} x "
-        f"{quick.folds} folds, "
+        f"{counted(quick.folds, 'fold')}, "
         f"{plan.n_jobs} at a time",
         style="not bold",
     )

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 
 from doctune.commands import command, override
 from doctune.words import settings_of
+from src.before.trial_length import EPOCHS
 from src.results.all_trials import all_trials
 from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes
@@ -34,6 +35,7 @@ from src.results.words import (
     show,
     without_password,
 )
+from src.trial.length import LENGTH
 
 # Trials that are named with a reason for failing.
 NAMED = 10
@@ -273,6 +275,10 @@ def _facts(study: optuna.Study) -> dict[str, str]:
         unused = key == "data.n_images" and settings.get("data") != "documents"
         if value is not None and not unused:
             facts[key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    length = study.user_attrs.get(LENGTH)
+    if length is not None:
+        # What `quick_validation.min_steps` has made of it.
+        facts[EPOCHS] = str(length["epochs"])
     seen: dict[str, dict[str, None]] = {}
     for trial in study.get_trials(deepcopy=False):
         environment: dict[str, Any] = trial.user_attrs.get("environment") or {}
@@ -284,7 +290,7 @@ def _facts(study: optuna.Study) -> dict[str, str]:
 def _subject(facts: dict[str, str]) -> str:
     """Say in a few words what was trained on what, where the study's settings tell."""
     parts = [facts.get("model", ""), facts.get("data", "")]
-    epochs, folds = (facts.get(f"quick_validation.{key}") for key in ("epochs", "folds"))
+    epochs, folds = (facts.get(key) for key in (EPOCHS, "quick_validation.folds"))
     if epochs and folds:
         parts.append(f"{counted(int(folds), 'fold')} of {counted(int(epochs), 'epoch')}")
     return " · ".join(part for part in parts if part)
