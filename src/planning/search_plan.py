@@ -12,7 +12,7 @@ from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial
 
 from doctune.errors import UserError
-from doctune.study.budget import check_limits
+from doctune.study.keys import check_limits
 from src.before.checks import check_one_card, check_values
 from src.before.objectives import check_objectives
 from src.hardware import memory
@@ -163,7 +163,7 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
     """Refuse what the search would refuse.
 
     Raises:
-        UserError, UserError: names the key, the value and what to do.
+        UserError: names the key, the value and what to do.
     """
     check_limits(cfg.optuna)
     check_objectives(cfg)
