@@ -3,7 +3,6 @@
 The learning rate of every step: linear warm-up, then cosine or constant.
 """
 
-import difflib
 import fnmatch
 import math
 import re
@@ -20,6 +19,7 @@ from timm.optim import (  # type: ignore[attr-defined]
 from torch import nn
 
 from doctune.errors import UserError
+from doctune.words import nearest
 from src.training.config import OptimizerConfig, SchedulerConfig
 
 # The names that a matrix has where it is no layer of its own: `in_proj_weight`, `w_g`.
@@ -52,7 +52,7 @@ def build_optimizer(
     """
     known = [str(name) for name in list_optimizers()]
     if cfg.name not in known:
-        near = difflib.get_close_matches(cfg.name, known, n=3)
+        near = nearest(cfg.name, known, most=3)
         some = ", ".join(near or ["adamw", "sgd", "lion", "lamb", "nadamw"])
         raise UserError(f"optimizer.name={cfg.name}: unknown to timm; for instance {some}")
     kwargs = dict(cfg.kwargs)
