@@ -84,6 +84,18 @@ def test_no_file_imports_itself_around_a_circle() -> None:
     assert not needs
 
 
+def test_arguments_of_a_call_are_not_folded_into_a_tuple() -> None:
+    folded = [
+        f"{file}:{argument.lineno}"
+        for file in _files()
+        for call in ast.walk(ast.parse((HOUSE / file).read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        for argument in call.args
+        if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Tuple)
+    ]
+    assert not folded
+
+
 @pytest.mark.parametrize(
     ("written", "file"),
     [

@@ -183,7 +183,9 @@ def _load(path: Path) -> dict[str, FileFacts]:
         return {}
     return {
         name: FileFacts(
-            *(size, changed, digest),
+            size,
+            changed,
+            digest,
             {
                 page: Page(look, fault, tuple(sides), tuple(words))
                 for page, (look, fault, sides, words) in pages.items()

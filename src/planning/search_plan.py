@@ -274,7 +274,7 @@ def _in_company(
     shared = at_size(cfg, img_size=cell.img_size, batch_size=cell.batch_size)
     shared.gpu.trials_per_device = together
     epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
-    seconds = trial_seconds(*(shared, plain[cell.img_size], images.train, epochs, cell.micro_batch))
+    seconds = trial_seconds(shared, plain[cell.img_size], images.train, epochs, cell.micro_batch)
     return dataclasses.replace(cell, seconds=corrected.factor * seconds)
 
 
@@ -293,7 +293,9 @@ def _gain_of_sharing(
         return sum(
             trial_seconds(
                 at_size(config, img_size=cell.img_size, batch_size=cell.batch_size),
-                *(plain[cell.img_size], images.train, epochs),
+                plain[cell.img_size],
+                images.train,
+                epochs,
             )
             for cell in cells
         )
