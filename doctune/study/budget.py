@@ -1,7 +1,7 @@
 """When a search ends, and how long one trial may take."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from doctune.study.keys import StudyKeys
 
@@ -11,24 +11,29 @@ HANGING = 1.5
 
 
 @dataclass
-class Budget:
-    """What a search may use up.
+class Budget(StudyKeys):
+    """What a search may use up: its keys, for as many trials at a time as there is room for."""
 
-    Args:
-        keys: what was asked for.
-        n_jobs: trials that run at a time; a launcher may have room for fewer than were asked for.
-        started: when, by the monotonic clock, which nobody sets.
-    """
-
-    keys: StudyKeys
-    n_jobs: int
+    # A launcher may have room for fewer than were asked for.
+    n_jobs: int = 1
+    # By the monotonic clock, which nobody sets.
     started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, keys: StudyKeys, n_jobs: int) -> "Budget":
+        """Return the budget of a search that begins now.
+
+        Args:
+            keys: those of the search; others that they come with are left out.
+            n_jobs: trials that run at a time.
+        """
+        values = {key.name: getattr(keys, key.name) for key in fields(StudyKeys)}
+        return cls(**{**values, "n_jobs": n_jobs})
 
     @property
     def seconds_left(self) -> float | None:
         """Return how long trials may still start; None: as long as it takes."""
-        timeout = self.keys.timeout
-        return None if timeout is None else self.started + timeout - time.monotonic()
+        return None if self.timeout is None else self.started + self.timeout - time.monotonic()
 
     @property
     def time_is_over(self) -> bool:
@@ -38,5 +43,5 @@ class Budget:
 
     def hangs(self, started: float) -> bool:
         """Tell whether a trial that started then, by the monotonic clock, has to be killed."""
-        limit = self.keys.trial_timeout
+        limit = self.trial_timeout
         return limit is not None and time.monotonic() - started > HANGING * limit

@@ -33,7 +33,7 @@ def trials_to_come(study: optuna.Study, budget: Budget) -> int:
         # Others were left by other programs, and perhaps nobody runs them.
         if "owner" in trial.user_attrs
     ]
-    return budget.keys.n_trials - finished(study, budget.keys.count_failed) - len(running)
+    return budget.n_trials - finished(study, budget.count_failed) - len(running)
 
 
 def reserve(study: optuna.Study, owner: Owner) -> optuna.Trial:

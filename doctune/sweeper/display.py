@@ -77,13 +77,13 @@ class PlainDisplay:
     def __init__(self, study: optuna.Study, budget: Budget, console: Console) -> None:
         self._study = study
         self._budget = budget
-        self._time_left = TimeLeft(budget.keys.n_trials, lambda: budget.seconds_left)
+        self._time_left = TimeLeft(budget.n_trials, lambda: budget.seconds_left)
         self._console = console
         self._waits = False
 
     def start(self) -> None:
         """Count what an earlier run has finished already."""
-        self._time_left.start(finished(self._study, self._budget.keys.count_failed))
+        self._time_left.start(finished(self._study, self._budget.count_failed))
 
     def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
         """Say nothing: the line at the end has everything."""
@@ -130,7 +130,7 @@ class LiveDisplay:
         self._device_lines = device_lines
         self._study = study
         self._budget = budget
-        self._time_left = TimeLeft(budget.keys.n_trials, lambda: budget.seconds_left)
+        self._time_left = TimeLeft(budget.n_trials, lambda: budget.seconds_left)
         self._waits = False
         self._live = Live(
             get_renderable=self._render, console=console, refresh_per_second=2, transient=True
@@ -138,7 +138,7 @@ class LiveDisplay:
 
     def start(self) -> None:
         """Show the panel."""
-        self._time_left.start(finished(self._study, self._budget.keys.count_failed))
+        self._time_left.start(finished(self._study, self._budget.count_failed))
         self._live.start()
 
     def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
@@ -175,11 +175,11 @@ class LiveDisplay:
 
     def _render(self) -> RenderableType:
         by_state = counts(self._study)
-        done = finished(self._study, self._budget.keys.count_failed)
+        done = finished(self._study, self._budget.count_failed)
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=self._budget.keys.n_trials, completed=done, width=30),
-            f"[bold]{done}/{self._budget.keys.n_trials}[/] trials",
+            ProgressBar(total=self._budget.n_trials, completed=done, width=30),
+            f"[bold]{done}/{self._budget.n_trials}[/] trials",
             f"[green]{by_state[TrialState.COMPLETE]} done[/]",
             f"[yellow]{by_state[TrialState.PRUNED]} pruned[/]",
             f"[red]{by_state[TrialState.FAIL]} failed[/]",
@@ -215,11 +215,11 @@ def finished_line(
     study: optuna.Study, budget: Budget, time_left: "TimeLeft", trial: FrozenTrial
 ) -> str:
     """Write a trial that has ended, how many are finished, the best and the time left."""
-    done = finished(study, budget.keys.count_failed)
+    done = finished(study, budget.count_failed)
     best = best_trial(study)
     parts = [
         f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
-        f"{done}/{budget.keys.n_trials} finished",
+        f"{done}/{budget.n_trials} finished",
     ]
     if best is not None:
         parts.append(f"best {score(best)} (trial {best.number})")

@@ -39,8 +39,8 @@ class FailureWindow:
     """Stops a sweep that is broken as a whole."""
 
     def __init__(self, budget: Budget) -> None:
-        self._size = min(FAILURE_WINDOW, budget.keys.n_trials)
-        self._rate = budget.keys.max_failure_rate
+        self._size = min(FAILURE_WINDOW, budget.n_trials)
+        self._rate = budget.max_failure_rate
         self._failed: deque[bool] = deque(maxlen=self._size)
         self.last_error: BaseException | None = None
 

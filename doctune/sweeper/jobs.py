@@ -1,11 +1,9 @@
 """Any Hydra launcher, as the loop uses it: one job at a time from each of several threads."""
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn
-from omegaconf import OmegaConf
 
 # As the stock Optuna sweeper.
 BY_DEFAULT = 2
@@ -26,7 +24,6 @@ class LaunchedJobs:
         self.name = name.removesuffix("Launcher").lower()
         # Called when a launch is over.
         self.after_launch: Callable[[], None] = lambda: None
-        self._starting = threading.Lock()
         self.can_cancel = hasattr(launcher, "cancel")
 
     def slots(self, wanted: int | None) -> int:
@@ -58,23 +55,11 @@ class LaunchedJobs:
     def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
         """Run one job and wait for it."""
         words = [*overrides, *self._overrides]
-        self._start()
         try:
             job: JobReturn = self._launcher.launch([words], initial_job_idx=number)[0]
         finally:
             self.after_launch()
         return job
-
-    def _start(self) -> None:
-        """Start what the launcher would start in every thread, and what starts only once."""
-        if self.name != "ray":
-            return
-        from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
-
-        settings: Any = OmegaConf.to_container(self._launcher.ray_cfg.init, resolve=True)
-        with self._starting:
-            # Not in the main thread, where Ray would take SIGTERM for itself.
-            start_ray(OmegaConf.create(settings))
 
     def cancel(self, number: int) -> None:
         """End a job that hangs, if the launcher can."""

@@ -207,8 +207,8 @@ class AsyncLoop:
         left = self._budget.seconds_left
         if left is not None:
             trial.set_user_attr("deadline", time.time() + left)
-        if self._budget.keys.trial_timeout is not None:
-            trial.set_user_attr("trial_seconds", self._budget.keys.trial_timeout)
+        if self._budget.trial_timeout is not None:
+            trial.set_user_attr("trial_seconds", self._budget.trial_timeout)
         return trial
 
     def _finish_as_twin(self, trial: optuna.Trial) -> bool:
@@ -225,7 +225,7 @@ class AsyncLoop:
         """Tell whether nothing is left to do, not even to watch over the others' trials."""
         if self._budget.time_is_over:
             return True
-        if finished(self._study, self._budget.keys.count_failed) >= self._budget.keys.n_trials:
+        if finished(self._study, self._budget.count_failed) >= self._budget.n_trials:
             return True
         self._display.waiting_for(
             self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -278,7 +278,7 @@ class AsyncLoop:
         elif error is None:
             self._complete(entry.trial, future.result()._return_value)
         elif entry.cancelled:
-            self._fail(entry.trial, TrialTimeoutError(self._budget.keys.trial_timeout or 0.0))
+            self._fail(entry.trial, TrialTimeoutError(self._budget.trial_timeout or 0.0))
         elif not self._stopping:
             self._fail(entry.trial, error)
 
@@ -295,7 +295,7 @@ class AsyncLoop:
         lines = str(error).strip().splitlines() or [""]
         trial.set_user_attr("error", f"{type(error).__name__}: {lines[0]}"[:500])
         attempts = int(trial.user_attrs.get("attempts", 0))
-        if is_transient(error) and attempts < self._budget.keys.retries:
+        if is_transient(error) and attempts < self._budget.retries:
             trial.set_user_attr("attempts", attempts + 1)
             with self._lock():
                 interrupt(self._study, self._study._storage.get_trial(trial._trial_id))

@@ -253,7 +253,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         if signals.received:
             self._say_stopped(study, released)
         elif budget.time_is_over and finished(study, self._keys.count_failed) < self._keys.n_trials:
-            self._say(f"time is over after {self._keys.timeout:g} s ({shown('timeout')})")
+            self._say(f"time is over after {budget.timeout:g} s ({shown('timeout')})")
 
     def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
         again = f"; trials {released} run again next time" if released else ""
@@ -271,7 +271,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                 f"hydra/launcher={self._jobs.name} cannot end a trial that hangs; "
                 "hydra/launcher=workers can"
             )
-        return Budget(self._keys, slots)
+        return Budget.of(self._keys, slots)
 
     def _tell_slots(self, slots: int, wanted: int | None) -> None:
         """Tell where fewer trials run at a time than a number that was given says."""

@@ -12,7 +12,6 @@ from rich.console import Console
 from doctune.launcher.device_use import GIB, device_lines
 from doctune.launcher.plugin import WorkersLauncher
 from doctune.study.budget import Budget
-from doctune.study.keys import StudyKeys
 from doctune.sweeper.display import make_display
 
 CARDS = {0: (97, 7.1), 1: (3, 0.5)}
@@ -62,7 +61,7 @@ def test_the_live_display_shows_them() -> None:
     console = Console(file=screen, force_terminal=True, width=120)
     study = optuna.create_study()
     display = make_display(
-        study, Budget(StudyKeys(n_trials=3), n_jobs=1), console, lambda: device_lines(["1"])
+        study, Budget(n_trials=3, n_jobs=1), console, lambda: device_lines(["1"])
     )
     display.start()
     display.stop()

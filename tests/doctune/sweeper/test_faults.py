@@ -13,7 +13,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from doctune.errors import UserError
 from doctune.study.budget import Budget
-from doctune.study.keys import StudyKeys
 from doctune.study.study import finished
 from doctune.sweeper.failures import FAILURE_WINDOW, FailureWindow, values_of
 from tests.doctune.conftest import (
@@ -174,7 +173,7 @@ def ended(state: TrialState) -> FrozenTrial:
 
 
 def window(rate: float, n_trials: int = 100) -> FailureWindow:
-    found = FailureWindow(Budget(StudyKeys(n_trials=n_trials, max_failure_rate=rate), n_jobs=1))
+    found = FailureWindow(Budget(n_trials=n_trials, max_failure_rate=rate, n_jobs=1))
     found.last_error = RuntimeError("the last error")
     return found
 

@@ -21,7 +21,6 @@ from rich.console import Console
 from doctune.space.search_space import build_search_space
 from doctune.study import ownership
 from doctune.study.budget import Budget
-from doctune.study.keys import StudyKeys
 from doctune.study.lock import study_lock
 from doctune.study.ownership import MISSING_HEARTBEATS, Heartbeat, Watch, this_process
 from doctune.study.queue import (
@@ -129,7 +128,7 @@ def test_trials_of_other_programs_are_left_alone(study: optuna.Study) -> None:
     study.ask(SPACE)
     assert look(study, Watch(heartbeat=0.0)) == []
     # And nobody waits for them.
-    assert trials_to_come(study, Budget(StudyKeys(n_trials=3), n_jobs=1)) == 3
+    assert trials_to_come(study, Budget(n_trials=3, n_jobs=1)) == 3
 
 
 def test_the_heartbeat_beats_until_the_trial_ends(study: optuna.Study) -> None:
@@ -196,7 +195,7 @@ def compete(url: str, n_trials: int, ready: Any, taken: Any, crash: bool) -> Non
     """Serve the study as a sweep does."""
     storage = open_storage(url)
     study = optuna.load_study(study_name="s", storage=storage)
-    budget = Budget(StudyKeys(n_trials=n_trials), n_jobs=1)
+    budget = Budget(n_trials=n_trials, n_jobs=1)
     loop = AsyncLoop(
         study,
         build_search_space(None, [], ["x=interval(0.0,1.0)"]),
