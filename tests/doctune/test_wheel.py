@@ -108,9 +108,13 @@ def test_an_app_with_a_package_called_src(python: Path, tmp_path: Path, launcher
     (tmp_path / "src" / "__init__.py").touch()
     (tmp_path / "src" / "score.py").write_text(SCORE, encoding="utf-8")
     (tmp_path / "src" / "job.py").write_text(JOB, encoding="utf-8")
-    words = ("hydra/sweeper=optuna_async", f"hydra/launcher={launcher}", "hydra.sweeper.n_jobs=2")
+    words: tuple[str, ...] = ("hydra/sweeper=optuna_async", f"hydra/launcher={launcher}")
+    words = (*words, "hydra.sweeper.n_jobs=2")
     search = ("hydra.sweeper.n_trials=4", "hydra.sweeper.direction=maximize", "+x=interval(0,2)")
+    if launcher == "ray":
+        words = (*words, "+hydra.launcher.ray.init.include_dashboard=false")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["RAY_AUTH_MODE"] = "disabled"
     done = subprocess.run(
         [python, "-m", "src.job", "-m", *words, *search, "hydra.sweep.dir=sweep"],
         cwd=tmp_path,
