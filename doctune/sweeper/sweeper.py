@@ -78,6 +78,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         prune: bool,
         search_space: DictConfig | None,
         settings: DictConfig | None,
+        assumed_settings: DictConfig | None,
         places: DictConfig | None,
         on_start: str | None,
         on_end: str | None,
@@ -107,6 +108,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._pruner = pruner if prune else None
         self._typed_space = search_space
         self._settings = settings
+        self._assumed: dict[str, Any] = {str(k): v for k, v in (assumed_settings or {}).items()}
         self._places = places
         self._on_start = on_start
         self._on_end = on_end
@@ -222,7 +224,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         directions: Any = self._get_directions()
         study = open_study(
             *(url, name, directions, self.sampler, self._made_pruner),
-            *(self._settings_now(), self._accept_changes),
+            *(self._settings_now(), self._accept_changes, self._assumed),
         )
         if self._metric_names:
             study.set_metric_names(list(self._metric_names))

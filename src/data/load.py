@@ -76,8 +76,8 @@ def _load_documents(cfg: DataConfig) -> Splits:
 
     name = f"documents-{_short_hash(_drawing_facts(cfg))}-{side}px"
     images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
-    files = [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
-    return cut(ImageSet(images, labels, classes, files=files), cfg)
+    files = [f"{kind}-{number}" for kind, size in sizes.items() for number in range(size)]
+    return cut(ImageSet(images, labels, classes, files=files, stored_as=name), cfg)
 
 
 def _drawing_facts(cfg: DataConfig) -> list[str | int | float]:

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
+from src.data.wear_presets import wear_of
 from src.hardware.footprint import Footprint
 from src.hardware.speed import step_time
 from src.training.fit import scored_at_a_time
@@ -40,7 +41,13 @@ def trial_seconds(
     train = step_time(footprint, math.ceil(batch_size / pieces), cfg.gpu).train * pieces
     evaluated = scored_at_a_time(cfg, at_a_time)
     forward = step_time(footprint, evaluated, cfg.gpu).forward
-    return epochs * (steps * train + math.ceil(held_out / evaluated) * forward)
+    wear = wear_of(cfg)
+    scored = held_out * (1 if wear is None else wear.draws)
+    seconds = epochs * (steps * train + math.ceil(scored / evaluated) * forward)
+    if wear is not None:
+        # Under wear the pages are scored as they are too, at the end of each fold.
+        seconds += folds * math.ceil(held_out / evaluated) * forward
+    return seconds
 
 
 def at_size(cfg: DictConfig, **data: int) -> DictConfig:

@@ -13,6 +13,7 @@ from doctune.commands import task_overrides
 from doctune.errors import UserError
 from src.before.checks import CONTENT
 from src.data.load import data_fingerprint
+from src.data.wear_presets import wear_of
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
 
@@ -66,7 +67,7 @@ class Plan:
     epochs: int
     test_seeds: int
     test_epochs: int
-    # Fingerprint of the images, and whether they are others than the study's.
+    # Fingerprint of the images, with their wear, and whether they are others than the study's.
     data: str
     other_data: bool
 
@@ -136,7 +137,7 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         for trial in [*best, defaults]
     }
     first = configs[best[0].number]
-    data = data_fingerprint(first.data)
+    data, wear = data_fingerprint(first.data), wear_of(first)
     # The same images at another place are no other data.
     known = stored.study.user_attrs.get("settings", {}).get(CONTENT)
     return Plan(
@@ -147,7 +148,7 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         epochs=cfg.epochs or first.quick_validation.epochs,
         test_seeds=cfg.test_seeds,
         test_epochs=cfg.max_epochs or first.trainer.max_epochs,
-        data=data,
+        data=data if wear is None else f"{data} {wear.hash}",
         other_data=bool(changed) and data != known,
     )
 

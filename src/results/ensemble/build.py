@@ -18,6 +18,7 @@ from rich.console import Console
 
 from doctune.errors import UserError
 from src.data.load import load_splits
+from src.data.wear import as_scored
 from src.inference.config import ENSEMBLE
 from src.inference.predictor import choose_device
 from src.inference.trained_model import load_run
@@ -134,7 +135,7 @@ def _score(
         splits = load_splits(config.data)
         found = {}
         for split in SPLITS:
-            images = getattr(splits, split)
+            images = as_scored(config, getattr(splits, split))
             labels[split] = images.labels
             found[split] = predict_set(model, images, cfg.batch_size, tta)
         members.append(Member(number, weight, where, found))
