@@ -18,6 +18,7 @@ from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary
+from src.results.under_wear import wear_sentence
 from src.results.verdict import verdict
 from src.results.words import counted, duration
 from src.results.write import ResultFiles, write_results
@@ -38,6 +39,9 @@ def print_summary(files: ResultFiles, console: Console) -> None:
         print_best_trials(found, console)
         console.print()
         console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
+        under_wear = wear_sentence(found, found.best)
+        if under_wear:
+            console.print(under_wear, highlight=False, markup=False, soft_wrap=True)
         if found.importances:
             console.print()
             console.print(_importances(found))
