@@ -23,6 +23,7 @@ from src.data.cache import Pixels, cached_array
 from src.data.config import AugmentConfig
 from src.data.draws import PageDraws
 from src.data.image_set import ImageSet
+from src.data.load import NO_WEAR
 from src.data.progress import show_progress
 from src.data.wear_presets import Wear, wear_of
 
@@ -44,6 +45,14 @@ def as_scored(cfg: DictConfig, images: ImageSet) -> ImageSet:
     if wear is None:
         return images
     return worn(images, wear, cfg.data.cache_dir, _device(cfg.trainer.accelerator))
+
+
+def as_tested(cfg: DictConfig, images: ImageSet) -> ImageSet:
+    """Return the pages of the test split that a decision is checked on.
+
+    Worn like those that it was taken on, unless they come worn (`data.wear_test`).
+    """
+    return images if cfg.data.wear_test != NO_WEAR else as_scored(cfg, images)
 
 
 def worn(images: ImageSet, wear: Wear, cache_dir: str, device: torch.device) -> ImageSet:

@@ -75,7 +75,8 @@ def wear_of(cfg: DictConfig) -> Wear | None:
     if isinstance(given, str):
         name, values = given, _preset(given)
     else:
-        name, values = OWN, _checked(OmegaConf.to_container(given, resolve=True), f"{KEY}={given}")
+        values = _checked(OmegaConf.to_container(given, resolve=True), f"{KEY}={given}")
+        name = _name_of(values)
     strength = quick.wear_strength
     if strength is not None:
         values["strength"] = float(strength)
@@ -152,6 +153,15 @@ def _preset(name: str) -> dict[str, float]:
         sources = HydraConfig.get().runtime.config_sources
         folders = [Path(each.path) / "augment" for each in sources if each.schema == "file"]
     return _checked(_preset_file(name, (*folders, PRESETS)), f"{KEY}={name}")
+
+
+def _name_of(values: Mapping[str, float]) -> str:
+    """Return the preset that has these values, at whatever strength."""
+    for path in sorted(PRESETS.glob("*.yaml")):
+        preset = _preset(path.stem)
+        if {**preset, "strength": values["strength"]} == values:
+            return path.stem
+    return OWN
 
 
 def _checked(given: Any, told: str) -> dict[str, float]:

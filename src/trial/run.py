@@ -23,7 +23,7 @@ from doctune.words import counted
 from src.before.checks import check_same_data, tell_large_batch, tell_notes
 from src.before.untrusted_config import check_environment
 from src.data.load import load_splits
-from src.data.wear import as_scored
+from src.data.wear import as_scored, as_tested
 from src.data.wear_presets import wear_of
 from src.hardware import profile as profile
 from src.training.card_rules import is_first
@@ -94,7 +94,8 @@ def train(cfg: DictConfig, folder: Path) -> float:
     wear = wear_of(cfg)
     scored = {"validation": splits.val, "test": splits.test}
     if wear is not None:
-        scored |= {f"{name}_worn": as_scored(cfg, part) for name, part in scored.items()}
+        scored |= {"validation_worn": as_scored(cfg, splits.val)}
+        scored |= {"test_worn": as_tested(cfg, splits.test)}
     val = "validation" if wear is None else "validation_worn"
     with open_run_log(cfg, folder) as log_to:
         result = fitting.fit(

@@ -93,7 +93,7 @@ def _scored(jobs: Sequence[Job]) -> Iterator[tuple[Run, float]]:
 def _train(job: Job) -> float:
     """Return macro-F1 on the held-out fold, or on the test split after a full training."""
     # Imported here, as they bring torch along.
-    from src.data.wear import as_scored
+    from src.data.wear import as_scored, as_tested
     from src.training.evaluate import evaluate
     from src.training.fit import fit
     from src.trial.out_of_memory import Fitting
@@ -112,4 +112,4 @@ def _train(job: Job) -> float:
     with tempfile.TemporaryDirectory() as folder:
         parts, place = (splits.train, as_scored(cfg, splits.val)), Path(folder)
         result = fitting.fit(lambda fitted: fit(fitted, *parts, output_dir=place, **common))
-        return fitting.run(functools.partial(evaluate, result, as_scored(cfg, splits.test))).f1
+        return fitting.run(functools.partial(evaluate, result, as_tested(cfg, splits.test))).f1
