@@ -44,7 +44,8 @@ class StudyConfig:
     study_name: str = MISSING
     storage: str = MISSING
     # What is searched for: f1, accuracy, balanced_accuracy, worst_class_f1, log_loss; behind a
-    # score also train_seconds. Pruning and ranking follow the first one.
+    # score also train_seconds and, under quick_validation.wear, f1_clean and its like. Pruning and
+    # ranking follow the first one.
     objectives: list[str] = field(default_factory=lambda: ["f1"])
     # Follows from the objectives.
     direction: Any = "maximize"
