@@ -209,6 +209,7 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("pruning.patience=-1",), ("pruning.patience=-1", "at least 0")),
     (("pruning.pacience=3",), ("pruning.pacience", "did you mean pruning.patience?")),
     (("quick_validation.folds=1",), ("quick_validation.folds=1", "at least 2")),
+    (("quick_validation.wear=documnt",), ("wear=documnt", "did you mean document?")),
     (("quick_validation.folds=500",), ("quick_validation.folds=500", "images to train on")),
     (("quick_validation.batch_size_override=4096",), ("batch_size_override=4096", "safe up to")),
     (("gpu=rtx3080",), ("gpu=rtx3080", "no CUDA device", "gpu=auto")),
