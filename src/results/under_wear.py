@@ -4,11 +4,10 @@ from statistics import fmean
 
 from optuna.trial import FrozenTrial
 
-from doctune.words import counted
+from doctune.words import counted, score
 from src.before.objectives import as_clean
 from src.data.wear_presets import KEY
 from src.results.summary import Summary
-from src.results.words import score
 
 
 def clean_score(trial: FrozenTrial) -> float | None:

@@ -7,7 +7,6 @@ and a member trained in full is better than all of them together at the price of
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from doctune.errors import UserError
+from doctune.files import write_text
 from src.before.objectives import as_clean
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
@@ -92,7 +92,7 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
     result["tta"] = tta
     wear = wear_of(configs[members[0].trial][1])
     result["wear"] = None if wear is None else wear.in_words
-    _write(folder / ENSEMBLE, result)
+    write_text(folder / ENSEMBLE, json.dumps(result, indent=2) + "\n")
     print_result(EnsembleResult.from_json(result, folder), console)
     # Which shows the ensemble, too.
     report = write_results(stored).report
@@ -215,10 +215,3 @@ def _result(
         "test_gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
         "train": dict(cfg.train),
     }
-
-
-def _write(path: Path, result: dict[str, Any]) -> None:
-    """Write under another name first, so that nobody ever reads half a file."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
