@@ -149,7 +149,8 @@ def _train_fold(
         report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs, measure, reported)
         return fit(
             cfg,
-            *(train, scored),
+            train,
+            scored,
             max_epochs=quick.epochs,
             seed=cfg.seed + fold,
             output_dir=None,

@@ -83,7 +83,9 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
     if cfg.tta:
         averaged, _ = _score(cfg, configs, folder, tta=True)
         chosen = choose_margin(
-            *(_mean(members, "val"), _mean(averaged, "val"), labels["val"]),
+            _mean(members, "val"),
+            _mean(averaged, "val"),
+            labels["val"],
             max(member.views for member in members),
         )
         members = _spend(members, averaged, chosen.margin)
