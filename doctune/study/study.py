@@ -140,12 +140,15 @@ def check_settings(
         study.set_user_attr("settings", {**before, **wanted})
 
 
-def check_quick_settings(study: optuna.Study, settings: DictConfig) -> None:
+def check_quick_settings(
+    study: optuna.Study, settings: DictConfig, assumed: Mapping[str, Any]
+) -> None:
     """Compare those settings that take no time to know; `check_settings` compares all of them.
 
     Args:
         study: made under settings of its own.
         settings: a node of the config, not resolved.
+        assumed: as in `check_settings`.
 
     Raises:
         UserError: shows the difference, and the ways out.
@@ -156,7 +159,7 @@ def check_quick_settings(study: optuna.Study, settings: DictConfig) -> None:
         key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         for key, value in quick.items()
     }
-    _refuse_changes(study, json.loads(json.dumps(plain)), {})
+    _refuse_changes(study, json.loads(json.dumps(plain)), assumed)
 
 
 def _is_worked_out(value: Any) -> bool:

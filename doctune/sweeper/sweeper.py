@@ -154,7 +154,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         url, name = study_location(self._config.hydra)
         study = existing_study(url, name)
         if study is not None and self._keys.settings is not None and not self._keys.accept_changes:
-            check_quick_settings(study, self._keys.settings)
+            assumed = self._keys.assumed_settings or {}
+            check_quick_settings(study, self._keys.settings, assumed)
 
     def _write_results(self, study: optuna.Study, folder: Path) -> None:
         try:
