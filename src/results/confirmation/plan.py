@@ -70,6 +70,8 @@ class Plan:
     # Fingerprint of the images, with their wear, and whether they are others than the study's.
     data: str
     other_data: bool
+    # What pages are worn by before they are scored; empty: by nothing.
+    wear: str
 
     @property
     def contenders(self) -> list[int]:
@@ -148,8 +150,9 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         epochs=cfg.epochs or first.quick_validation.epochs,
         test_seeds=cfg.test_seeds,
         test_epochs=cfg.max_epochs or first.trainer.max_epochs,
-        data=data if wear is None else f"{data} {wear.hash}",
+        data=data if wear is None else f"{data}-{wear.hash}",
         other_data=bool(changed) and data != known,
+        wear="" if wear is None else wear.in_words,
     )
 
 
