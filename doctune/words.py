@@ -7,6 +7,15 @@ from typing import Any
 from omegaconf import DictConfig
 
 
+def is_worked_out(value: Any) -> bool:
+    """Tell whether a value of a config is `${resolver:...}`, a colon behind its name.
+
+    A function of the app works it out then, which may take its time.
+    """
+    name = str(value).partition("${")[2].partition("}")[0]
+    return ":" in name
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return `; did you mean X?`, or what names are known where none is near.
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -58,8 +58,13 @@ SMALLEST = {
     "gpu.max_batch_size": 1,
 }
 # These may have to be worked out, from the images or with timm, which takes its time.
-SMALLEST_SIZES = {"data.batch_size": 1, "data.img_size": 16}
+IMG_SIZE = "data.img_size"
+SMALLEST_SIZES = {"data.batch_size": 1, IMG_SIZE: 16}
 SHARED = "gpu.trials_per_device"
+EACH_TRIAL = "a search gives every trial"
+# Resolvers that bring timm along, and torch with it. Nobody types them; what the files of `conf/`
+# give them is looked at when their answers are needed.
+ASK_TIMM = ("img_size", "poolings", "without_effect")
 # With a rate of 0 nothing is learnt, and estimates divide by the others.
 ABOVE_ZERO = ("optimizer.lr", "gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
 # They do nothing in a training run.
@@ -86,9 +91,10 @@ def check_first(cfg: DictConfig) -> None:
     check_command(HydraConfig.get())
     check_references(cfg)
     _check_card(cfg)
-    check_values(cfg)
+    check_values(cfg, ask_timm=False)
     _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
     check_listing(cfg.data)
+    check_values(cfg)
 
 
 def check_model(cfg: DictConfig) -> None:
@@ -148,14 +154,13 @@ def check_command(hydra: Any) -> None:
         )
 
 
-def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
-    """Check what a search needs, and decode the data once for all its trials.
-
-    Returns what a launcher should know that packs several trials on a card.
+def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
+    """Check what a search needs as far as it can be told at once, without torch.
 
     Args:
         cfg: the config of the search.
-        jobs: configs of jobs that between them hold every choice and both ends of every range.
+        jobs: configs of jobs that between them hold every choice and both ends of every range;
+            each takes a fifth of a second to compose.
 
     Raises:
         UserError: names the key, the value and what to do.
@@ -168,15 +173,33 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     if choices.get("hydra/launcher") == "local_workers":
         check_jobs(cfg.gpu, cfg.trainer.accelerator, cfg.optuna.n_jobs)
     check_objectives(cfg)
-    for job in [cfg, *jobs]:
-        check_one_card(job, "a search gives every trial")
-    check_values(cfg)
-    for job in jobs:
-        check_values(job)
+    check_one_card(cfg, EACH_TRIAL)
+    check_values(cfg, ask_timm=False)
     if HydraConfig.initialized():
         _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
     check_listing(cfg.data)
-    # Imported here, as they bring torch along: what is above is told at once.
+    for job in jobs:
+        check_one_card(job, EACH_TRIAL)
+        check_values(job, ask_timm=False)
+
+
+def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
+    """Check the models of a search, and decode the data once for all its trials.
+
+    What can be told without them has been, by `check_at_once`.
+
+    Returns what a launcher should know that packs several trials on a card.
+
+    Args:
+        cfg: the config of the search.
+        jobs: configs of jobs that between them hold every choice and both ends of every range.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    for job in [cfg, *jobs]:
+        check_values(job)
+    # Imported here, as they bring torch along.
     from src.training.backbone import check_backbone, check_weights
     from src.training.model_notes import check_acting
     from src.training.optimizer import check_optimizer
@@ -218,7 +241,7 @@ def check_references(cfg: DictConfig) -> None:
     Raises:
         UserError: names the first.
     """
-    told = dangling(cfg)
+    told = dangling(cfg, ASK_TIMM)
     if told is not None:
         raise UserError(told)
 
@@ -306,8 +329,13 @@ def _tell(text: str) -> None:
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def check_values(cfg: DictConfig) -> None:
+def check_values(cfg: DictConfig, *, ask_timm: bool = True) -> None:
     """Check the numbers of a job, and the names that are chosen from a few.
+
+    Args:
+        cfg: the config of a job.
+        ask_timm: whether to check an image size that follows from the model, for which timm, and
+            torch with it, has to be imported.
 
     Raises:
         UserError: names the key, the value and what to do.
@@ -341,6 +369,8 @@ def check_values(cfg: DictConfig) -> None:
     check_several_cards(cfg)
     check_room(cfg.gpu)
     for key, low in SMALLEST_SIZES.items():
+        if key == IMG_SIZE and not ask_timm and OmegaConf.is_interpolation(cfg.data, "img_size"):
+            continue
         value = OmegaConf.select(cfg, key)
         if value < low:
             raise UserError(f"{key}={value}: must be at least {low}")
