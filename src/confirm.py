@@ -5,8 +5,6 @@ python -m src.confirm study=NAME
 
 from src.before import starting as starting  # isort: skip  # takes Ctrl-C
 
-import sys
-
 from omegaconf import DictConfig
 
 from doctune.errors import told_in_one_line
@@ -29,7 +27,7 @@ def main(cfg: DictConfig) -> None:
         try:
             confirm(open_study(cfg), cfg, Console())
         except KeyboardInterrupt:
-            sys.exit("stopped; what has run is kept, and the same command goes on")
+            starting.stop("stopped; what has run is kept, and the same command goes on")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python -m src.ensemble study=NAME
 
 from src.before import starting as starting  # isort: skip  # takes Ctrl-C
 
-import sys
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -30,7 +29,7 @@ def main(cfg: DictConfig) -> None:
         try:
             build_ensemble(wishes, Console())
         except KeyboardInterrupt:
-            sys.exit("stopped; members that are trained stay, and the same command goes on")
+            starting.stop("stopped; members that are trained stay, and the same command goes on")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from doctune.study.storage import open_storage
 from src.before.mistakes import hydra_in_short
+from src.before.starting import STARTING
 from tests.conftest import TINY, Door
 
 FAST = ("-m", "hparams_search=fast")
@@ -348,4 +349,4 @@ def test_ctrl_c_while_it_starts_is_no_traceback(
     with pytest.raises(SystemExit) as end, hydra_in_short():
         raise KeyboardInterrupt
     assert end.value.code == 130
-    assert capsys.readouterr().err == "stopped\n"
+    assert capsys.readouterr().err == f"{STARTING}\n"
