@@ -147,6 +147,9 @@ class AsyncSweeper(OptunaSweeperImpl):
             # Before the app's own checks, which may look through its data.
             self._check_folder()
             self._check_study()
+            entries: Any = OmegaConf.to_container(self._typed_space) if self._typed_space else {}
+            if self._focus is None and not any(entries.values()):
+                self._check_not_empty(self._build_space(arguments))
         if self._on_command is not None:
             at_once = self._jobs_at_once(arguments)
             call("hydra.sweeper.on_command", self._on_command, self._config, at_once)

@@ -48,7 +48,7 @@ AT_ONCE = {
     (*SEARCH, "data.batch_size=choice(0,16)"): "data.batch_size=0",
     # Of the images, which are listed.
     (*FILES, "data=image_folder", "data.root=/none"): "data.root=/none",
-    (*FILES, "data=csv", "data.root=table"): "data.id_column=ID",
+    (*FILES, "data=csv", "data.root=table"): "has no column 'ID'",
     # Of a card's sizes, which follow from the model.
     (
         *("-m", "hparams_search=fast", "gpu=rtx4090", "trainer.accelerator=cpu"),

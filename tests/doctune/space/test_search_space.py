@@ -87,7 +87,7 @@ def test_what_may_take_its_time_is_asked_last_or_not_at_all() -> None:
         asked.append(about)
         return about == "yes"
 
-    OmegaConf.register_new_resolver("asks_the_app", ask, replace=True)
+    OmegaConf.register_resolver("asks_the_app", ask, replace=True)
     kept = {"key": "k", "type": "uniform", "low": 0, "high": 1}
     entries = {
         "kept": {**kept, "unless": "${asks_the_app:no}"},
