@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -24,6 +25,7 @@ from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
 from src.training.card_rules import check_several_cards, is_first
+from src.training.model_names import check_known
 from src.training.room import check_room
 
 log = logging.getLogger(__name__)
@@ -93,6 +95,7 @@ def check_first(cfg: DictConfig) -> None:
     _check_card(cfg)
     check_values(cfg, ask_timm=False)
     _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
+    _check_model_at_once(cfg)
     check_listing(cfg.data)
     check_values(cfg)
 
@@ -109,10 +112,15 @@ def check_model(cfg: DictConfig) -> None:
     from src.training.optimizer import check_optimizer
 
     check_backbone(cfg.model, cfg.data.img_size)
+    # A file is here; others may have to be fetched, so they come last.
+    is_file = cfg.model.checkpoint_path is not None
+    if is_file:
+        check_weights(cfg.model, cfg.data.img_size)
     check_acting(cfg.model, cfg.data.img_size)
     check_optimizer(cfg.optimizer, cfg.trainer.precision)
     _tell_all(notes_on(cfg.model, cfg.data.img_size))
-    check_weights(cfg.model, cfg.data.img_size)
+    if not is_file:
+        check_weights(cfg.model, cfg.data.img_size)
     from src.training.loggers import check_logger
     from src.training.trainer_arguments import check_trainer_arguments
 
@@ -177,10 +185,12 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
     check_values(cfg, ask_timm=False)
     if HydraConfig.initialized():
         _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
+    _check_model_at_once(cfg)
     check_listing(cfg.data)
     for job in jobs:
         check_one_card(job, EACH_TRIAL)
         check_values(job, ask_timm=False)
+        _check_model_at_once(job)
 
 
 def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
@@ -253,6 +263,14 @@ def notes_on_model(job: DictConfig) -> list[str]:
     entries: Any = OmegaConf.to_container(job.search_space, resolve=False)
     searched = [entry["key"] for entry in entries.values() if entry]
     return notes_on(job.model, job.data.img_size, searched)
+
+
+def _check_model_at_once(cfg: DictConfig) -> None:
+    """Refuse a model that there is not, and a file of weights; what is in it is read with torch."""
+    check_known(cfg.model.name)
+    file = cfg.model.checkpoint_path
+    if file is not None and not Path(file).is_file():
+        raise UserError(f"model.checkpoint_path={file}: there is no such file")
 
 
 def _check_card(cfg: DictConfig) -> None:

@@ -46,6 +46,12 @@ AT_ONCE = {
     (*SEARCH, "search_space.drop_path.high=2"): "model.drop_path_rate=2",
     (*SEARCH, "optimizer.lr=interval(1,0.1)"): "optimizer.lr=interval(1,0.1)",
     (*SEARCH, "data.batch_size=choice(0,16)"): "data.batch_size=0",
+    (
+        *SEARCH,
+        "model.name=resnet51",
+    ): "did you mean resnet51q",
+    (*SEARCH, "model.name=choice(test_resnet,vitt)"): "model.name=vitt",
+    (*SEARCH, "model.checkpoint_path=/none"): "model.checkpoint_path=/none",
     # Of the images, which are listed.
     (*FILES, "data=image_folder", "data.root=/none"): "data.root=/none",
     (*FILES, "data=csv", "data.root=table"): "has no column 'ID'",
@@ -55,12 +61,15 @@ AT_ONCE = {
         *("data=image_folder", "data.root=/none"),
     ): "data.root=/none",
 }
+OTHER_DOORS = dict.fromkeys(("report", "confirm", "ensemble"), "study=none")
 REPORT_MISTAKES = """
 import sys
-import src.train
-for words in {commands}:
+import src.confirm, src.ensemble, src.report, src.train
+doors = [(src.train, words) for words in {commands}]
+doors += [(getattr(src, name), [word]) for name, word in {others}.items()]
+for door, words in doors:
     try:
-        src.train.main(words)
+        door.main(words)
     except SystemExit as end:
         print(str(end.code).splitlines()[0] if isinstance(end.code, str) else end.code)
     print("LOADED", *[name for name in {names} if name in sys.modules])
@@ -96,7 +105,9 @@ def test_what_needs_no_model_is_told_before_torch_is_imported(tmp_path: Path) ->
     (tmp_path / "table").mkdir()
     (tmp_path / "table" / "train.csv").write_text("file,kind\na.png,x\n")
     names = (*HEAVY, "scipy")
-    code = REPORT_MISTAKES.format(commands=[list(words) for words in AT_ONCE], names=names)
+    code = REPORT_MISTAKES.format(
+        commands=[list(words) for words in AT_ONCE], others=OTHER_DOORS, names=names
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -108,8 +119,8 @@ def test_what_needs_no_model_is_told_before_torch_is_imported(tmp_path: Path) ->
     said = done.stdout + done.stderr
     assert "Traceback" not in said
     loaded = [line for line in done.stdout.splitlines() if line.startswith("LOADED")]
-    assert loaded == ["LOADED"] * len(AT_ONCE), said
-    for told in AT_ONCE.values():
+    assert loaded == ["LOADED"] * (len(AT_ONCE) + len(OTHER_DOORS)), said
+    for told in (*AT_ONCE.values(), *OTHER_DOORS.values()):
         assert told in said
 
 

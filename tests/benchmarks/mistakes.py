@@ -87,6 +87,7 @@ def main(word: str = "") -> None:
         prepare(folder)
         (folder / "bare.py").write_text(BARE)
         print(f"{'':28}{'seconds':>8}{'of CPU':>8}{'of import torch':>17}{'at most':>9}")
+        rows: list[tuple[str, tuple[str, ...], str]]
         rows = [("a bare Hydra app, --help", ("bare.py", "--help"), "")]
         rows += [(what, ("-m", *words), f"{most:g}") for what, words, most in ROWS]
         for what, command, most in rows:
