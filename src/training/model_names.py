@@ -1,6 +1,5 @@
 """Names of timm's models, known without importing timm, and torch with it, which takes seconds."""
 
-import difflib
 import functools
 import importlib.util
 import re
@@ -9,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from doctune.errors import UserError
+from doctune.words import nearest
 
 # How timm's files add a model to its registry.
 REGISTERED = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
@@ -34,7 +34,7 @@ def no_such_model(name: str, known: Collection[str]) -> UserError:
     """Say that there is no such model, and which may be meant."""
     # As hubs and papers write it.
     bare = name.rpartition("/")[2].partition(".")[0].lower().replace("-", "_")
-    near = difflib.get_close_matches(bare, known, n=3)
+    near = nearest(bare, known, most=3)
     hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
     return UserError(f"model.name={name}: timm has no such model; {hint}")
 
