@@ -211,7 +211,10 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     # Pruning and quick validation.
     (("pruning.patience=-1",), ("pruning.patience=-1", "at least 0")),
     (("pruning.pacience=3",), ("pruning.pacience", "did you mean pruning.patience?")),
-    (("hparams_search=focus", "optuna.from_study=earlier", "focus.share=2"), ("focus.share=2", "from 0 to 1")),
+    (
+        ("hparams_search=focus", "optuna.from_study=earlier", "focus.share=2"),
+        ("focus.share=2", "from 0 to 1"),
+    ),
     (("quick_validation.folds=1",), ("quick_validation.folds=1", "at least 2")),
     (("quick_validation.folds=500",), ("quick_validation.folds=500", "images to train on")),
     (("quick_validation.batch_size_override=4096",), ("batch_size_override=4096", "safe up to")),
