@@ -28,6 +28,7 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("logger=wanb",), ("logger=wanb", "did you mean wandb?")),
     (("optimzer=sgd",), ("optimzer", "did you mean optimizer?")),
     (("optimizer.lrr=1",), ("optimizer.lrr", "did you mean optimizer.lr?")),
+    (("paths.output=x",), ("paths.output", "did you mean paths.output_dir?")),
     (("batch_size=16",), ("batch_size", "did you mean data.batch_size?")),
     (("optuna.ntrials=3",), ("optuna.ntrials", "did you mean optuna.n_trials?")),
     (("model.kwargs={act_layer: gelu}",), ("write +model.kwargs={act_layer: gelu}",)),
@@ -211,6 +212,10 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     # Pruning and quick validation.
     (("pruning.patience=-1",), ("pruning.patience=-1", "at least 0")),
     (("pruning.pacience=3",), ("pruning.pacience", "did you mean pruning.patience?")),
+    (
+        ("hparams_search=focus", "optuna.from_study=earlier", "focus.share=2"),
+        ("focus.share=2", "from 0 to 1"),
+    ),
     (("quick_validation.folds=1",), ("quick_validation.folds=1", "at least 2")),
     (("quick_validation.folds=500",), ("quick_validation.folds=500", "images to train on")),
     (("quick_validation.batch_size_override=4096",), ("batch_size_override=4096", "safe up to")),
