@@ -18,6 +18,8 @@ from doctune.launcher.packing import JobNeeds
 from doctune.study.keys import StudyKeys
 from doctune.words import did_you_mean
 from src.before.objectives import check_objectives
+from src.before.sizes import told_if_bounded
+from src.before.trial_length import told_if_longer
 from src.before.typed_keys import check_typed_keys
 from src.before.untrusted_config import check_environment
 from src.data.folds import notes_on_folds, stratified_folds
@@ -48,8 +50,10 @@ CHOICES = {
 SMALLEST = {
     "trainer.max_epochs": 1,
     "trainer.devices": 1,
+    "trainer.precise_bn": 0,
     "quick_validation.epochs": 1,
-    "quick_validation.folds": 2,
+    "quick_validation.folds": 1,
+    "quick_validation.min_steps": 0,
     "pruning.patience": 0,
     "pruning.n_startup_trials": 0,
     "optimizer.weight_decay": 0,
@@ -237,6 +241,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     cut = (train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
     for note in notes_on_folds(stratified_folds(*cut), *cut):
         _tell(f"quick_validation.folds: {note}")
+    batches = _batches(cfg, jobs)
+    told = told_if_bounded(cfg, batches), told_if_longer(cfg, len(train), max(batches))
+    _tell_all([note for note in told if note is not None])
     # Last, as they may have to be fetched: now and not by every worker at once.
     sources = ("name", "pretrained", "checkpoint_path")
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
@@ -245,6 +252,11 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     from src.before.needs import job_needs
 
     return job_needs(cfg, jobs, train)
+
+
+def _batches(cfg: DictConfig, jobs: Sequence[DictConfig]) -> set[int]:
+    override = cfg.quick_validation.batch_size_override
+    return {override} if override else {job.data.batch_size for job in jobs or [cfg]}
 
 
 def check_references(cfg: DictConfig) -> None:
