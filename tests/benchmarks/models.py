@@ -9,8 +9,8 @@ export (left out with --fast). Apart from that, each thing that is said to be se
 to change what it says, and each that is said not to must not.
 
 Rows are kept in `outputs/timm_models.jsonl` as they come, so a run that was ended goes on from
-there; --again begins anew. `--table` prints what can be searched in each, as in docs/models.md,
-and trains nothing.
+there, as one without --fast does from one with it; --again begins anew. `--table` prints what can
+be searched in each, as in docs/models.md, and trains nothing.
 """
 
 import json
@@ -18,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -96,15 +96,17 @@ def main(words: Sequence[str]) -> int:
     print("|---" * (len(columns) + 2) + "|", flush=True)
     for file in chosen:
         name, size = SMALLEST[file]
-        if file not in known:
-            known[file] = check(name, size, export="--fast" not in words)
+        found = known.get(file, Checked())
+        parts = [] if file in known else [_checks]
+        parts += [_exports] if found.exports is None and "--fast" not in words else []
+        for part in parts:
+            found = check(part, name, size, found)
             KEPT.parent.mkdir(exist_ok=True)
             with KEPT.open("a") as rows:
-                rows.write(json.dumps({"file": file, **asdict(known[file])}) + "\n")
-        found = known[file]
+                rows.write(json.dumps({"file": file, **asdict(found)}) + "\n")
         failed += found.failed
-        parts = (found.trains, found.equal, found.predicts, found.exports, found.acts)
-        marks = [{True: "yes", False: "NO", None: "-"}[part] for part in parts]
+        seen = (found.trains, found.equal, found.predicts, found.exports, found.acts)
+        marks = [{True: "yes", False: "NO", None: "-"}[one] for one in seen]
         cells = [file, f"`{name}`", str(size), *marks, f"{found.seconds:.0f}", found.problem]
         print("| " + " | ".join(cells) + " |", flush=True)
     print(f"{failed} of {len(chosen)} failed")
@@ -119,17 +121,20 @@ def _kept() -> dict[str, Checked]:
     return {row.pop("file"): Checked(**row) for row in rows}
 
 
-def check(name: str, size: int, *, export: bool = True) -> Checked:
-    """Train, score, predict and export one model."""
-    result, started = Checked(), time.process_time()
+Part = Callable[[str, int, Checked], Iterator[Checked]]
+
+
+def check(part: Part, name: str, size: int, result: Checked) -> Checked:
+    """Return what is known with one part of the checks of a model."""
+    started = time.process_time()
     try:
         with _limited(LIMIT):
-            for seen in _checks(name, size, export):
+            for seen in part(name, size, result):
                 result = seen
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), "")
-        result = replace(result, problem=f"{type(error).__name__}: {reason}"[:120])
-    return replace(result, seconds=round(time.process_time() - started, 1))
+        problem = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        result = replace(result, problem=problem[:120])
+    return replace(result, seconds=round(result.seconds + time.process_time() - started, 1))
 
 
 @contextmanager
@@ -148,12 +153,12 @@ def _limited(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def _checks(name: str, size: int, export: bool) -> Iterator[Checked]:
-    """Yield what has been seen so far."""
+def _checks(name: str, size: int, result: Checked) -> Iterator[Checked]:
+    """Yield what has been seen so far of all but the export."""
     cfg = ModelConfig(name, kwargs=LESS.get(name, {}))
     found = abilities(cfg, size)
     wrong = list(_not_as_said(cfg, found, size))
-    result = Checked(acts=not wrong, problem=", ".join(wrong))
+    result = replace(result, acts=not wrong, problem=", ".join(wrong))
     yield result
     made, images = compose_for(cfg, size), _images(size)
     plain, scored = _train(made, images)
@@ -169,15 +174,19 @@ def _checks(name: str, size: int, export: bool) -> Iterator[Checked]:
     with torch.no_grad():
         said = model(torch.from_numpy(images.images).permute(0, 3, 1, 2)).numpy()
     # Probabilities of a fold are kept in half the digits.
-    result = replace(result, predicts=bool(np.abs(said - scored).max() < 2e-3))
-    yield result
-    if export:
-        predictor = Predictor([model], [1.0], torch.device("cpu"))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.onnx"
-            write_onnx(predictor, path)
-            near = largest_difference(predictor, path) <= TOLERANCE
-        yield replace(result, exports=near)
+    yield replace(result, predicts=bool(np.abs(said - scored).max() < 2e-3))
+
+
+def _exports(name: str, size: int, result: Checked) -> Iterator[Checked]:
+    """Yield whether onnxruntime says the same; weights as they are made will do."""
+    cfg = ModelConfig(name, kwargs=LESS.get(name, {}))
+    weights = _stirred(cfg, size).state_dict()
+    model = TrainedModel(compose_for(cfg, size), ("a", "b"), (), weights)
+    predictor = Predictor([model], [1.0], torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        write_onnx(predictor, path)
+        yield replace(result, exports=largest_difference(predictor, path) <= TOLERANCE)
 
 
 def _not_as_said(cfg: ModelConfig, found: Abilities, size: int) -> Iterator[str]:
