@@ -58,7 +58,7 @@ def test_attention_with_positions(cfg: Compose, tmp_path: Path) -> None:
         *("model.name=beit_base_patch16_224", "data.img_size=32"),
         "+model.kwargs={depth: 1, embed_dim: 24, num_heads: 2}",
     )
-    weights = create_backbone(config.model, 2, size).state_dict()
+    weights = create_backbone(config.model, 2, 32).state_dict()
     predictor = Predictor(
         [TrainedModel(config, ("a", "b"), (), weights)], [1.0], torch.device("cpu")
     )
