@@ -10,7 +10,6 @@ import importlib.util
 import io
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from doctune.errors import UserError
+from doctune.files import replacing
 from src.inference.config import PredictConfig
 from src.inference.predictor import Predictor, open_predictor
 from src.inference.tables import check_choice
@@ -101,8 +101,7 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
     wanted = predictor.formats[0]
     model = _WeightedMean(predictor).eval()
     example = torch.zeros((2, 3, wanted.size, wanted.size), dtype=torch.uint8)
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with replacing(path) as part:
         # The CPU's other kernels of attention lay out what they return otherwise than the parts
         # that the exporter puts in their place: BEiT would be refused.
         with _quiet(), sdpa_kernel(SDPBackend.MATH):
@@ -118,9 +117,6 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
         facts = {"classes": json.dumps(predictor.classes, ensure_ascii=False), "fit": wanted.fit}
         onnx.helper.set_model_props(found, {**facts, "image_size": str(wanted.size)})
         onnx.save(found, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def largest_difference(predictor: Predictor, path: Path) -> float:

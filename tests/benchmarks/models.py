@@ -54,6 +54,7 @@ LESS = {
     "beit_base_patch16_224": {"depth": 2},
     "deepseek_vit_412m": {"depth": 2},
     "gemma4_vit_167m": {"depth": 2},
+    "naflexvit_base_patch16_parfac_gap": {"depth": 2},
     "qwen3_vit_88m": {"depth": 2},
     "samvit_base_patch16_224": {"depth": 3},  # the third is the first of its global ones
 }
