@@ -20,7 +20,7 @@ from src.data.folds import stratified_folds
 from src.data.image_set import ImageSet
 from src.training.fit import FitResult, fit
 from src.training.forecast import workload
-from src.training.loggers import RunLog
+from src.training.run_log import RunLog
 from src.trial.environment import environment
 from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
 from src.trial.loss_curves import LossCurves
