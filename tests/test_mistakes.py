@@ -12,6 +12,7 @@ import pytest
 from doctune.study.storage import open_storage
 from src.before.config import ExperimentConfig
 from src.before.mistakes import hydra_in_short
+from src.before.starting import STARTING
 from tests.conftest import REPOSITORY, TINY, Door
 
 FAST = ("-m", "hparams_search=fast")
@@ -215,7 +216,9 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         ("hparams_search=focus", "optuna.from_study=earlier", "focus.share=2"),
         ("focus.share=2", "from 0 to 1"),
     ),
-    (("quick_validation.folds=1",), ("quick_validation.folds=1", "at least 2")),
+    (("quick_validation.folds=0",), ("quick_validation.folds=0", "at least 1")),
+    (("quick_validation.min_steps=-1",), ("quick_validation.min_steps=-1", "at least 0")),
+    (("trainer.precise_bn=-1",), ("trainer.precise_bn=-1", "at least 0")),
     (("quick_validation.folds=500",), ("quick_validation.folds=500", "images to train on")),
     (("quick_validation.batch_size_override=4096",), ("batch_size_override=4096", "safe up to")),
     (("gpu=rtx3080",), ("gpu=rtx3080", "no CUDA device", "gpu=auto")),
@@ -362,4 +365,4 @@ def test_ctrl_c_while_it_starts_is_no_traceback(
     with pytest.raises(SystemExit) as end, hydra_in_short():
         raise KeyboardInterrupt
     assert end.value.code == 130
-    assert capsys.readouterr().err == "stopped\n"
+    assert capsys.readouterr().err == f"{STARTING}\n"
