@@ -109,7 +109,8 @@ def _end_left_runs(study: optuna.Study, config: DictConfig) -> None:
     """Tell the logger of trials whose process was killed before it could."""
     if config.logger.name != "mlflow":
         return
-    from src.training.loggers import COMPLETE, FAILED, KILLED, PRUNED, close_left_runs
+    from src.training.loggers import close_left_runs
+    from src.training.run_log import COMPLETE, FAILED, KILLED, PRUNED
 
     ends = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
     close_left_runs(

@@ -89,7 +89,7 @@ def fit(
         max_epochs: length of the run, and of its learning-rate schedule.
         seed: of weights, order of batches, dropout and augmentation.
         output_dir: for the checkpoint; None leaves no file and prints nothing.
-        logger: where the curves go, see `src/training/loggers.py`.
+        logger: where the curves go, see `src/training/run_log.py`.
         callbacks: more of Lightning's callbacks.
     """
     _quiet_lightning()

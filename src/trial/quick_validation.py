@@ -23,7 +23,7 @@ from src.data.wear_presets import wear_of
 from src.training.evaluate import probabilities_of
 from src.training.fit import FitResult, fit
 from src.training.forecast import workload
-from src.training.loggers import RunLog
+from src.training.run_log import RunLog
 from src.trial.environment import environment
 from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
 from src.trial.loss_curves import LossCurves
