@@ -94,7 +94,7 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
         kept = OutOfFold.load(stored.trial_folder(trial))
     except (FileNotFoundError, UserError):
         return None
-    guessed = kept.probabilities.argmax(1)
+    guessed = kept.scores.argmax(1)
     size = len(kept.classes)
     confusion = kept.confusion()
     images = _images(stored, trial, kept) if examples else None
@@ -105,7 +105,7 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
         if not wrong[true, predicted]:
             break
         chosen = np.flatnonzero((kept.labels == true) & (guessed == predicted))
-        chosen = chosen[np.argsort(-kept.probabilities[chosen, predicted], kind="stable")]
+        chosen = chosen[np.argsort(-kept.scores[chosen, predicted], kind="stable")]
         chosen = chosen[: examples if len(pairs) < MOST_WITH_IMAGES else 0]
         pairs.append(
             ConfusedPair(
@@ -136,7 +136,7 @@ def _examples(images: ImageSet, kept: OutOfFold, chosen: npt.NDArray[np.int64]) 
         Example(
             image=_thumbnail(images.pixels[kept.rows[i]]),
             name=str(images.files[kept.rows[i]]) if images.files else f"#{kept.rows[i]}",
-            probability=float(kept.probabilities[i].max()),
+            probability=float(np.exp(kept.scores[i].max())),
         )
         for i in chosen
     ]

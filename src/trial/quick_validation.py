@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 import pytorch_lightning as pl
 import torch
@@ -24,7 +23,7 @@ from src.training.loggers import RunLog
 from src.trial.environment import environment
 from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
 from src.trial.loss_curves import LossCurves
-from src.trial.out_of_fold import KeepProbabilities, OutOfFold
+from src.trial.out_of_fold import KeepScores, OutOfFold, Scores
 from src.trial.out_of_memory import Fitting
 from src.trial.reporting import ReportToStudy, RunningScore
 
@@ -105,14 +104,14 @@ def _train_fold(
     score: RunningScore,
     losses: LossCurves,
     fold: int,
-) -> npt.NDArray[np.float16]:
-    """Train on the first of `images`; return the probabilities [N, C] of the second."""
-    keeper, reported = KeepProbabilities(), 0
+) -> Scores:
+    """Train on the first of `images`; return the log-probabilities [N, C] of the second."""
+    keeper, reported = KeepScores(), 0
 
     def attempt(cfg: DictConfig) -> FitResult:
         nonlocal keeper, reported
         reported = max(reported, score.restart_fold())
-        keeper = KeepProbabilities()
+        keeper = KeepScores()
         losses.begin_fold(fold)
         quick = cfg.quick_validation
         measure = functools.partial(_measure, cfg.optuna.objectives[0], images[1].labels, keeper)
@@ -129,15 +128,15 @@ def _train_fold(
         )
 
     fitting.fit(attempt)
-    return keeper.probabilities()
+    return keeper.scores()
 
 
-def _measure(name: str, labels: Labels, keeper: KeepProbabilities, trainer: pl.Trainer) -> float:
+def _measure(name: str, labels: Labels, keeper: KeepScores, trainer: pl.Trainer) -> float:
     """Return an objective after an epoch: as the module has logged it, else from predictions."""
     logged = OBJECTIVES[name].logged
     if logged is not None:
         return float(trainer.callback_metrics[logged])
-    return fold_score(name, labels, keeper.probabilities())
+    return fold_score(name, labels, keeper.scores())
 
 
 def _value(name: str, kept: OutOfFold, seconds: float) -> float:
@@ -145,7 +144,7 @@ def _value(name: str, kept: OutOfFold, seconds: float) -> float:
     if OBJECTIVES[name].score is None:
         return seconds
     folds = [kept.folds == fold for fold in np.unique(kept.folds)]
-    return fmean(fold_score(name, kept.labels[rows], kept.probabilities[rows]) for rows in folds)
+    return fmean(fold_score(name, kept.labels[rows], kept.scores[rows]) for rows in folds)
 
 
 def _note_costs(trial: RunningTrial, score: RunningScore, started: float) -> float:

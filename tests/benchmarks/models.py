@@ -33,7 +33,7 @@ from src.training.abilities import abilities
 from src.training.config import ModelConfig
 from src.training.fit import fit
 from src.training.model_notes import in_words
-from src.trial.out_of_fold import KeepProbabilities
+from src.trial.out_of_fold import KeepScores
 from tests.conftest import CONF
 
 MOST_PARAMETERS = 150e6
@@ -236,9 +236,9 @@ def _images(size: int) -> ImageSet:
 
 def _train(cfg: DictConfig, images: ImageSet) -> tuple[dict[str, torch.Tensor], Any]:
     """Return the weights after two steps, and the probabilities [N, C] of all images."""
-    kept = KeepProbabilities()
+    kept = KeepScores()
     done = fit(cfg, images, images, max_epochs=1, seed=0, output_dir=None, callbacks=[kept])
-    return done.module.model.state_dict(), kept.probabilities().astype(np.float32)
+    return done.module.model.state_dict(), np.exp(kept.scores())
 
 
 def _print_abilities(files: Sequence[str]) -> None:

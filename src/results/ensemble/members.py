@@ -70,7 +70,7 @@ def find_candidates(stored: StoredStudy, most: int) -> Candidates:
             )
             continue
         trials.append(trial)
-        probabilities.append(found.probabilities.astype(np.float32))
+        probabilities.append(found.probabilities)
     if reference is None:
         raise UserError(
             f"study={stored.study.study_name}: none of its trials has left out-of-fold "
@@ -104,7 +104,7 @@ def _load(stored: StoredStudy, trial: FrozenTrial) -> OutOfFold | None:
         found.rows[order],
         found.labels[order],
         found.folds[order],
-        found.probabilities[order],
+        found.scores[order],
         found.classes,
     )
 
