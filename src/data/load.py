@@ -3,8 +3,9 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from src.data.decode import FITS
 from src.data.documents.generate import DRAWING_VERSION, class_sizes, draw_documents
 from src.data.image_files import SOURCES, find_images, list_images, load_image_files
 from src.data.image_set import ImageSet
+from src.data.labels import changes, decided, read_decisions, with_decisions
 from src.data.splits import Splits, cut
 
 CHOICES = {
@@ -60,7 +62,14 @@ def data_fingerprint(cfg: DataConfig) -> str:
 
 
 def _fingerprint(cfg: DataConfig, files: str) -> str:
-    facts = _drawing_facts(cfg) if cfg.source == "documents" else [files, cfg.seed]
+    facts: list[object] = [files, cfg.seed]
+    if cfg.source == "documents":
+        facts = [*_drawing_facts(cfg)]
+        if cfg.labels is not None:
+            sizes = class_sizes(cfg.n_images)
+            labels = np.repeat(np.arange(len(sizes)), list(sizes.values()))
+            changed = changes(labels, decided(cfg.labels, names_of(sizes), labels, tuple(sizes)))
+            facts += [changed] if changed else []
     return _short_hash([*facts, cfg.val_fraction, cfg.test_fraction])
 
 
@@ -76,15 +85,21 @@ def _load_documents(cfg: DataConfig) -> Splits:
 
     name = f"documents-{_short_hash(_drawing_facts(cfg))}-{side}px"
     images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
-    files = [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
-    return cut(ImageSet(images, labels, classes, files=files), cfg)
+    corrected = decided(cfg.labels, names_of(sizes), labels, classes)
+    splits = cut(ImageSet(images, labels, classes, files=names_of(sizes)), cfg)
+    return with_decisions(splits, corrected, cfg.labels)
 
 
 def _drawing_facts(cfg: DataConfig) -> list[str | int | float]:
     return [cfg.source, cfg.n_images, cfg.seed, DRAWING_VERSION]
 
 
-def _short_hash(facts: list[str | int | float]) -> str:
+def names_of(sizes: Mapping[str, int]) -> list[str]:
+    """Return what the pages of the built-in documents are called."""
+    return [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
+
+
+def _short_hash(facts: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
@@ -111,6 +126,8 @@ def check_keys(cfg: DataConfig) -> None:
         )
     if cfg.seed < 0:
         raise UserError(f"data.seed={cfg.seed}: must be 0 or more")
+    if cfg.labels is not None:
+        read_decisions(Path(cfg.labels).expanduser())
 
 
 def _check_sizes(cfg: DataConfig, sizes: Mapping[str, int]) -> None:
