@@ -134,7 +134,7 @@ def _images(stored: StoredStudy, trial: int, kept: OutOfFold) -> ImageSet | None
 def _examples(images: ImageSet, kept: OutOfFold, chosen: npt.NDArray[np.int64]) -> list[Example]:
     return [
         Example(
-            image=_thumbnail(images.pixels[kept.rows[i]]),
+            image=thumbnail(images.pixels[kept.rows[i]]),
             name=str(images.files[kept.rows[i]]) if images.files else f"#{kept.rows[i]}",
             probability=float(np.exp(kept.scores[i].max())),
         )
@@ -142,9 +142,10 @@ def _examples(images: ImageSet, kept: OutOfFold, chosen: npt.NDArray[np.int64]) 
     ]
 
 
-def _thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
+def thumbnail(pixels: npt.NDArray[np.uint8], side: int = THUMBNAIL_PX) -> str:
+    """Return an image [H, W, 3], made no larger than `side` pixels, as the data: of a JPEG."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    image.thumbnail((side, side))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

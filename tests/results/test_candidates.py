@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from doctune.errors import UserError
-from src.results.ensemble.members import find_candidates
+from src.results.candidates import find_candidates
 from src.results.stored_study import StoredStudy
 from src.trial.out_of_fold import OutOfFold, log_of
 
