@@ -37,7 +37,8 @@ class Suspect:
         image: what it is called.
         label: its class in the data, by name.
         suggested: what it may be.
-        score: -1..1, the lower, the more probably wrong; None where no trial has seen it.
+        score: the logarithm of the odds of the label against the likeliest other class, the mean
+            over the trials; the lower, the more probably wrong. None where no trial has seen it.
         agree: trials that are confident of another class than the label.
         trials: trials that were asked.
         reason: in words.
@@ -141,7 +142,7 @@ def _suspected(images: ImageSet, asked: Candidates, ranking: Ranking) -> Iterato
             image=_name(images.files, int(asked.rows[place])),
             label=images.classes[asked.labels[place]],
             suggested=suggested,
-            score=float(ranking.margins[place]),
+            score=float(ranking.odds[place]),
             agree=agree,
             trials=trials,
             reason=f"{agree} of {trials} trials doubt it; {suggested}: {ranking.sure[place]:.0%}",
@@ -182,7 +183,7 @@ def _same_sheets(found: FoundImages, asked: Candidates, ranking: Ranking) -> Ite
                 image=found.names[row],
                 label=found.classes[label],
                 suggested=found.classes[suggested],
-                score=None if place is None else float(ranking.margins[place]),
+                score=None if place is None else float(ranking.odds[place]),
                 agree=0 if place is None else int(ranking.agree[place]),
                 trials=ranking.models,
                 reason=f"the same sheet as {found.names[other]}, which is "

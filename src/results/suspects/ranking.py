@@ -1,15 +1,22 @@
 """Which labels are probably wrong, from out-of-fold probabilities of several models.
 
-Confident learning: Northcutt, Jiang & Chuang, "Confident Learning: Estimating Uncertainty in
-Dataset Labels", JAIR 2021, arXiv:1911.00068. A model is confident of a class where its probability
-is at least the mean of those that it gives to the images labelled so; so a class of which it is
-never sure does not lose all its images to one of which it always is. Images that it is confident
-are of another class than their label (the confident joint's cells off the diagonal) are suspects.
-They are ranked by that paper's normalized margin, here of the mean over models.
+How many is told by confident learning: Northcutt, Jiang & Chuang, "Confident Learning: Estimating
+Uncertainty in Dataset Labels", JAIR 2021, arXiv:1911.00068. A model is confident of a class where
+its probability is at least the mean of those that it gives to the images labelled so; so a class of
+which it is never sure does not lose all its images to one of which it always is. Images that it is
+confident are of another class than their label (the confident joint's cells off the diagonal) are
+counted; as many as models count on average are suspects.
 
-Written anew rather than taken from the authors' package (cleanlab 2.9): it asks one model at a
-time, and brings tqdm and termcolor along for 30 lines. `python -m tests.benchmarks.suspects`
-compares the two.
+Which is told by the odds of the label against the likeliest other class, as the logarithm's mean
+over models (of one model that is the margin of logits, Pleiss et al., "Identifying Mislabeled Data
+using the Area Under the Margin Ranking", NeurIPS 2020, arXiv:2001.10528). The first paper's
+normalized margin, a difference of probabilities, puts pages that are hard before labels that are
+wrong where models are not very good: what is wrong has a label of nearly no probability, what is
+hard has two classes of some.
+
+Written anew rather than taken from the authors' package (cleanlab 2.9): it asks one model, and
+brings tqdm and termcolor along for 30 lines. `python -m tests.benchmarks.suspects` compares the
+two.
 """
 
 from collections.abc import Sequence
@@ -23,6 +30,8 @@ Ints = npt.NDArray[np.int64]
 
 # A mean of equal numbers may be above each of them by its rounding.
 ROUNDING = 1e-6
+# Odds count down to this probability; below, an overconfident model says no more than a sure one.
+LEAST = 1e-4
 
 
 @dataclass(frozen=True)
@@ -30,25 +39,27 @@ class Ranking:
     """What models together say of labels.
 
     Args:
-        margins: float64 [N], -1..1, the probability of an image's label less that of the likeliest
-            other class, the mean over the models; the lower, the more probably wrong.
+        odds: float64 [N], the logarithm of the odds of an image's label against the likeliest other
+            class, the mean over the models; the lower, the more probably wrong.
         suggested: int64 [N], the likeliest other class.
         sure: float64 [N], its mean probability.
         agree: int64 [N], how many models are confident of another class than the label.
         models: how many there are.
+        expected: how many labels are wrong by the models' count, the mean over them.
     """
 
-    margins: Floats
+    odds: Floats
     suggested: Ints
     sure: Floats
     agree: Ints
     models: int
+    expected: int
 
     def suspects(self) -> Ints:
-        """Return the images of which most models suspect the label, the surest first."""
-        rows = np.flatnonzero(2 * self.agree > self.models)
-        order: Ints = rows[np.argsort(self.margins[rows], kind="stable")]
-        return order
+        """Return as many images as are expected, the surest first, none that models agree with."""
+        order = np.argsort(self.odds, kind="stable")[: self.expected]
+        found: Ints = order[self.odds[order] < 0]
+        return found
 
 
 def rank_labels(probabilities: Sequence[Floats], labels: Ints) -> Ranking:
@@ -58,19 +69,28 @@ def rank_labels(probabilities: Sequence[Floats], labels: Ints) -> Ranking:
         probabilities: [N, C] of each model, of images that it was not trained on.
         labels: int64 [N], as they were given.
     """
-    mean = np.mean([shares.astype(np.float64) for shares in probabilities], axis=0)
     rows = np.arange(len(labels))
-    others = mean.copy()
-    others[rows, labels] = -np.inf
-    suggested = others.argmax(1).astype(np.int64)
-    agree = sum(confident_classes(shares, labels) != labels for shares in probabilities)
+    mean = np.mean([shares.astype(np.float64) for shares in probabilities], axis=0)
+    mean[rows, labels] = -np.inf
+    suggested = mean.argmax(1).astype(np.int64)
+    other = [confident_classes(shares, labels) != labels for shares in probabilities]
     return Ranking(
-        margins=mean[rows, labels] - mean[rows, suggested],
+        odds=np.mean([_log_odds(shares, labels) for shares in probabilities], axis=0),
         suggested=suggested,
         sure=mean[rows, suggested],
-        agree=np.asarray(agree, np.int64),
+        agree=np.sum(other, axis=0, dtype=np.int64),
         models=len(probabilities),
+        expected=round(float(np.mean([doubted.sum() for doubted in other]))),
     )
+
+
+def _log_odds(probabilities: Floats, labels: Ints) -> Floats:
+    rows = np.arange(len(labels))
+    logs = np.log(probabilities.astype(np.float64) + LEAST)
+    own = logs[rows, labels].copy()
+    logs[rows, labels] = -np.inf
+    odds: Floats = own - logs.max(1)
+    return odds
 
 
 def confident_classes(probabilities: Floats, labels: Ints) -> Ints:

@@ -55,7 +55,7 @@ def table_text(suspects: Sequence[Suspect], decided: Mapping[str, Row]) -> str:
         table.writerow(
             {
                 **{key: getattr(line, key) for key in COLUMNS if hasattr(line, key)},
-                "score": "" if line.score is None else f"{line.score:.4f}",
+                "score": "" if line.score is None else f"{line.score:.3f}",
             }
         )
     return BYTE_ORDER_MARK + file.getvalue()

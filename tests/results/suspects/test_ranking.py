@@ -1,22 +1,30 @@
 """Suspects as confident learning finds them, held against its authors' package."""
 
 import numpy as np
-import pytest
 
 from src.results.suspects.ranking import confident_classes, rank_labels
 
 
-def test_suspects_are_those_of_the_authors_package() -> None:
-    """cleanlab 2.9.0: `compute_confident_joint` off the diagonal, normalized margins."""
+def test_doubts_are_those_of_the_authors_package() -> None:
+    """cleanlab 2.9.0: `compute_confident_joint` off the diagonal."""
     rng = np.random.default_rng(3)
     shares = rng.dirichlet([0.4] * 4, 40)
     labels = shares.argmax(1)
     labels = np.where(rng.random(40) < 0.3, rng.integers(0, 4, 40), labels)
     found = rank_labels([shares], labels)
-    assert sorted(found.suspects()) == [0, 4, 5, 12, 13, 16, 26, 28, 30, 32, 33, 38]
-    assert np.argsort(found.margins)[:6].tolist() == [0, 26, 28, 30, 32, 4]
-    theirs = [0.06214556, 0.32092694, 0.884927]
-    assert (found.margins[:3] + 1) / 2 == pytest.approx(theirs, abs=1e-6)
+    doubted = [0, 4, 5, 12, 13, 16, 26, 28, 30, 32, 33, 38]
+    assert np.flatnonzero(found.agree).tolist() == doubted
+    assert found.expected == len(doubted)
+
+
+def test_what_is_wrong_comes_before_what_is_hard() -> None:
+    """A hard page has two likely classes, a wrong label nearly no probability."""
+    labels = np.array([0] * 12 + [1] * 12)
+    shares = np.eye(3)[labels] * 0.7 + 0.1
+    shares[3], shares[17] = [0.2, 0.79, 0.01], [0.46, 0.001, 0.539]
+    assert shares[3, 0] - shares[3, 1] < shares[17, 1] - shares[17, 2]
+    found = rank_labels([shares], labels)
+    assert np.argsort(found.odds)[:2].tolist() == [17, 3]
 
 
 def test_a_class_of_which_nobody_is_sure_keeps_its_images() -> None:
@@ -27,7 +35,7 @@ def test_a_class_of_which_nobody_is_sure_keeps_its_images() -> None:
     assert confident_classes(shares, labels).tolist() == labels.tolist()
 
 
-def test_most_models_have_to_agree_and_the_surest_come_first() -> None:
+def test_as_many_are_listed_as_models_count_the_surest_first() -> None:
     labels = np.array([0] * 10 + [1] * 10)
     right = np.eye(2)[labels] * 0.8 + 0.1
     one, two, three = right.copy(), right.copy(), right.copy()
