@@ -27,7 +27,7 @@ from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
 from src.results.suspects.find import Suspects, find_suspects, study_labels
 from src.results.suspects.table import FILE as LABELS
-from src.results.suspects.table import decided_rows, table_text
+from src.results.suspects.table import Row, decided_rows, table_text
 from src.results.train_config import train_command, write_train_config
 from src.results.verdict import trial_to_train, verdict
 from src.results.words import describe_score, without_password
@@ -95,8 +95,12 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
     number = chosen.number if chosen else None
     trials_in_full = in_full(stored, summary, command, number)
-    suspects = find_suspects(stored, pictures=examples > 0)
-    labels = _write_labels(stored, suspects)
+    decided = _decided(stored)
+    suspects = labels = None
+    if decided is not None:
+        suspects = find_suspects(stored, decided, pictures=examples > 0)
+    if decided is not None and suspects is not None:
+        labels = _write_labels(folder, suspects, decided)
     told = Labels(suspects, labels) if suspects and labels else None
     page = render_report(study, summary, decision, mistakes, trials_in_full, told)
     replace(report, page)
@@ -106,17 +110,20 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     )
 
 
-def _write_labels(stored: StoredStudy, suspects: Suspects | None) -> Path | None:
-    """Write the table of suspects; None where there is nothing to write, or it cannot be."""
-    if suspects is None:
-        return None
+def _decided(stored: StoredStudy) -> dict[str, Row] | None:
+    """Return what a person has decided about labels; None where it cannot be read."""
     path, given = stored.folder / LABELS, study_labels(stored)
     try:
-        decided = decided_rows([*([Path(given).expanduser()] if given else []), path])
+        return decided_rows([*([Path(given).expanduser()] if given else []), path])
     except UserError as error:
         # What a person has written is worth more than a fresh table.
         log.warning("%s is left as it is: %s", path, error)
         return None
+
+
+def _write_labels(folder: Path, suspects: Suspects, decided: Mapping[str, Row]) -> Path | None:
+    """Write the table of suspects; None where there is nothing to write."""
+    path = folder / LABELS
     if not suspects.lines and not decided:
         path.unlink(missing_ok=True)
         return None

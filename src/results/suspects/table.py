@@ -42,7 +42,7 @@ def table_text(suspects: Sequence[Suspect], decided: Mapping[str, Row]) -> str:
     """Return the table: what was decided as it stands, then the suspects that nobody has judged.
 
     Args:
-        suspects: in their order.
+        suspects: in their order, none that was decided about.
         decided: lines of earlier tables by image.
     """
     file = io.StringIO()
@@ -50,8 +50,6 @@ def table_text(suspects: Sequence[Suspect], decided: Mapping[str, Row]) -> str:
     table.writeheader()
     table.writerows(decided.values())
     for line in suspects:
-        if line.image in decided:
-            continue
         table.writerow(
             {
                 **{key: getattr(line, key) for key in COLUMNS if hasattr(line, key)},

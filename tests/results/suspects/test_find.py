@@ -89,7 +89,12 @@ def test_decisions_are_kept_and_taken_back(found: Any) -> None:
         table = csv.DictWriter(file, list(first), delimiter=";")
         table.writeheader()
         table.writerows([first, second, third])
-    again = lines(write_results(stored, examples=0).labels or Path())
+    written_again = write_results(stored, examples=0)
+    again = lines(written_again.labels or Path())
+    # Nobody is asked twice.
+    left = written_again.suspects
+    assert left is not None
+    assert [line.image for line in left.lines] == [third["image"]]
     assert [line["accept"] for line in again] == ["keep", "relabel", ""]
     assert again[1]["suggested"] == "note"
     before = load_splits(data)
