@@ -16,8 +16,11 @@ from markupsafe import Markup
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command, override
-from doctune.words import settings_of
+from doctune.passwords import without_passwords
+from doctune.words import counted, duration, score, settings_of, short, show
+from src.before.trial_length import EPOCHS
 from src.results.all_trials import all_trials
+from src.results.best_trials import describe_score
 from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes
 from src.results.ensemble.result import EnsembleResult
@@ -27,15 +30,7 @@ from src.results.plots import confusion, folds, parameters, progress
 from src.results.summary import Summary
 from src.results.suspects.find import Suspects
 from src.results.verdict import Verdict, rule_in_words
-from src.results.words import (
-    counted,
-    describe_score,
-    duration,
-    score,
-    short,
-    show,
-    without_password,
-)
+from src.trial.length import LENGTH
 
 # Trials that are named with a reason for failing.
 NAMED = 10
@@ -284,13 +279,17 @@ def _pruning(found: Summary) -> str:
 
 def _facts(study: optuna.Study) -> dict[str, str]:
     """Return what the run was: command, settings, and what its trials ran on."""
-    facts = {"command": without_password(str(study.user_attrs.get("command", "unknown")))}
+    facts = {"command": without_passwords(str(study.user_attrs.get("command", "unknown")))}
     settings = study.user_attrs.get("settings", {})
     for key, value in settings.items():
         # Nothing but the built-in documents is drawn in numbers.
         unused = key == "data.n_images" and settings.get("data") != "documents"
         if value is not None and not unused:
             facts[key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    length = study.user_attrs.get(LENGTH)
+    if length is not None:
+        # What `quick_validation.min_steps` has made of it.
+        facts[EPOCHS] = str(length["epochs"])
     seen: dict[str, dict[str, None]] = {}
     for trial in study.get_trials(deepcopy=False):
         environment: dict[str, Any] = trial.user_attrs.get("environment") or {}
@@ -302,7 +301,7 @@ def _facts(study: optuna.Study) -> dict[str, str]:
 def _subject(facts: dict[str, str]) -> str:
     """Say in a few words what was trained on what, where the study's settings tell."""
     parts = [facts.get("model", ""), facts.get("data", "")]
-    epochs, folds = (facts.get(f"quick_validation.{key}") for key in ("epochs", "folds"))
+    epochs, folds = (facts.get(key) for key in (EPOCHS, "quick_validation.folds"))
     if epochs and folds:
         parts.append(f"{counted(int(folds), 'fold')} of {counted(int(epochs), 'epoch')}")
     return " · ".join(part for part in parts if part)
