@@ -168,9 +168,9 @@ def find_images(cfg: DataConfig) -> FoundImages:
     looks = [pages[i].look for i in good] if cfg.near_duplicates else None
     same = _same((names, contents, listing.root), looks, cfg.cache_dir)
     targets = np.array([listing.targets[i] for i in origin], np.int64)
+    unreadable = [name for name, _ in faults]
     corrected = decided(
-        *(cfg.labels, names, targets, listing.classes, listing.codes),
-        unreadable=[name for name, _ in faults],
+        cfg.labels, names, targets, listing.classes, listing.codes, unreadable=unreadable
     )
     found = FoundImages(
         root=listing.root,

@@ -106,8 +106,15 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     page = render_report(study, summary, decision, mistakes, trials_in_full, told)
     write_text(report, page)
     return ResultFiles(
-        *(summary, trials, report, best_params, train_config, confirmations, said),
-        *(suspects, labels),
+        summary=summary,
+        trials=trials,
+        report=report,
+        best_params=best_params,
+        train_config=train_config,
+        confirmations=confirmations,
+        advice=said,
+        suspects=suspects,
+        labels=labels,
     )
 
 

@@ -148,7 +148,8 @@ def _trials(cfg: Any, pages: ImageSet, given: Ints) -> list[Floats]:
             parts = noisy.subset(train), noisy.subset(val)
             with contextlib.redirect_stderr(None):
                 fit(
-                    *(cfg, *parts),
+                    cfg,
+                    *parts,
                     max_epochs=EPOCHS,
                     seed=seed + number,
                     output_dir=None,

@@ -50,8 +50,10 @@ def test_what_was_decided_is_done_and_nothing_else(
     moved, gone, kept, open_, *_ = letters
     cfg.labels = table(
         tmp_path,
-        *((moved, "letter", "note", "-0.9", "Relabel"), (gone, "letter", "note", "", "leave_out")),
-        *((kept, "letter", "note", "", "keep"), (open_, "letter", "note", "", "")),
+        (moved, "letter", "note", "-0.9", "Relabel"),
+        (gone, "letter", "note", "", "leave_out"),
+        (kept, "letter", "note", "", "keep"),
+        (open_, "letter", "note", "", ""),
     )
     after = load_splits(cfg)
     assert classes_of(after) == {
