@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import sys
 import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -45,8 +44,8 @@ from doctune.study.warm_start import FirstTrials
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
 from doctune.sweeper.loop import AsyncLoop
-from doctune.sweeper.records import lines, log_to, shell_command, write_stock_results
-from doctune.sweeper.stop_signals import StopSignals, stop_signals
+from doctune.sweeper.records import SLOTS, lines, log_to, shell_command, write_stock_results
+from doctune.sweeper.stop_signals import StopSignals, leave, stop_signals
 from doctune.words import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -186,7 +185,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                         self._write_results(study, folder)
         if signals.received:
             # As of any program that a signal has ended, so that a script does not go on.
-            sys.exit(128 + signals.received[0])
+            leave(128 + signals.received[0], SLOTS)
         return study
 
     def _check_study(self) -> None:

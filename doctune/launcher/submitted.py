@@ -1,0 +1,272 @@
+"""Jobs of hydra-submitit-launcher, on Slurm or beside this process, that can be looked after.
+
+The launcher itself hands a job over and waits for its result, which nobody can break off. Here the
+same executor is given the same parameters and another function, and jobs are cancelled, their
+states are told, and one that reaches its time limit says so.
+"""
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+import psutil
+from hydra.core.utils import JobReturn, JobStatus
+
+from doctune.launcher.family import descendants, end_all
+from doctune.launcher.job import JobContext, run
+from doctune.launcher.portable import failed
+from doctune.launcher.slurm_states import (
+    FORGOTTEN,
+    OUT_OF_TIME,
+    OVER,
+    UNKNOWN,
+    WAITING,
+    SlurmStates,
+    cancel,
+)
+
+log = logging.getLogger(__name__)
+
+# How often a job's result is looked for, in seconds.
+LOOK_SECONDS = 0.5
+# How long a network folder may take to show the result of a job that has ended well, or otherwise.
+RESULT_SECONDS = {"COMPLETED": 15.0}
+OTHERWISE = 2.0
+# Keys of the launcher that make the executor; all others are parameters of its jobs.
+OF_EXECUTOR = ("max_num_timeout", "python")
+
+
+class JobLostError(Exception):
+    """A job ended without a result."""
+
+
+class JobTimeError(Exception):
+    """A job was not done when the time was over that its launcher gives it.
+
+    Args:
+        minutes: that it had.
+    """
+
+    def __init__(self, minutes: float) -> None:
+        super().__init__(f"not done after hydra.launcher.timeout_min={minutes:g}; raise it")
+        self._minutes = minutes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it anew in another process."""
+        return type(self), (self._minutes,)
+
+
+class Submission:
+    """What is submitted: runs one job of a sweep in the process that Slurm starts."""
+
+    def __init__(self, context: JobContext, minutes: float) -> None:
+        self._context = context
+        self._minutes = minutes
+        self._is_given_back = False
+
+    def __call__(self, overrides: list[str], number: int) -> JobReturn:
+        """Run the job; whatever goes wrong is in what is returned."""
+        import submitit
+
+        environment = submitit.JobEnvironment()
+        hydra_context, task_function, config = self._context.restore()
+        job = run(
+            *(hydra_context, task_function, config, overrides, number),
+            job_id=environment.job_id,
+        )
+        error = job._return_value if job.status is JobStatus.FAILED else None
+        # Raised by submitit's handler of the signal that Slurm sends before the end.
+        if type(error).__name__ == "UncompletedJobError":
+            return failed(JobTimeError(self._minutes))
+        if self._is_given_back:
+            # The handler has ended the process for Slurm to start it again, and Hydra took that
+            # for the end of the job.
+            from submitit.local.local import LOCAL_REQUEUE_RETURN_CODE
+
+            sys.exit(LOCAL_REQUEUE_RETURN_CODE)
+        return job
+
+    def checkpoint(self, overrides: list[str], number: int) -> Any:
+        """Return the same job again, for submitit to give it back to the queue."""
+        import submitit
+
+        self._is_given_back = True
+        return submitit.helpers.DelayedSubmission(
+            Submission(self._context, self._minutes), overrides, number
+        )
+
+
+class SubmittedJobs:
+    """Runs the jobs of a submitit launcher, one at a time from each of several threads.
+
+    Args:
+        launcher: of hydra-submitit-launcher, set up.
+    """
+
+    def __init__(self, launcher: Any) -> None:
+        self._launcher = launcher
+        self._kind = str(launcher._EXECUTOR)
+        self._submission = Submission(
+            JobContext.capture(launcher.hydra_context, launcher.task_function, launcher.config),
+            float(launcher.params.get("timeout_min") or 0),
+        )
+        self._executor: Any = None
+        self._submitting = threading.Lock()
+        # By the numbers of the trials.
+        self._jobs: dict[int, Any] = {}
+        self._began: dict[int, float] = {}
+        self._cancelled: set[int] = set()
+        self._closed = threading.Event()
+        self._states = SlurmStates()
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run jobs and wait for them.
+
+        Raises:
+            JobLostError: one ended without a result.
+            JobTimeError: one was not done in time.
+            concurrent.futures.CancelledError: one was cancelled, or all were.
+        """
+        return [
+            self._run(list(words), initial_job_idx + i) for i, words in enumerate(job_overrides)
+        ]
+
+    def began(self, number: int) -> float | None:
+        """Return when a job was first seen to run, by the monotonic clock; None while it waits."""
+        return self._began.get(number)
+
+    def cancel(self, number: int) -> None:
+        """End a job, whose `launch` raises."""
+        self._cancelled.add(number)
+        job = self._jobs.get(number)
+        if job is not None:
+            self._end([job])
+
+    def close(self) -> None:
+        """End all jobs, those that wait among them."""
+        self._closed.set()
+        self._end(list(self._jobs.values()))
+
+    def _run(self, overrides: list[str], number: int) -> JobReturn:
+        with self._submitting:
+            self._check_wanted(number)
+            if self._executor is None:
+                self._executor = make_executor(self._launcher.params, self._kind)
+            job = self._executor.submit(self._submission, overrides, number)
+            self._jobs[number] = job
+        self._states.add(job.job_id)
+        try:
+            if self._closed.is_set() or number in self._cancelled:
+                self._end([job])
+            return self._wait(job, number)
+        finally:
+            self._states.remove(job.job_id)
+            del self._jobs[number]
+            self._began.pop(number, None)
+            self._cancelled.discard(number)
+
+    def _check_wanted(self, number: int) -> None:
+        if self._closed.is_set() or number in self._cancelled:
+            raise CancelledError
+
+    def _wait(self, job: Any, number: int) -> JobReturn:
+        while not _has_result(job):
+            self._check_wanted(number)
+            state = self._state(job)
+            if state in (*OVER, FORGOTTEN):
+                self._wait_for_result(job, state)
+                break
+            if state not in (*WAITING, UNKNOWN):
+                self._began.setdefault(number, time.monotonic())
+            self._closed.wait(LOOK_SECONDS)
+        return _read(job)
+
+    def _wait_for_result(self, job: Any, state: str) -> None:
+        end = time.monotonic() + RESULT_SECONDS.get(state, OTHERWISE)
+        while not _has_result(job):
+            if time.monotonic() > end:
+                if state in OUT_OF_TIME:
+                    raise JobTimeError(self._submission._minutes)
+                raise JobLostError(
+                    f"job {job.job_id} ended without a result: {state}{_last_words(job)}"
+                )
+            time.sleep(LOOK_SECONDS)
+
+    def _state(self, job: Any) -> str:
+        if self._kind == "slurm":
+            return self._states.state(job.job_id)
+        code = job._process.poll()
+        if code is None:
+            return "RUNNING"
+        return "COMPLETED" if code == 0 else f"FAILED with {code}"
+
+    def _end(self, jobs: Sequence[Any]) -> None:
+        if self._kind == "slurm":
+            cancel([job.job_id for job in jobs])
+            return
+        for job in jobs:
+            # Without a signal that its controller would answer at leisure.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(job._process.pid)
+                end_all([process, *descendants(process.pid)])
+
+
+def make_executor(params: dict[str, Any], kind: str) -> Any:
+    """Return submitit's executor of `kind` as the launcher makes it.
+
+    Args:
+        params: the launcher's keys.
+        kind: slurm or local.
+    """
+    import submitit
+    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+
+    shared = BaseQueueConf.__dataclass_fields__
+    of_executor = {f"{kind}_{name}": params[name] for name in OF_EXECUTOR if name in params}
+    executor = submitit.AutoExecutor(params["submitit_folder"], cluster=kind, **of_executor)
+    executor.update_parameters(
+        **{
+            name if name in shared else f"{kind}_{name}": value
+            for name, value in params.items()
+            if name not in ("submitit_folder", *OF_EXECUTOR)
+        }
+    )
+    return executor
+
+
+def _has_result(job: Any) -> bool:
+    folder: Path = job.paths.folder
+    # Network folders show what is new in one that was touched.
+    with contextlib.suppress(OSError):
+        folder.chmod(folder.stat().st_mode)
+    return bool(job.paths.result_pickle.exists())
+
+
+def _read(job: Any) -> JobReturn:
+    from submitit.core.utils import pickle_load
+
+    outcome, result = pickle_load(job.paths.result_pickle)
+    if outcome != "success":
+        lines = str(result).strip().splitlines()
+        raise JobLostError(f"job {job.job_id} ended in front of its task: {lines[-1]}")
+    job_return: JobReturn = result
+    return job_return
+
+
+def _last_words(job: Any) -> str:
+    """Return what a job has said last, and where all of it is."""
+    path: Path = job.paths.stderr if job.paths.stderr.exists() else job.paths.stdout
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    said = f", {lines[-1].strip()[:200]}" if lines else ""
+    return f"{said} ({path})"
