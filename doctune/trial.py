@@ -59,7 +59,9 @@ class RunningTrial:
     def report(self, value: float, step: int, progress: str = "") -> None:
         """Store an intermediate value, and a few words on how far the trial is."""
         if self._single:
-            self._trial.report(value, step)
+            # A job that was given back reports what it has reported before, for which Optuna warns.
+            if int(step) not in self._trial._cached_frozen_trial.intermediate_values:
+                self._trial.report(value, step)
         else:
             # Optuna's own report refuses several objectives; this is the first one's curve.
             storage = self.study._storage

@@ -91,7 +91,7 @@ def _states_of(job_ids: Iterable[str]) -> dict[str, str] | None:
     if done is None or (done.returncode and "Invalid job id" not in done.stderr):
         return None
     pairs = (line.split("|") for line in done.stdout.split() if "|" in line)
-    return {job_id: state for job_id, state in pairs}
+    return dict(pairs)
 
 
 def _from_accounts(job_id: str) -> str:

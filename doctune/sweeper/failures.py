@@ -96,6 +96,7 @@ NAMES = (
     "WorkerCrashedError",
     "NodeDiedError",
     "RayActorError",
+    "LocalRayletDiedError",
     # submitit's jobs, and what it says of them itself where it is used without us.
     "JobLostError",
     "UncompletedJobError",

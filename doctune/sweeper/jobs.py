@@ -24,6 +24,10 @@ def looked_after(launcher: Any) -> Any:
         from doctune.launcher.submitted import SubmittedJobs
 
         return SubmittedJobs(launcher)
+    if "RayLauncher" in kinds:
+        from doctune.launcher.on_ray import RayJobs
+
+        return RayJobs(launcher)
     return launcher
 
 

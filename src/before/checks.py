@@ -28,6 +28,8 @@ from src.training.room import check_room
 
 log = logging.getLogger(__name__)
 
+# Launchers that run trials on other machines.
+ELSEWHERE = ("submitit_slurm", "slurm", "ray", "ray_aws")
 # What conf/hydra/sweeper/optuna_async.yaml calls the fingerprint of the data.
 CONTENT = "content of the images and splits"
 
@@ -162,10 +164,19 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     """
     check_environment()
     check_references(cfg)
-    _check_card(cfg)
-    # Other launchers have the cards of other machines.
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    if choices.get("hydra/launcher") == "local_workers":
+    launcher = choices.get("hydra/launcher")
+    if launcher in ELSEWHERE:
+        # Each job looks at the card of its own machine.
+        if choices.get("gpu") == AUTO:
+            _tell(
+                f"gpu=auto: sizes are those of this machine, and hydra/launcher={launcher} runs "
+                "trials on others; give the profile of their card, as in gpu=a100"
+            )
+    else:
+        _check_card(cfg)
+    # Other launchers have the cards of other machines.
+    if launcher == "local_workers":
         check_jobs(cfg.gpu, cfg.trainer.accelerator, cfg.optuna.n_jobs)
     check_objectives(cfg)
     for job in [cfg, *jobs]:

@@ -15,6 +15,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import nn
 
 from doctune.errors import NO_ROOM, UserError
@@ -224,6 +225,9 @@ def make_trainer(
         enable_checkpointing=output_dir is not None and cfg.callbacks.checkpoint,
         **{**QUIET, **own.kwargs},
     )
+    if own.devices == 1:
+        # Lightning would count the tasks of a Slurm allocation, or miss `srun` where there is one.
+        arguments.setdefault("plugins", [LightningEnvironment()])
     try:
         return pl.Trainer(**arguments)
     except (ValueError, TypeError, MisconfigurationException) as error:

@@ -36,9 +36,10 @@ def note_curves(trial: RunningTrial, score: RunningScore, seconds: float) -> Non
 def take_over(
     trial: RunningTrial, score: RunningScore, folder: Path, epochs: int
 ) -> OutOfFold | None:
-    """Take over the finished folds of the trial that `trial` continues.
+    """Take over the finished folds of the trial that `trial` continues, or of its own first start.
 
-    Their epochs are reported again, so that the pruner compares whole curves.
+    A scheduler may give a job back to its queue, which then begins again as the same trial. Their
+    epochs are reported again, so that the pruner compares whole curves.
 
     Args:
         trial: perhaps the continuation of another one.
@@ -53,7 +54,9 @@ def take_over(
     curves = trial.noted(ATTRIBUTE) or []
     if not curves or any(len(curve) != epochs for curve in curves):
         return None
-    kept = _predictions(folder.parent / str(trial.noted("continues")), len(curves))
+    before = folder.parent / str(trial.noted("continues"))
+    found = (_predictions(place, len(curves)) for place in (folder, before))
+    kept = next((one for one in found if one is not None), None)
     if kept is None:
         log.info("starts again: the predictions of the finished folds are not here")
         return None
@@ -63,7 +66,7 @@ def take_over(
         score.end_fold()
     kept.save(folder)
     note_curves(trial, score, trial.noted(SECONDS) or 0.0)
-    log.info("takes over %d finished folds of trial %s", len(curves), trial.noted("continues"))
+    log.info("takes over %d finished folds", len(curves))
     return kept
 
 

@@ -23,8 +23,8 @@ from doctune.words import counted
 from src.before.checks import check_same_data, tell_large_batch, tell_notes
 from src.before.untrusted_config import check_environment
 from src.data.load import load_splits
-from src.hardware import profile as profile
-from src.training.card_rules import is_first
+from src.hardware.profile import check_device
+from src.training.card_rules import is_first, train_alone
 from src.training.distribution import leave_group
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
@@ -42,6 +42,7 @@ def run(cfg: DictConfig) -> float | list[float]:
         Macro-F1: of the quick validation for a trial, on the validation split otherwise.
     """
     torch.set_float32_matmul_precision("high")
+    train_alone(cfg)
     trial = current_trial()
     if trial is None:
         try:
@@ -51,6 +52,8 @@ def run(cfg: DictConfig) -> float | list[float]:
             log.error("%s", error)
             sys.exit(str(error))
     check_environment()
+    # Only here it is known what the machine of the job has.
+    check_device(cfg.gpu, cfg.trainer.accelerator)
     override = cfg.quick_validation.batch_size_override
     if override is not None:
         with open_dict(cfg):

@@ -32,7 +32,7 @@ SlurmctldHost=$node(127.0.0.1)
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket=$home/munge.socket
+AuthInfo=socket=$home/munge.socket,cred_expire=5
 CredType=cred/munge
 SlurmctldPort=$(free_port)
 SlurmdPort=$(free_port)
