@@ -7,6 +7,7 @@ states are told, and one that reaches its time limit says so.
 
 import contextlib
 import logging
+import shutil
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
 
+from doctune.errors import UserError
 from doctune.launcher.family import descendants, end_all
 from doctune.launcher.job import JobContext, run
 from doctune.launcher.portable import failed
@@ -107,11 +109,19 @@ class SubmittedJobs:
 
     Args:
         launcher: of hydra-submitit-launcher, set up.
+
+    Raises:
+        UserError: this machine cannot hand jobs to Slurm.
     """
 
     def __init__(self, launcher: Any) -> None:
         self._launcher = launcher
         self._kind = str(launcher._EXECUTOR)
+        if self._kind == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
+            raise UserError(
+                "hydra/launcher=submitit_slurm: there is no sbatch here; start the search on a "
+                "machine of the cluster"
+            )
         self._submission = Submission(
             JobContext.capture(launcher.hydra_context, launcher.task_function, launcher.config),
             float(launcher.params.get("timeout_min") or 0),

@@ -14,6 +14,7 @@ from doctune.errors import UserError
 from doctune.hydra_messages import dangling
 from doctune.launcher.packing import JobNeeds
 from doctune.words import did_you_mean
+from src.before.elsewhere import is_elsewhere, notes_on_machines
 from src.before.objectives import check_objectives
 from src.before.typed_keys import check_typed_keys
 from src.before.untrusted_config import check_environment
@@ -28,8 +29,6 @@ from src.training.room import check_room
 
 log = logging.getLogger(__name__)
 
-# Launchers that run trials on other machines.
-ELSEWHERE = ("submitit_slurm", "slurm", "ray", "ray_aws")
 # What conf/hydra/sweeper/optuna_async.yaml calls the fingerprint of the data.
 CONTENT = "content of the images and splits"
 
@@ -165,18 +164,13 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     check_environment()
     check_references(cfg)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    launcher = choices.get("hydra/launcher")
-    if launcher in ELSEWHERE:
+    if is_elsewhere(choices):
         # Each job looks at the card of its own machine.
-        if choices.get("gpu") == AUTO:
-            _tell(
-                f"gpu=auto: sizes are those of this machine, and hydra/launcher={launcher} runs "
-                "trials on others; give the profile of their card, as in gpu=a100"
-            )
+        typed = [word.partition("=")[0] for word in task_overrides(HydraConfig.get())]
+        _tell_all(list(notes_on_machines(cfg, choices, typed)))
     else:
         _check_card(cfg)
-    # Other launchers have the cards of other machines.
-    if launcher == "local_workers":
+    if choices.get("hydra/launcher") == "local_workers":
         check_jobs(cfg.gpu, cfg.trainer.accelerator, cfg.optuna.n_jobs)
     check_objectives(cfg)
     for job in [cfg, *jobs]:

