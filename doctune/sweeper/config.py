@@ -29,6 +29,9 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     count_failed: bool = True
     # A proposal equal to a finished trial takes over its result; false for jobs without a seed.
     reuse_duplicates: bool = True
+    # One more process for a study that another one has made: what is kept with the study and what
+    # is written at the end are left to that one.
+    join: bool = False
     # Go on although `settings` have changed.
     accept_changes: bool = False
     # Seconds between signs of life; when six are missing, a process elsewhere counts as dead.

@@ -72,6 +72,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         count_failed: bool,
         heartbeat: float,
         reuse_duplicates: bool,
+        join: bool,
         accept_changes: bool,
         pruner: DictConfig | None,
         prune: bool,
@@ -102,6 +103,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._count_failed = count_failed
         self._heartbeat = heartbeat
         self._reuse_duplicates = reuse_duplicates
+        self._join = join
         self._accept_changes = accept_changes
         self._pruner = pruner if prune else None
         self._typed_space = search_space
@@ -174,15 +176,17 @@ class AsyncSweeper(OptunaSweeperImpl):
                     # A sampler with a seed would draw what the study's first process, or the
                     # earlier study, has drawn.
                     study.sampler.reseed_rng()
-                self._remember(study, space, arguments)
-                self._queue_first_trials(study, space)
+                if not self._join:
+                    self._remember(study, space, arguments)
+                    self._queue_first_trials(study, space)
             with stop_signals() as signals:
                 try:
                     self._run_loop(study, space, signals)
                 finally:
                     self._jobs.close()
-                    with told_if_away(self._say, "no results are written"):
-                        self._write_results(study, folder)
+                    if not self._join:
+                        with told_if_away(self._say, "no results are written"):
+                            self._write_results(study, folder)
         if signals.received:
             # As of any program that a signal has ended, so that a script does not go on.
             leave(128 + signals.received[0], SLOTS)
@@ -192,6 +196,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Tell what is wrong with the storage or the study before anything is read for it."""
         url, name = study_location(self._config.hydra)
         study = existing_study(url, name)
+        if study is None and self._join:
+            raise UserError(f"{shown('study_name')}={name}: there is no such study to join")
         if study is not None and self._settings is not None and not self._accept_changes:
             check_quick_settings(study, self._settings)
 
