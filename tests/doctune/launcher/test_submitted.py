@@ -23,6 +23,7 @@ from doctune.study.storage import open_storage
 from doctune.study.study import was_interrupted
 from tests.doctune.conftest import app_environment, load_study, sqlite
 from tests.doctune.killing import PATIENCE
+from tests.doctune.launcher.test_on_ray import needs_ray
 from tests.doctune.slurm.cluster import cluster, why_not
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
@@ -169,7 +170,10 @@ def beside(folder: Path, action: Callable[[], None]) -> Iterator[None]:
         raise errors[0]
 
 
-@pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local", "joblib", "basic"])
+@pytest.mark.parametrize(
+    "launcher",
+    ["submitit_slurm", "submitit_local", "joblib", "basic", pytest.param("ray", marks=needs_ray)],
+)
 def test_ctrl_c_ends_what_runs_and_what_waits(
     start: Start,
     tmp_path: Path,

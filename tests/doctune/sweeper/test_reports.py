@@ -104,12 +104,9 @@ def test_a_job_may_end_as_it_likes(search: Searches) -> None:
         ("joblib", ("hydra.launcher.n_jobs=1", "hydra.sweeper.n_jobs=1")),
         # A lost job is tried again after a while; one that has ended is not lost.
         ("submitit_local", ("hydra.sweeper.n_jobs=2",)),
-        ("ray", ("hydra.sweeper.n_jobs=1",)),
     ],
 )
 def test_whatever_launches_it(search: Searches, launcher: str, words: tuple[str, ...]) -> None:
-    if launcher == "ray" and not os.environ.get("TEST_RAY"):
-        pytest.skip("it takes half a minute; set TEST_RAY=1")
     some = ("none", "exit", "lambda", "two_parts") if launcher != "submitit_local" else ("exit",)
     done = search(f"hydra/launcher={launcher}", *words, *faults(*some))
     assert done.code == 0, done.said
