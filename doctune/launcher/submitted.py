@@ -40,6 +40,8 @@ LOOK_SECONDS = 0.5
 # How long a network folder may take to show the result of a job that has ended well, or otherwise.
 RESULT_SECONDS = {"COMPLETED": 15.0}
 OTHERWISE = 2.0
+# How long a job may take to be handed over, in seconds.
+SUBMIT_SECONDS = 10.0
 # Keys of the launcher that make the executor; all others are parameters of its jobs.
 OF_EXECUTOR = ("max_num_timeout", "python")
 
@@ -163,7 +165,13 @@ class SubmittedJobs:
     def close(self) -> None:
         """End all jobs, those that wait among them."""
         self._closed.set()
-        self._end(list(self._jobs.values()))
+        # Whoever hands a job over now tells of it first, or it would stay in the queue.
+        is_held = self._submitting.acquire(timeout=SUBMIT_SECONDS)
+        try:
+            self._end(list(self._jobs.values()))
+        finally:
+            if is_held:
+                self._submitting.release()
 
     def _run(self, overrides: list[str], number: int) -> JobReturn:
         with self._submitting:
@@ -194,7 +202,10 @@ class SubmittedJobs:
             if state in (*OVER, FORGOTTEN):
                 self._wait_for_result(job, state)
                 break
-            if state not in (*WAITING, UNKNOWN):
+            if state in WAITING:
+                # Perhaps once more.
+                self._began.pop(number, None)
+            elif state != UNKNOWN:
                 self._began.setdefault(number, time.monotonic())
             self._closed.wait(LOOK_SECONDS)
         return _read(job)
