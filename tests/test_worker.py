@@ -26,7 +26,10 @@ def study(tmp_path: Path) -> optuna.Study:
     made.set_user_attr("overrides", list(OVERRIDES))
     made.set_user_attr("folder", "/there/joined")
     made.set_user_attr("command", "python -m src.train -m hparams_search=fast")
-    made.set_user_attr("settings", {"seed": 42})
+    made.set_user_attr("settings", {"seed": 42, "data.n_images": 480})
+    moved = optuna.create_study(study_name="moved", storage=storage, direction="maximize")
+    words = ["hparams_search=fast", "gpu=cpu", "data=image_folder", "data.root=/there/images"]
+    moved.set_user_attr("overrides", words)
     return made
 
 
@@ -55,13 +58,11 @@ def test_a_worker_serves_the_study_with_its_own_config(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), ("study=NAME is missing", "did you mean joined?")),
+        ((), ("study=NAME is missing", "there are: joined, moved")),
         (("study=joind",), ("study=joind: there is none of that name", "did you mean joined?")),
         (("study=joined", "seed=43"), ("seed was 42, now 43", "not be comparable")),
-        (
-            ("study=joined", "data=image_folder", "data.root=none"),
-            ("data.root=none", "no such folder"),
-        ),
+        (("study=joined", "data.n_images=600"), ("data.n_images was 480, now 600",)),
+        (("study=moved",), ("data.root=/there/images",)),
         (("study=x", "optuna.storage=sqlite:///none.db"), ("none.db", "it has none yet")),
     ],
     ids=str,

@@ -128,9 +128,12 @@ class RayJobs:
             return
         import ray
 
-        wanted: Any = OmegaConf.to_container(self._launcher.ray_cfg.init, resolve=True)
+        wanted: Any = OmegaConf.to_container(self._launcher.ray_cfg.init, resolve=True) or {}
+        if not wanted.get("address") and "RAY_ADDRESS" not in os.environ:
+            # A dozen processes more for one search, which has pages of its own.
+            wanted = {"include_dashboard": False, **wanted}
         if not ray.is_initialized():
-            ray.init(**(wanted or {}))
+            ray.init(**wanted)
             self._is_ours = True
         options: Any = OmegaConf.to_container(self._launcher.ray_cfg.remote, resolve=True)
         # The search tries a lost trial again, and tells so.

@@ -85,10 +85,12 @@ def _attributes(url: str, name: str) -> dict[str, Any]:
     study = existing_study(url, name) if name else None
     if study is None:
         names = _names(url)
-        hint = did_you_mean(name, names) if names else "; it has none yet"
+        hint = f"; there are: {', '.join(names)}" if names else "; it has none yet"
+        if name and names:
+            hint = did_you_mean(name, names)
         told = f"study={name}: there is none of that name" if name else "study=NAME is missing"
         raise UserError(
-            f"{told} in {there}{hint}; the study of another machine is reached through its "
+            f"{told} in {there}{hint}\nThe study of another machine is reached through its "
             "storage, as in optuna.storage=postgresql://HOST/DATABASE"
         )
     attrs = dict(study.user_attrs)
