@@ -10,7 +10,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from doctune.sweeper import config as config
+from doctune.sweeper.config import read_keys
 
 STOPPED = "stopped; the same command goes on"
 
@@ -32,7 +32,7 @@ class OptunaAsyncSweeper(Sweeper):
             from doctune.sweeper.sweeper import AsyncSweeper
 
             show_keys_of(config)
-            self._sweeper = AsyncSweeper(**self._keys)
+            self._sweeper = AsyncSweeper(read_keys(self._keys))
             self._sweeper.setup(
                 hydra_context=hydra_context, task_function=task_function, config=config
             )
@@ -41,17 +41,15 @@ class OptunaAsyncSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search that the command line describes."""
-        from optuna.exceptions import StorageInternalError
-
         from doctune.errors import UserError
-        from doctune.study.outage import reason_of
+        from doctune.study.outage import AWAY, reason_of
 
         try:
             return self._sweeper.sweep(arguments)
         except KeyboardInterrupt:
             # While trials run the signal is taken otherwise.
             raise UserError(STOPPED) from None
-        except StorageInternalError as error:
+        except AWAY as error:
             raise UserError(
                 f"storage: it does not answer ({reason_of(error)}); nothing that is finished is "
                 "lost, the same command goes on when it is back"

@@ -35,6 +35,7 @@ from doctune.trial import RunningTrial
 from tests.doctune.conftest import app_command, app_environment, load_study, sqlite
 from tests.doctune.sweeper.in_process import OURS, Searches
 from tests.doctune.sweeper.in_process import search as search
+from tests.waiting import wait_until
 
 ONE = "hydra.sweeper.n_trials=1"
 X = "+x=interval(-5.0,5.0)"
@@ -424,8 +425,7 @@ def test_a_storage_that_goes_away_for_a_while(
     stored = f"hydra.sweeper.storage={url}"
 
     def back() -> None:
-        while not (tmp_path / "away").exists():
-            time.sleep(0.01)
+        wait_until((tmp_path / "away").exists, seconds=60)
         time.sleep(1.0)
         (tmp_path / "away").rename(tmp_path / "mounted")
 
