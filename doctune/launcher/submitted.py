@@ -81,7 +81,11 @@ class Submission:
         environment = submitit.JobEnvironment()
         hydra_context, task_function, config = self._context.restore()
         job = run(
-            *(hydra_context, task_function, config, overrides, number),
+            hydra_context,
+            task_function,
+            config,
+            overrides,
+            number,
             job_id=environment.job_id,
         )
         error = job._return_value if job.status is JobStatus.FAILED else None
