@@ -24,6 +24,13 @@ OVER = (
 )
 # Of those, the job had more to do than time.
 OUT_OF_TIME = ("DEADLINE", "TIMEOUT")
+# Reasons to wait that no time cures: what was asked for is more than there is, or not allowed.
+NEVER = (
+    *("PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "InvalidAccount"),
+    *("InvalidQOS", "AccountNotAllowed", "QOSNotAllowed"),
+)
+# Columns that squeue is asked for.
+ROW = 3
 # A job that Slurm has forgotten, and no accounts tell of.
 FORGOTTEN = "FORGOTTEN"
 # Nothing is known: Slurm does not answer.
@@ -35,7 +42,8 @@ class SlurmStates:
 
     def __init__(self) -> None:
         self._jobs: set[str] = set()
-        self._found: dict[str, str] = {}
+        # Job -> its state, and why it waits.
+        self._found: dict[str, tuple[str, str]] = {}
         self._asked = -ASK_SECONDS
         self._asking = threading.Lock()
         self._is_told = False
@@ -54,7 +62,12 @@ class SlurmStates:
         with self._asking:
             if now or time.monotonic() - self._asked >= ASK_SECONDS:
                 self._ask()
-        return self._found.get(job_id, UNKNOWN)
+        return self._found.get(job_id, (UNKNOWN, ""))[0]
+
+    def why_never(self, job_id: str) -> str | None:
+        """Return why a job that waits cannot ever start, in Slurm's own word; None where it may."""
+        reason = self._found.get(job_id, (UNKNOWN, ""))[1]
+        return reason if reason in NEVER else None
 
     def _ask(self) -> None:
         jobs = sorted(self._jobs)
@@ -67,8 +80,9 @@ class SlurmStates:
             return
         self._is_told = False
         for job_id in jobs:
-            if job_id not in found and self._found.get(job_id) not in (*OVER, FORGOTTEN):
-                found[job_id] = _from_accounts(job_id)
+            before = self._found.get(job_id, (UNKNOWN, ""))[0]
+            if job_id not in found and before not in (*OVER, FORGOTTEN):
+                found[job_id] = _from_accounts(job_id), ""
         self._found.update(found)
 
 
@@ -80,18 +94,18 @@ def cancel(job_ids: Sequence[str]) -> None:
             log.warning("scancel %s: %s", " ".join(job_ids), "" if done is None else done.stderr)
 
 
-def _states_of(job_ids: Iterable[str]) -> dict[str, str] | None:
-    """Return the states of the jobs that Slurm remembers, None where it does not answer."""
+def _states_of(job_ids: Iterable[str]) -> dict[str, tuple[str, str]] | None:
+    """Return state and reason of the jobs that Slurm remembers, None where it does not answer."""
     done = _call(
         [
-            *("squeue", "--noheader", "--states=all", "--format=%i|%T"),
+            *("squeue", "--noheader", "--states=all", "--format=%i|%T|%r"),
             f"--jobs={','.join(job_ids)}",
         ]
     )
     if done is None or (done.returncode and "Invalid job id" not in done.stderr):
         return None
-    pairs = (line.split("|") for line in done.stdout.split() if "|" in line)
-    return dict(pairs)
+    rows = (line.split("|") for line in done.stdout.splitlines() if line.count("|") == ROW - 1)
+    return {job_id.strip(): (state, reason.strip()) for job_id, state, reason in rows}
 
 
 def _from_accounts(job_id: str) -> str:

@@ -50,6 +50,20 @@ class JobLostError(Exception):
     """A job ended without a result."""
 
 
+class JobRefusedError(Exception):
+    """A job asks for what its partition does not give, and would wait for ever.
+
+    Args:
+        reason: Slurm's word for it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"Slurm would never start the job: {reason}; change hydra.launcher.timeout_min or other "
+            "resources in hydra.launcher to what 'scontrol show partition' allows"
+        )
+
+
 class JobTimeError(Exception):
     """A job was not done when the time was over that its launcher gives it.
 
@@ -149,6 +163,7 @@ class SubmittedJobs:
         Raises:
             JobLostError: one ended without a result.
             JobTimeError: one was not done in time.
+            JobRefusedError: one cannot ever start.
             concurrent.futures.CancelledError: one was cancelled, or all were.
         """
         return [
@@ -209,6 +224,10 @@ class SubmittedJobs:
             if state in WAITING:
                 # Perhaps once more.
                 self._began.pop(number, None)
+                reason = self._states.why_never(job.job_id)
+                if reason is not None:
+                    self._end([job])
+                    raise JobRefusedError(reason)
             elif state != UNKNOWN:
                 self._began.setdefault(number, time.monotonic())
             self._closed.wait(LOOK_SECONDS)

@@ -217,6 +217,14 @@ def test_a_job_that_slurm_has_ended_is_told_with_its_state(
     assert "sacct" not in done.said + done.log
 
 
+def test_a_job_that_can_never_start_is_told(on_slurm: Searches) -> None:
+    # The partition allows an hour.
+    done = on_slurm(*SLURM, "hydra.launcher.timeout_min=240", "hydra.sweeper.n_trials=1")
+    assert done.code == 1
+    assert "Slurm would never start the job: PartitionTimeLimit" in done.said
+    assert waiting() == []
+
+
 def test_a_trial_is_timed_from_the_start_of_its_job(
     on_slurm: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
