@@ -59,8 +59,8 @@ class JobRefusedError(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"Slurm would never start the job: {reason}; change hydra.launcher.timeout_min or other "
-            "resources in hydra.launcher to what 'scontrol show partition' allows"
+            f"Slurm would never start the job: {reason}; change hydra.launcher.timeout_min, or "
+            "other keys of hydra.launcher, to what 'scontrol show partition' allows"
         )
 
 
