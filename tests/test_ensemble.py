@@ -25,6 +25,7 @@ def searched(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("hparams_search=fast", *TINY, "optuna.n_trials=2", "optuna.study_name=s"),
         *("pruning.enabled=false", "quick_validation.epochs=1", "data.batch_size=16"),
         *("search_space.learning_rate.low=3e-3", f"data.cache_dir={cache_dir}"),
+        "hydra/launcher=basic",
     )
     subprocess.run(
         [sys.executable, "-m", "src.train", "-m", *words],

@@ -17,7 +17,7 @@ from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from doctune.shown_keys import shown
 from doctune.study.storage import open_storage, prunable
-from doctune.words import counted
+from doctune.words import counted, is_worked_out
 
 log = logging.getLogger(__name__)
 
@@ -143,18 +143,12 @@ def check_quick_settings(study: optuna.Study, settings: DictConfig) -> None:
         UserError: shows the difference, and the ways out.
     """
     raw: Any = OmegaConf.to_container(settings, resolve=False)
-    quick = {key: settings[key] for key, value in raw.items() if not _is_worked_out(value)}
+    quick = {key: settings[key] for key, value in raw.items() if not is_worked_out(value)}
     plain = {
         key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         for key, value in quick.items()
     }
     _refuse_changes(study, json.loads(json.dumps(plain)))
-
-
-def _is_worked_out(value: Any) -> bool:
-    """Tell whether a value is `${resolver:...}`, where a colon follows the name."""
-    name = str(value).partition("${")[2].partition("}")[0]
-    return ":" in name
 
 
 def _refuse_changes(study: optuna.Study, wanted: Mapping[str, Any]) -> None:

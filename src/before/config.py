@@ -67,7 +67,11 @@ class QuickValidationConfig:
     """How a trial is scored: k-fold cross-validation at few epochs (guide section 3)."""
 
     epochs: int = 3
+    # 1: a single split, which holds out a fifth.
     folds: int = 3
+    # Optimizer steps of a fold at least, with the largest batch that is searched: where images are
+    # few all trials train more epochs (docs/scores.md). Whoever types `epochs` alone gets these.
+    min_steps: int = 0
     # A batch size for trials alone; takes the batch size out of the search.
     batch_size_override: int | None = None
 

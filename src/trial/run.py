@@ -29,6 +29,7 @@ from src.training.distribution import leave_group
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
 from src.training.loggers import open_run_log
+from src.trial.length import length_in_study
 from src.trial.out_of_memory import Fitting
 from src.trial.quick_validation import cross_validate
 
@@ -64,6 +65,7 @@ def run(cfg: DictConfig) -> float | list[float]:
     with open_run_log(cfg, folder, name, trial.number, searched) as log_to:
         splits = load_splits(cfg.data)
         check_same_data(splits, trial.study.user_attrs.get("settings", {}))
+        cfg.quick_validation.epochs = length_in_study(trial.study, cfg, len(splits.train))
         return cross_validate(cfg, splits.train, trial, log_to, folder)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import optuna
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,9 +16,12 @@ from src.before.checks import CONTENT
 from src.data.load import data_fingerprint
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
+from src.trial.length import LENGTH
 
 # Keys of the data that belong to a configuration, not to the images.
 OF_THE_MODEL = ("img_size", "batch_size", "sampling")
+# Of a confirmation where the search had a single split (guide section 2).
+USUAL_FOLDS = 3
 # Seeds of repetitions lie this far apart: the search has used the first few after `seed`.
 STRIDE = 1000
 # Key -> smallest value that makes sense.
@@ -143,13 +147,24 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         configs=configs,
         defaults=defaults.number,
         repeats=cfg.repeats,
-        folds=cfg.folds or first.quick_validation.folds,
-        epochs=cfg.epochs or first.quick_validation.epochs,
+        folds=cfg.folds or _several(first.quick_validation.folds),
+        epochs=cfg.epochs or _trained(stored.study, first),
         test_seeds=cfg.test_seeds,
         test_epochs=cfg.max_epochs or first.trainer.max_epochs,
         data=data,
         other_data=bool(changed) and data != known,
     )
+
+
+def _several(folds: int) -> int:
+    """Return as many folds as in the search; a single split says nothing of how scores vary."""
+    return folds if folds > 1 else USUAL_FOLDS
+
+
+def _trained(study: optuna.Study, first: DictConfig) -> int:
+    """Return the epochs that its trials have trained a fold."""
+    length = study.user_attrs.get(LENGTH)
+    return int(length["epochs"] if length else first.quick_validation.epochs)
 
 
 def _check_numbers(cfg: DictConfig) -> None:
