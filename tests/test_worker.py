@@ -64,6 +64,10 @@ def test_a_worker_serves_the_study_with_its_own_config(
         (("study=joined", "data.n_images=600"), ("data.n_images was 480, now 600",)),
         (("study=moved",), ("data.root=/there/images",)),
         (("study=x", "optuna.storage=sqlite:///none.db"), ("none.db", "it has none yet")),
+        (
+            ("study=x", "optuna.storage='postgresql://me@127.0.0.1:1/d'"),
+            ("optuna.storage=postgresql://me@127.0.0.1:1/d", "cannot be opened"),
+        ),
     ],
     ids=str,
 )
