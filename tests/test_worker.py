@@ -59,7 +59,7 @@ def test_a_worker_serves_the_study_with_its_own_config(
     ("words", "told"),
     [
         ((), ("study=NAME is missing", "there are: joined, moved")),
-        (("study=joind",), ("study=joind: there is none of that name", "did you mean joined?")),
+        (("study='joind'",), ("study=joind: there is none of that name", "did you mean joined?")),
         (("study=joined", "seed=43"), ("seed was 42, now 43", "not be comparable")),
         (("study=joined", "data.n_images=600"), ("data.n_images was 480, now 600",)),
         (("study=moved",), ("data.root=/there/images",)),

@@ -183,7 +183,7 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
     check_environment()
     check_references(cfg)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    if is_elsewhere(choices):
+    if HydraConfig.initialized() and is_elsewhere(HydraConfig.get()):
         # Each job looks at the card of its own machine.
         typed = [word.partition("=")[0] for word in task_overrides(HydraConfig.get())]
         _tell_all(list(notes_on_machines(cfg, choices, typed)))

@@ -13,18 +13,19 @@ from omegaconf import DictConfig
 
 from src.hardware.config import AUTO
 
-ELSEWHERE = ("submitit_slurm", "ray", "ray_aws")
+# Classes of launchers, whatever the file is called that chooses one.
+ELSEWHERE = ("SlurmLauncher", "RayLauncher", "RayAWSLauncher")
 # The schema of a launcher -> the extra that brings it.
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
 
 
-def is_elsewhere(choices: Mapping[str, Any]) -> bool:
+def is_elsewhere(hydra: Any) -> bool:
     """Tell whether trials run on other machines.
 
     Args:
-        choices: options of the groups.
+        hydra: the `hydra` node of the config.
     """
-    return choices.get("hydra/launcher") in ELSEWHERE
+    return str(hydra.launcher.get("_target_")).rpartition(".")[2] in ELSEWHERE
 
 
 def notes_on_machines(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from doctune.commands import override
 from doctune.errors import UserError
@@ -17,7 +18,7 @@ from src.before.earlier_search import CONF, flags_and_overrides
 
 # Beginnings of what belongs to the machine of the search.
 OF_ITS_MACHINE = ("hydra/launcher", "hydra.launcher", "hydra.sweep.", "hydra.run.", "paths")
-OF_ITS_PROCESS = ("optuna.n_jobs", "optuna.storage", "optuna.study_name", "optuna.from_study")
+OF_ITS_PROCESS = ("optuna.n_jobs", "optuna.storage", "optuna.study_name")
 
 
 def as_its_search(words: Sequence[str]) -> list[str]:
@@ -38,13 +39,14 @@ def as_its_search(words: Sequence[str]) -> list[str]:
         return list(words)
     named = [word for word in flags.overrides if word.startswith("study=")]
     own = [word for word in flags.overrides if word not in named]
-    name = named[-1].partition("=")[2] if named else ""
+    name = _value(named[-1]) if named else ""
     url = _storage(flags, own)
     attrs = _attributes(url, name)
     keys = {_key(word) for word in own}
     kept = [word for word in attrs["overrides"] if _is_of_the_search(word, keys)]
     joined = [
-        *(override("optuna.storage", url), override("optuna.study_name", name)),
+        override("optuna.storage", url),
+        override("optuna.study_name", name),
         "hydra.sweeper.join=true",
     ]
     rest = [word for word in words if word not in named]
@@ -59,6 +61,12 @@ def _is_of_the_search(word: str, own: Iterable[str]) -> bool:
 
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
+
+
+def _value(word: str) -> str:
+    """Return what a word gives its key, without quotes of Hydra's grammar."""
+    parsed = OverridesParser.create().parse_override(word)
+    return str(parsed.value())
 
 
 def _storage(flags: Namespace, own: Sequence[str]) -> str:

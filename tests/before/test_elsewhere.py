@@ -1,9 +1,10 @@
 """What a search on other machines is told, and where its packages are missing."""
 
 import pytest
+from hydra import compose, initialize_config_dir
 
-from src.before.elsewhere import not_installed, notes_on_machines
-from tests.conftest import Compose
+from src.before.elsewhere import is_elsewhere, not_installed, notes_on_machines
+from tests.conftest import CONF, Compose
 
 SLURM = {"hydra/launcher": "submitit_slurm", "gpu": "a100"}
 
@@ -24,6 +25,19 @@ def test_what_other_machines_need(
     assert len(notes) == len(told)
     assert all(word in note for word, note in zip(told, notes, strict=True))
     assert all("hydra/launcher=submitit_slurm" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "expected"), [("submitit_slurm", True), ("ray", True), ("local_workers", False)]
+)
+def test_where_trials_run(launcher: str, expected: bool) -> None:
+    with initialize_config_dir(CONF):
+        words = ["gpu=rtx4090", "hparams_search=fast", f"hydra/launcher={launcher}"]
+        found = compose("train", words, return_hydra_config=True)
+    assert is_elsewhere(found.hydra) is expected
+    if launcher == "submitit_slurm":
+        # Of the profile, not of this machine.
+        assert found.hydra.launcher.gpus_per_node == 1
 
 
 def test_a_launcher_whose_package_is_missing_is_told_with_it() -> None:
