@@ -8,7 +8,6 @@ states are told, and one that reaches its time limit says so.
 import contextlib
 import logging
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -17,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 
 from doctune.errors import UserError
 from doctune.launcher.family import descendants, end_all
-from doctune.launcher.job import JobContext, run
-from doctune.launcher.portable import failed
+from doctune.launcher.job import JobContext
 from doctune.launcher.slurm_states import (
     FORGOTTEN,
     OUT_OF_TIME,
@@ -32,6 +30,7 @@ from doctune.launcher.slurm_states import (
     SlurmStates,
     cancel,
 )
+from doctune.launcher.submission import JobTimeError, Submission, make_executor
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +41,6 @@ RESULT_SECONDS = {"COMPLETED": 15.0}
 OTHERWISE = 2.0
 # How long a job may take to be handed over, in seconds.
 SUBMIT_SECONDS = 10.0
-# Keys of the launcher that make the executor; all others are parameters of its jobs.
-OF_EXECUTOR = ("max_num_timeout", "python")
 
 
 class JobLostError(Exception):
@@ -61,66 +58,6 @@ class JobRefusedError(Exception):
         super().__init__(
             f"Slurm would never start the job: {reason}; change hydra.launcher.timeout_min, or "
             "other keys of hydra.launcher, to what 'scontrol show partition' allows"
-        )
-
-
-class JobTimeError(Exception):
-    """A job was not done when the time was over that its launcher gives it.
-
-    Args:
-        minutes: that it had.
-    """
-
-    def __init__(self, minutes: float) -> None:
-        super().__init__(f"not done after hydra.launcher.timeout_min={minutes:g}; raise it")
-        self._minutes = minutes
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Make it anew in another process."""
-        return type(self), (self._minutes,)
-
-
-class Submission:
-    """What is submitted: runs one job of a sweep in the process that Slurm starts."""
-
-    def __init__(self, context: JobContext, minutes: float) -> None:
-        self._context = context
-        self._minutes = minutes
-        self._is_given_back = False
-
-    def __call__(self, overrides: list[str], number: int) -> JobReturn:
-        """Run the job; whatever goes wrong is in what is returned."""
-        import submitit
-
-        environment = submitit.JobEnvironment()
-        hydra_context, task_function, config = self._context.restore()
-        job = run(
-            hydra_context,
-            task_function,
-            config,
-            overrides,
-            number,
-            job_id=environment.job_id,
-        )
-        error = job._return_value if job.status is JobStatus.FAILED else None
-        # Raised by submitit's handler of the signal that Slurm sends before the end.
-        if type(error).__name__ == "UncompletedJobError":
-            return failed(JobTimeError(self._minutes))
-        if self._is_given_back:
-            # The handler has ended the process for Slurm to start it again, and Hydra took that
-            # for the end of the job.
-            from submitit.local.local import LOCAL_REQUEUE_RETURN_CODE
-
-            sys.exit(LOCAL_REQUEUE_RETURN_CODE)
-        return job
-
-    def checkpoint(self, overrides: list[str], number: int) -> Any:
-        """Return the same job again, for submitit to give it back to the queue."""
-        import submitit
-
-        self._is_given_back = True
-        return submitit.helpers.DelayedSubmission(
-            Submission(self._context, self._minutes), overrides, number
         )
 
 
@@ -238,7 +175,7 @@ class SubmittedJobs:
         while not _has_result(job):
             if time.monotonic() > end:
                 if state in OUT_OF_TIME:
-                    raise JobTimeError(self._submission._minutes)
+                    raise JobTimeError(self._submission.minutes)
                 raise JobLostError(
                     f"job {job.job_id} ended without a result: {state}{_last_words(job)}"
                 )
@@ -261,29 +198,6 @@ class SubmittedJobs:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(job._process.pid)
                 end_all([process, *descendants(process.pid)])
-
-
-def make_executor(params: dict[str, Any], kind: str) -> Any:
-    """Return submitit's executor of `kind` as the launcher makes it.
-
-    Args:
-        params: the launcher's keys.
-        kind: slurm or local.
-    """
-    import submitit
-    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
-
-    shared = BaseQueueConf.__dataclass_fields__
-    of_executor = {f"{kind}_{name}": params[name] for name in OF_EXECUTOR if name in params}
-    executor = submitit.AutoExecutor(params["submitit_folder"], cluster=kind, **of_executor)
-    executor.update_parameters(
-        **{
-            name if name in shared else f"{kind}_{name}": value
-            for name, value in params.items()
-            if name not in ("submitit_folder", *OF_EXECUTOR)
-        }
-    )
-    return executor
 
 
 def _has_result(job: Any) -> bool:

@@ -16,7 +16,7 @@ import optuna
 from hydra.core.utils import JobReturn
 from optuna.trial import TrialState
 
-from doctune.launcher.submitted import JobTimeError
+from doctune.launcher.submission import JobTimeError
 from doctune.space.search_space import SearchSpace
 from doctune.study.budget import Budget
 from doctune.study.outage import AWAY, Outage

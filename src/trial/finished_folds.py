@@ -77,7 +77,7 @@ def take_over(
 
 
 def _all_of(folder: Path, files: Sequence[str], folds: int) -> dict[str, OutOfFold]:
-    """Return the predictions that a trial has left of its first folds; none where one is missing."""
+    """Return what a trial predicted in its first folds, by file; nothing where one is missing."""
     found = {file: _predictions(folder, file, folds) for file in files}
     kept = {file: predictions for file, predictions in found.items() if predictions is not None}
     return kept if len(kept) == len(files) else {}
