@@ -33,6 +33,8 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     search_space: Any = None
     # What makes scores comparable; a study refuses to go on under other values.
     settings: Any = None
+    # Of `settings` that were added later: their values in studies that do not know them.
+    assumed_settings: Any = None
     # Keys of a job's config that only say where something is: a study follows them, `settings`
     # say whether it is still the same.
     places: Any = None

@@ -173,7 +173,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         if study is None and self._keys.from_study is not None and self._keys.focus is None:
             check_source(self._keys.from_study, url)
         if study is not None and self._keys.settings is not None and not self._keys.accept_changes:
-            check_quick_settings(study, self._keys.settings)
+            assumed = self._keys.assumed_settings or {}
+            check_quick_settings(study, self._keys.settings, assumed)
 
     def _write_results(self, study: optuna.Study, folder: Path) -> None:
         try:
@@ -207,6 +208,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             pruner=self._made_pruner,
             settings=self._settings_now(),
             accept_changes=self._keys.accept_changes,
+            assumed=self._keys.assumed_settings,
         )
         if self._keys.metric_names:
             study.set_metric_names(list(self._keys.metric_names))

@@ -25,6 +25,7 @@ from src.before.untrusted_config import check_environment
 from src.data.folds import notes_on_folds, stratified_folds
 from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
+from src.data.wear_presets import notes_on_wear, wear_of
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
@@ -54,6 +55,7 @@ SMALLEST = {
     "quick_validation.epochs": 1,
     "quick_validation.folds": 1,
     "quick_validation.min_steps": 0,
+    "quick_validation.wear_draws": 1,
     "pruning.patience": 0,
     "pruning.n_startup_trials": 0,
     "optimizer.weight_decay": 0,
@@ -235,6 +237,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     check_logger(cfg.logger)
     for job in jobs or [cfg]:
         check_trainer_arguments(job, in_search=True)
+    _tell_all(notes_on_wear(cfg, jobs or [cfg]))
     splits = load_splits(cfg.data)
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
@@ -397,6 +400,7 @@ def check_values(cfg: DictConfig, *, ask_timm: bool = True) -> None:
     ratio = cfg.scheduler.min_lr_ratio
     if not 0 <= ratio <= 1:
         raise UserError(f"scheduler.min_lr_ratio={ratio}: must be from 0 to 1, a share of the peak")
+    wear_of(cfg)
     _check_precision(cfg)
     check_several_cards(cfg)
     check_room(cfg.gpu)
