@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -237,6 +238,9 @@ def make_trainer(
         enable_checkpointing=output_dir is not None and cfg.callbacks.checkpoint,
         **{**QUIET, **own.kwargs},
     )
+    if own.devices == 1:
+        # Lightning would count the tasks of a Slurm allocation, or miss `srun` where there is one.
+        arguments.setdefault("plugins", [LightningEnvironment()])
     try:
         return pl.Trainer(**arguments)
     except (ValueError, TypeError, MisconfigurationException) as error:
