@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import runpy
 import sys
 from pathlib import Path
