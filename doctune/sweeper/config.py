@@ -24,6 +24,9 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
 
     # A proposal equal to a finished trial takes over its result; false for jobs without a seed.
     reuse_duplicates: bool = True
+    # One more process for a study that another one has made: what is kept with the study and what
+    # is written at the end are left to that one.
+    join: bool = False
     # Seconds between signs of life; when six are missing, a process elsewhere counts as dead.
     heartbeat: float = limited(10.0, low=0.01)
     # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
@@ -33,9 +36,15 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     search_space: Any = None
     # What makes scores comparable; a study refuses to go on under other values.
     settings: Any = None
+    # Of `settings` that were added later: their values in studies that do not know them.
+    assumed_settings: Any = None
     # Keys of a job's config that only say where something is: a study follows them, `settings`
     # say whether it is still the same.
     places: Any = None
+    # Called with (config, an iterator that composes job configs that hold every choice) before the
+    # app works out what is searched (`unless: ${...:}`), which may take its time; may raise for the
+    # user to read.
+    on_command: str | None = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
     # raise for the user to read; what it returns (JobNeeds of doctune/launcher/packing.py) helps
     # a launcher that packs several jobs on a device.

@@ -58,7 +58,9 @@ def statistics_loader(train: ImageSet, wanted: int, at_a_time: int, seed: int) -
     """Return the images that the statistics are taken over, the same for every trial of a fold.
 
     They are not augmented, as those that are scored are not, and drawn as they come: a balanced
-    sampling of the classes is for training.
+    sampling of the classes is for training. Nor are they worn where those that are scored are
+    (`quick_validation.wear`): wear changes what is measured and nothing of the model, and where
+    that was trained worn the two come to the same.
 
     Args:
         train: what is trained on.

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -48,6 +49,8 @@ CHATTER = (
     # torchmetrics has put the cards' shares together; the loaders give each card its own.
     ".*recommended to use.*sync_dist=True.*",
     ".*it is recommended to use `Trainer\\(devices=1.*",
+    # Where Slurm is installed: one card needs no `srun`.
+    ".*`srun` command is available.*",
 )
 # What a run shows is ours; `trainer.kwargs` may ask for these.
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
@@ -88,7 +91,7 @@ def fit(
         max_epochs: length of the run, and of its learning-rate schedule.
         seed: of weights, order of batches, dropout and augmentation.
         output_dir: for the checkpoint; None leaves no file and prints nothing.
-        logger: where the curves go, see `src/training/loggers.py`.
+        logger: where the curves go, see `src/training/run_log.py`.
         callbacks: more of Lightning's callbacks.
     """
     _quiet_lightning()
@@ -234,6 +237,9 @@ def make_trainer(
         enable_checkpointing=output_dir is not None and cfg.callbacks.checkpoint,
         **{**QUIET, **own.kwargs},
     )
+    if own.devices == 1:
+        # Lightning would count the tasks of a Slurm allocation, or miss `srun` where there is one.
+        arguments.setdefault("plugins", [LightningEnvironment()])
     try:
         return pl.Trainer(**arguments)
     except (ValueError, TypeError, MisconfigurationException) as error:
