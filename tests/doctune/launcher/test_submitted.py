@@ -22,11 +22,11 @@ from doctune.study.budget import Budget
 from doctune.study.storage import open_storage
 from doctune.study.study import was_interrupted
 from tests.doctune.conftest import app_environment, load_study, sqlite
-from tests.doctune.killing import PATIENCE
 from tests.doctune.launcher.test_on_ray import needs_ray
 from tests.doctune.slurm.cluster import cluster, why_not
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
+from tests.waiting import PATIENCE
 
 SECRET = "s3cr3t"
 
