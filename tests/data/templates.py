@@ -162,8 +162,47 @@ def letter(sheet: Sheet, printed: Random, filled: Random) -> None:
     sheet.write(110, 1300, name(filled), 20)
 
 
+def payslip(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """A table of amounts in small print; every fourth row is empty on most."""
+    sheet.write(90, 60, f"{word(printed, 3).title()} {word(printed, 2)} payroll", 22)
+    sheet.field(90, 110, "Employee", name(filled), 16)
+    sheet.field(90, 135, "Number", str(filled.integers(1000, 9999)), 16)
+    sheet.field(620, 110, "Month", f"{filled.integers(1, 13):02}/{filled.integers(2015, 2026)}", 16)
+    for row in range(24):
+        top = 210 + 40 * row
+        sheet.pen.line((90, top + 30, 910, top + 30), fill=120)
+        sheet.write(95, top, f"{printed.integers(100, 999)} {word(printed, 3)}", 15)
+        for right in (520, 700, 890):
+            amount = f"{filled.integers(0, 9999)}.{filled.integers(0, 100):02}"
+            if (row % 4 and right > 600) or filled.random() < 0.3:
+                sheet.write(right - round(sheet.pen.textlength(amount, font(15))), top, amount, 15)
+    sheet.lines(printed, 90, 1250, 820, 3, 12)
+
+
+def questionnaire(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """Small boxes that are crossed by hand, one a question, and a running number."""
+    sheet.write(90, 70, f"Survey {word(printed, 3)} {word(printed, 2)}", 30)
+    sheet.field(700, 78, "No.", f"{filled.integers(10000, 99999)}", 20)
+    sheet.lines(printed, 90, 125, 820, 3, 15)
+    for question in range(18):
+        top = 230 + 60 * question
+        sheet.write(90, top, f"{question + 1}. {word(printed, 3)} {word(printed, 3)}?", 17)
+        crossed = int(filled.integers(0, 5))
+        for box in range(5):
+            left = 560 + 72 * box
+            sheet.pen.rectangle((left, top, left + 20, top + 20), outline=0, width=2)
+            if box == crossed:
+                a, b, c, d = filled.integers(-3, 4, 4).tolist()
+                sheet.pen.line((left + a, top + b, left + 20 + c, top + 20 + d), fill=30, width=3)
+                sheet.pen.line((left + c, top + 20 + a, left + 20 + d, top + b), fill=30, width=3)
+
+
 KINDS: dict[str, Callable[[Sheet, Random, Random], None]] = {
-    kind.__name__: kind for kind in (contract, consent, form, invoice, certificate, cover, letter)
+    kind.__name__: kind
+    for kind in (
+        *(contract, consent, form, invoice, certificate, cover, letter),
+        *(payslip, questionnaire),
+    )
 }
 
 
