@@ -20,10 +20,13 @@ Mask = npt.NDArray[np.bool_]
 
 # Two pages that correlate by less, laid on each other at an eighth of the size, or by less beside
 # the fields, are not of one template.
-ROUGHLY_OF_TEMPLATE, OF_TEMPLATE = 0.5, 0.8
+ROUGHLY_OF_TEMPLATE, OF_TEMPLATE = 0.5, 0.91
 # Pages that show where the fields of a template are, and in which share of them a place differs, as
-# a box that one in five ticks; where more of the page does, it is of another template.
-FEW, OFTEN, OTHER = 24, 0.1, 0.3
+# a box that one in five ticks.
+FEW, OFTEN = 16, 0.1
+# Where this share of the page differs, or so many times as much as in half of these pages, it is of
+# another template.
+OTHER, TIMES = 0.3, 1.8
 # Ink beyond which a stroke counts no more: ticks would count more than names.
 STROKE = 0.2
 # Numbers that describe a filling, sums over its ink with random signs.
@@ -61,23 +64,22 @@ def find_fields(first: int, others: Indices, pages: SeenPages) -> Mask:
 
     Args:
         first: the page that stands for it.
-        others: pages that may be of it.
+        others: pages that may be of it, the likeliest first.
         pages: all.
 
     Returns:
         bool [SIDE / 2, SIDE / 2]; nothing where no other is of the template.
     """
     found = []
-    few = np.linspace(0, len(others) - 1, min(FEW, len(others))).astype(int)
-    for index in others[few].tolist():
+    for index in others[:FEW].tolist():
         start, agree = pages.laid(first, index)
         if agree > ROUGHLY_OF_TEMPLATE:
             found.append(differing(pages.view(first), pages.view(index), start))
-    # Of another template all is different.
-    found = [some for some in found if some.mean() < OTHER]
-    if not found:
+    shares = np.array([some.mean() for some in found if some.mean() < OTHER])
+    if not len(shares):
         return np.zeros((SIDE // 2, SIDE // 2), bool)
-    fields: Mask = np.mean(found, axis=0) > OFTEN
+    most = min(OTHER, TIMES * float(np.median(shares)))
+    fields: Mask = np.mean([some for some in found if some.mean() <= most], axis=0) > OFTEN
     return fields
 
 
@@ -136,18 +138,21 @@ def alike(fillings: Fillings, most: int) -> Indices:
         row, column = np.nonzero(agree > ALIKE)
         best = _first_of_each(row, -agree[row, column], FOLLOWED)
         row, column = row[best], column[best]
-        blocks = np.array([_least_alike(fillings, *pair) for pair in zip(start + row, column)])
-        row, column, blocks = (each[blocks > BLOCK_ALIKE] for each in (row, column, blocks))
-        best = _first_of_each(row, -blocks, most)
+        pairs = np.stack([start + row, column], 1).tolist()
+        least = np.array([_least_alike(fillings, a, b) for a, b in pairs], np.float32)
+        close = least > BLOCK_ALIKE
+        row, column = row[close], column[close]
+        best = _first_of_each(row, -least[close], most)
         found.append(np.stack([start + row[best], column[best]], 1))
     return np.unique(np.sort(fillings.pages[np.concatenate(found)], axis=1), axis=0)
 
 
 def _first_of_each(row: Indices, order: Floats, most: int) -> Indices:
     """Return which entries are among the first `most` of their row."""
-    at = np.lexsort([order, row])
+    at: Indices = np.lexsort((order, row))
     ordered = row[at]
-    return at[np.arange(len(at)) - np.searchsorted(ordered, ordered) < most]
+    first: Indices = at[np.arange(len(at)) - np.searchsorted(ordered, ordered) < most]
+    return first
 
 
 def _least_alike(fillings: Fillings, a: int, b: int) -> float:
@@ -156,7 +161,7 @@ def _least_alike(fillings: Fillings, a: int, b: int) -> float:
     count = np.bincount(fillings.block)
 
     def mean(values: Floats) -> Floats:
-        return np.bincount(fillings.block, values) / count
+        return np.asarray(np.bincount(fillings.block, values) / count, np.float32)
 
     means = mean(ink), mean(other)
     spread = [mean(each * each) - m**2 + DIRT for each, m in zip((ink, other), means, strict=True)]

@@ -79,8 +79,9 @@ def _in_crowd(
         inside = np.isin(pairs, members).all(1)
         degree = np.bincount(pairs[inside].ravel(), minlength=members.max() + 1)
         first = int(members[degree[members].argmax()])
-        around = pairs[inside & (pairs == first).any(1)]
-        fields = find_fields(first, around[around != first], pages)
+        around = inside & (pairs == first).any(1)
+        nearest = pairs[around][distances[around].argsort(kind="stable")]
+        fields = find_fields(first, nearest[nearest != first], pages)
         close = members[apart(hashes, np.full_like(members, first), members) <= FAR]
         fillings = read_fillings(first, close, fields, pages)
         failed = failed + 1 if len(fillings.pages) == 1 else 0
