@@ -58,7 +58,7 @@ class _Tiff:
         except (UnidentifiedImageError, SyntaxError) as error:
             self.image = None
             try:
-                count = len(self.deep().pages)
+                count = len(self._directories())
             except Exception:
                 self.close()
                 raise error from None
@@ -76,10 +76,21 @@ class _Tiff:
             self._tifffile = tifffile.TiffFile(self.path)
         return self._tifffile
 
+    def _directories(self) -> list[tifffile.TiffPage | tifffile.TiffFrame]:
+        """Return all pictures; in damaged files the last leads back to an earlier one."""
+        found: list[tifffile.TiffPage | tifffile.TiffFrame] = []
+        offsets: set[int] = set()
+        for page in self.deep().pages:
+            if page.offset in offsets:
+                break
+            offsets.add(page.offset)
+            found.append(page)
+        return found
+
     def _pages(self, count: int) -> list[int]:
         """Return the indices of the pictures that are pages of their own."""
         try:
-            kinds = [int(page.aspage().subfiletype) for page in self.deep().pages]
+            kinds = [int(page.aspage().subfiletype) for page in self._directories()]
         except Exception:
             # It is damaged further on; what Pillow finds is told as far as it can be read.
             return list(range(count))

@@ -78,6 +78,26 @@ def test_levels_of_tiffs(tmp_path: Path, kind: str, compression: str | None) -> 
         assert_seen(path, name=name)
 
 
+@pytest.mark.parametrize("kind", ["u1", "i1"])
+def test_a_tiff_whose_pages_go_round_in_a_circle(tmp_path: Path, kind: str) -> None:
+    """Its pages are counted once, by Pillow and where Pillow does not know the pixels."""
+    values, _ = levels(kind)
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(3):
+            writer.write(values, photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        starts = [page.offset for page in file.pages]
+    data = bytearray(path.read_bytes())
+    entries = int.from_bytes(data[starts[2] : starts[2] + 2], "little")
+    after = starts[2] + 2 + 12 * entries
+    assert data[after : after + 4] == bytes(4)
+    data[after : after + 4] = starts[1].to_bytes(4, "little")
+    path.write_bytes(data)
+    assert len(page_names(path, "a.tif")) == 3
+    assert_seen(path, 2)
+
+
 def test_numbers_below_zero_are_darker_than_zero(tmp_path: Path) -> None:
     values = np.where(sheet() == 255, 32767, np.where(sheet() == 0, -32768, -16384))
     tifffile.imwrite(tmp_path / "a.tif", values.astype(np.int16), photometric="minisblack")
