@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from src.data import jpeg2000, picture
 from src.data import levels as room
@@ -144,6 +145,24 @@ def test_turned_tiffs(tmp_path: Path, orientation: int, mode: str, compression: 
     found = open_image(path, SIDE)
     assert found.size == (40, 56)
     assert ("turned" in found.words) == (orientation > 1)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif"])
+def test_what_xmp_says_of_a_turn_is_for_other_programs(tmp_path: Path, suffix: str) -> None:
+    """As viewers do it; Pillow's `exif_transpose` turns these."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
+    drawing = Image.fromarray(sheet().astype(np.uint8)).convert("RGB")
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "png":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        drawing.save(path, pnginfo=info)
+    else:
+        drawing.save(path, quality=95, xmp=xmp)
+    with Image.open(path) as image:
+        assert image.getexif()[274] == 3
+    assert_seen(path)
+    assert open_image(path, SIDE).words == ()
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif", "tif"])
