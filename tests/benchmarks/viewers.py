@@ -53,7 +53,8 @@ def main(folders: list[str]) -> None:
     for program in ("pdftoppm", "convert"):
         if not shutil.which(program):
             print(f"{program} is not installed; its files are not compared")
-    reasons: dict[str, str] = yaml.safe_load(EXPLAINED.read_text(encoding="utf-8"))
+    explained = yaml.safe_load(EXPLAINED.read_text(encoding="utf-8"))
+    known = [name for kind in explained for name in kind["files"]]
     counts: Counter[str] = Counter()
     for folder in map(Path, folders):
         for name in image_files(folder):
@@ -62,18 +63,14 @@ def main(folders: list[str]) -> None:
                 counts["compared"] += told is not None
                 if not told:
                     continue
-                reason = next((why for end, why in reasons.items() if ends_in(name, end)), None)
-                counts["explained" if reason else "unexplained"] += 1
-                if not reason:
+                if any(f"/{name}".endswith(f"/{end}") for end in known):
+                    counts["explained"] += 1
+                else:
+                    counts["unexplained"] += 1
                     print(
                         f"{folder / name}{f' page {page + 1}' if page else ''}: {told}", flush=True
                     )
     print(", ".join(f"{counts[word]} {word}" for word in ("compared", "explained", "unexplained")))
-
-
-def ends_in(name: str, end: str) -> bool:
-    """Whether the last folders and the name of a file are these."""
-    return f"/{name}".endswith(f"/{end}")
 
 
 def both(path: Path) -> Iterator[tuple[int, Image.Image | str, Image.Image | str | None]]:
