@@ -4,8 +4,11 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from src.data import files
+from src.data.formats import HAS_HEIF, HEIF, SUFFIXES
 from src.data.image_files import WORDS
 from tests.conftest import Door
 from tests.data.pictures import write
@@ -44,3 +47,35 @@ def test_odd_images_come_first_and_all_classes_follow(door: Door, tmp_path: Path
     ]
     assert page.count("<figure>") == 2 + 1 + 1 + 1 + 3 * 4
     assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("extra", [True, False])
+def test_pictures_of_phones_are_read_or_counted_and_named(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: bool
+) -> None:
+    """AVIF, JPEG 2000 and TGA are there as any other, HEIC too where pillow-heif is installed."""
+    root = write(tmp_path / "images", 4)
+    picture = Image.open(root / "note" / "00.png").convert("RGB")
+    for number, name in enumerate(["a.avif", "b.j2k", "c.TGA"]):
+        picture.rotate(90 * number, expand=True).save(root / "note" / name)
+    if extra:
+        heif = pytest.importorskip("pillow_heif")
+        heif.from_pillow(picture.rotate(270, expand=True)).save(root / "note" / "d.heic")
+    else:
+        monkeypatch.setattr(files, "SUFFIXES", tuple(s for s in SUFFIXES if s not in HEIF))
+        (root / "note" / "d.heic").touch()
+        (root / "note" / "e.HEIC").touch()
+    assert HAS_HEIF or not extra
+    said = door(
+        *("src.look", "data=image_folder", f"data.root={root}", "data.img_size=64"),
+        *("output=look.html", "most=20"),
+    )
+    page = (tmp_path / "look.html").read_text(encoding="utf-8")
+    told = (
+        "2 files are left out, as no images that are read: 2 .heic (note/d.heic, ...), which need"
+    )
+    assert f"{15 + extra} images at 64 px" in said
+    assert (told in " ".join(said.split())) == (not extra)
+    assert (told in page) == (not extra)
+    for name in ("a.avif", "b.j2k", "c.TGA", *(["d.heic"] if extra else [])):
+        assert f"note/{name}" in page
