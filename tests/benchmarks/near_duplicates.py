@@ -1,6 +1,7 @@
 """How well copies and scans of one sheet are told from other fillings of its template.
 
     python -m tests.benchmarks.near_duplicates [PAGES] [--templates 4] [--from 0] [--folder FOLDER]
+    python -m tests.benchmarks.near_duplicates --grow 1000 3000 10000
 
 Pages of every kind in tests/data/templates.py, so many templates of each; of every fifth sheet
 there is a second scan, of every tenth a copy. Half of the first ones are scans themselves. They are
@@ -9,6 +10,10 @@ those that are one sheet; recall: of the pairs that are one sheet those that end
 
 `--from 100` draws templates that no limit was chosen by. In a folder that is given the pages stay,
 and 10,000 of them hold the 1,000 that fewer would be.
+
+`--grow` tells how time and memory grow. As that many files would take half an hour to draw, a page
+is there a printed one with other names at its edges, drawn when it is asked for; every tenth is a
+copy. The time of drawing is taken off.
 """
 
 import argparse
@@ -19,14 +24,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from threading import Lock
 
+import imagehash
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageEnhance
 
 from src.data.config import DataConfig
 from src.data.image_files import find_images
-from tests.data.templates import COPIES, KINDS, fill_in, scan
+from src.data.near_duplicates import same_sheets
+from tests.data.templates import COPIES, HEIGHT, KINDS, Sheet, fill_in, name, scan
 
 # Pages for each sheet, on average.
 SHARE = 1.3
@@ -124,12 +132,61 @@ def count(names: list[str], groups: list[int], rows: list[int]) -> npt.NDArray[n
     return counts
 
 
+class Drawn:
+    """Pages of some templates, drawn when they are asked for."""
+
+    def __init__(self, pages: int, templates: int) -> None:
+        self._printed = [fill_in(kind, t, 0) for kind in KINDS for t in range(templates)]
+        self._pages = pages
+        self._lock = Lock()
+        self.seconds = 0.0
+
+    def __call__(self, index: int) -> Image.Image:
+        began = time.thread_time()
+        sheet = index - 1 if index % 10 == 1 else index
+        rng = np.random.default_rng(sheet)
+        page = Sheet()
+        page.image = self._printed[sheet // 2 % len(self._printed)].copy()
+        page.pen = ImageDraw.Draw(page.image)
+        for y in (20, 60, HEIGHT - 50):
+            page.write(120, y, f"{name(rng)} {rng.integers(10**6)}", 24)
+        image = page.image if sheet == index else ImageEnhance.Brightness(page.image).enhance(0.95)
+        with self._lock:
+            self.seconds += time.thread_time() - began
+        return image
+
+    def looks(self) -> list[str]:
+        """Return the hashes of all."""
+        return [str(imagehash.phash(self(index).reduce(4), 32, 2)) for index in range(self._pages)]
+
+
+def grow(pages: int, templates: int = 8) -> None:
+    """Print what it takes to find the same among so many pages."""
+    drawn = Drawn(pages, templates)
+    looks = drawn.looks()
+    began, drawn.seconds = time.process_time(), 0.0
+    found = same_sheets(looks, drawn)
+    taken = time.process_time() - began - drawn.seconds
+    right = int(((found[:, 0] % 10 == 0) & (found[:, 1] == found[:, 0] + 1)).sum())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{pages} pages: {1000 * taken / pages:.0f} ms of CPU a page, {peak:.0f} MB at most; "
+        f"{right} of {pages // 10} copies found, {len(found) - right} pairs beside them",
+        flush=True,
+    )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("pages", type=int, nargs="?", default=1000)
     parser.add_argument("--templates", type=int, default=4)
     parser.add_argument("--from", type=int, default=0, dest="first")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--grow", type=int, nargs="*", default=[])
     given = parser.parse_args()
+    for number in given.grow:
+        grow(number)
+    if given.grow:
+        raise SystemExit
     with tempfile.TemporaryDirectory() as made:
         main(given.pages, given.templates, given.first, given.folder or Path(made))
