@@ -20,7 +20,7 @@ import tifffile
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from src.data import jpeg2000, picture
+from src.data import jpeg2000, picture, png
 from src.data import levels as room
 from src.data.decode import UnreadableImageError, decode, open_image, page_names
 from tests.data.forms import write_form
@@ -389,3 +389,48 @@ def test_strips_are_reduced_as_the_whole(mode: str, monkeypatch: pytest.MonkeyPa
     small = room.to_rgb(image, 60)
     assert small.size == whole.size
     np.testing.assert_allclose(np.asarray(small, float), np.asarray(whole, float), atol=2)
+
+
+@pytest.mark.parametrize("kind", ["L", "LA", "P", "RGB", "RGBA", "clear colour", "clear palette"])
+def test_a_large_png_is_read_in_strips_as_the_whole(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are stored as what differs from the one above; the EXIF data stand behind them."""
+    mode = {"clear colour": "RGB", "clear palette": "P"}.get(kind, kind)
+    rng = np.random.default_rng(0)
+    levels = np.cumsum(rng.integers(-3, 4, (411, 301, 4)), 0).astype(np.uint8)
+    image = Image.fromarray(levels[..., :3]) if mode in ("P", "RGB") else Image.fromarray(levels)
+    image = image.quantize(200) if mode == "P" else image.convert(mode)
+    clear = {"clear colour": image.getpixel((5, 5)), "clear palette": 2}.get(kind)
+    options: dict[str, Any] = {} if clear is None else {"transparency": clear}
+    image.save(tmp_path / "a.png", **options)
+    data = (tmp_path / "a.png").read_bytes()
+    exif = Image.Exif()
+    exif[274] = 6
+    body = exif.tobytes()[6:]
+    chunk = struct.pack(">I", len(body)) + b"eXIf" + body
+    chunk += struct.pack(">I", zlib.crc32(chunk[4:]))
+    (tmp_path / "a.png").write_bytes(data[:-12] + chunk + data[-12:])
+    whole = open_image(tmp_path / "a.png", 30)
+    assert whole.words == ("turned",)
+    read: list[int] = []
+
+    def picture_of(*args: Any) -> Image.Image:
+        strip = one_strip(*args)
+        read.append(strip.height)
+        return strip
+
+    one_strip = png._picture
+    monkeypatch.setattr(png, "_picture", picture_of)
+    for name, value in (("LARGE", 1000), ("STRIP", 5000), ("PIECE", 300)):
+        monkeypatch.setattr(png, name, value)
+    in_strips = open_image(tmp_path / "a.png", 30)
+    assert len(read) > 20
+    assert (in_strips.size, in_strips.words) == (whole.size, whole.words)
+    np.testing.assert_allclose(
+        np.asarray(in_strips.image, float), np.asarray(whole.image, float), atol=1
+    )
+    for end, said in ((len(data) // 2, "truncated"), (len(data) - 13, "truncated")):
+        (tmp_path / "cut.png").write_bytes(data[:end])
+        with pytest.raises(UnreadableImageError, match=said):
+            open_image(tmp_path / "cut.png", 30)
