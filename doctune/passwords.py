@@ -21,8 +21,9 @@ VARIABLE = "STORAGE_PASSWORD"
 # What Hydra writes for each job anew, from the overrides.
 OF_HYDRA = ("hydra.overrides", "hydra.job", "hydra.runtime")
 
-# scheme://user:password@; a password with an @ has to be written as %40.
-_WITH_PASSWORD = re.compile(r"(?P<user>[a-z][a-z0-9+.]*://[^\s:/@'\"]*):(?P<secret>[^\s/@'\"]+)@")
+# scheme://user:password@, as SQLAlchemy reads it: a password with an @ has to be written as %40, a
+# slash may stand in it as it is.
+_WITH_PASSWORD = re.compile(r"(?P<user>[a-z][a-z0-9+.]*://[^\s:/@'\"]*):(?P<secret>[^\s@'\"]+)@")
 
 
 def add_password(parsed: URL, environment: Mapping[str, str]) -> URL:

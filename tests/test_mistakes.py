@@ -3,14 +3,16 @@
 A row is a command line, and words that the message has: the key, and what to do.
 """
 
+from dataclasses import fields
 from pathlib import Path
 
 import optuna
 import pytest
 
 from doctune.study.storage import open_storage
+from src.before.config import ExperimentConfig
 from src.before.mistakes import hydra_in_short
-from tests.conftest import TINY, Door
+from tests.conftest import REPOSITORY, TINY, Door
 
 FAST = ("-m", "hparams_search=fast")
 LR = "search_space.learning_rate"
@@ -317,11 +319,18 @@ def test_at_the_other_doors(
     told_shortly(door(module, *words, code=1), told, tmp_path)
 
 
-def test_the_table_is_long_enough() -> None:
-    rows = {(*words, *module) for module, words in ((("train",), row[0]) for row in TRAIN)}
-    rows |= {(*words, "search") for words, _ in SEARCHES}
-    rows |= {(*words, module) for module, words, _ in OTHERS}
-    assert len(rows) == len(TRAIN) + len(SEARCHES) + len(OTHERS) >= 170
+def test_every_section_of_the_config_and_every_door_has_its_mistakes() -> None:
+    rows = [("src.train", *words) for words, _ in TRAIN]
+    rows += [("src.train -m", *words) for words, _ in SEARCHES]
+    rows += [(module, *words) for module, words, _ in OTHERS]
+    assert len(set(rows)) == len(rows)
+    doors = {row[0] for row in rows}
+    assert doors == {
+        "src.train -m",
+        *(f"src.{path.stem}" for path in (REPOSITORY / "src").glob("[a-z]*.py")),
+    }
+    typed = {word.lstrip("+~").partition("=")[0].partition(".")[0] for row in rows for word in row}
+    assert {section.name for section in fields(ExperimentConfig)} - typed == set()
 
 
 def test_a_folder_that_takes_nothing_is_told_in_one_line(tmp_path: Path, door: Door) -> None:

@@ -10,7 +10,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from doctune.sweeper import config as config
+from doctune.sweeper.config import read_keys
 
 STOPPED = "stopped; the same command goes on"
 
@@ -32,7 +32,7 @@ class OptunaAsyncSweeper(Sweeper):
             from doctune.sweeper.sweeper import AsyncSweeper
 
             show_keys_of(config)
-            self._sweeper = AsyncSweeper(**self._keys)
+            self._sweeper = AsyncSweeper(read_keys(self._keys))
             self._sweeper.setup(
                 hydra_context=hydra_context, task_function=task_function, config=config
             )

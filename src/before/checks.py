@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,6 +14,7 @@ from doctune.commands import task_overrides
 from doctune.errors import UserError
 from doctune.hydra_messages import dangling
 from doctune.launcher.packing import JobNeeds
+from doctune.study.keys import StudyKeys
 from doctune.words import did_you_mean
 from src.before.objectives import check_objectives
 from src.before.typed_keys import check_typed_keys
@@ -62,8 +64,8 @@ SMALLEST_SIZES = {"data.batch_size": 1, "data.img_size": 16}
 SHARED = "gpu.trials_per_device"
 # With a rate of 0 nothing is learnt, and estimates divide by the others.
 ABOVE_ZERO = ("optimizer.lr", "gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
-# They do nothing in a training run.
-SEARCH_KEYS = ("optuna.n_trials=", "optuna.timeout=", "optuna.n_jobs=", "optuna.from_study=")
+# They do nothing in a training run, but for the one that asks for it.
+SEARCH_KEYS = tuple(f"optuna.{key.name}=" for key in fields(StudyKeys) if key.name != "enabled")
 SHARES = ("model.drop_rate", "model.drop_path_rate", "loss.label_smoothing")
 # What people call them, Lightning's own older names among it.
 PRECISIONS = {

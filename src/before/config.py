@@ -8,6 +8,7 @@ from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, OmegaConf
 
 from doctune.space.focus_rule import FocusRule
+from doctune.study.keys import StudyKeys
 from src.before import comparable as comparable  # registers the resolvers of `settings`
 from src.before import objectives as objectives  # registers the resolver of conf/train.yaml
 from src.before import sizes as sizes  # registers resolvers of conf/data and search spaces
@@ -26,21 +27,12 @@ from src.training.config import (
 
 
 @dataclass
-class StudyConfig:
-    """The study (guide section 3); `hydra.sweeper` takes its values from here."""
+class StudyConfig(StudyKeys):
+    """The study (guide section 3); `hydra.sweeper` takes its values from here.
 
-    # false: no search, one training run with the defaults.
-    enabled: bool = True
-    n_trials: int = 20
-    # Seconds for the whole search; null: as long as it takes.
-    timeout: float | None = None
-    # Seconds for one trial, from the start of its worker: over them it ends at its next report; one
-    # that hangs is killed.
-    trial_timeout: float | None = None
-    # How often a trial is tried again after a fault that may be gone then, such as a killed worker.
-    retries: int = 1
-    # Go on with a study although what makes its scores comparable has changed.
-    accept_changes: bool = False
+    `StudyKeys` has the keys of any app's search, here are those that need an app that scores.
+    """
+
     study_name: str = MISSING
     storage: str = MISSING
     # What is searched for: f1, accuracy, balanced_accuracy, worst_class_f1, log_loss; behind a
@@ -55,13 +47,6 @@ class StudyConfig:
     tolerance: float = 0.01
     # Trials at a time: one a device, or the CPU's cores shared out.
     n_jobs: int = 1
-    # The search stops when more than this share of the last 10 trials failed.
-    max_failure_rate: float = 0.5
-    # Whether a failed trial is one of the n_trials.
-    count_failed: bool = True
-    # A study, or a YAML file of parameters, whose best are tried first by a new study.
-    from_study: str | None = None
-    from_study_trials: int = 5
 
 
 @dataclass

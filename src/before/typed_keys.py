@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from doctune.hydra_messages import unquoted
-from doctune.words import did_you_mean, dotted_keys, other_name
+from doctune.words import counted, did_you_mean, dotted_keys, other_name
 from src.before.config import ExperimentConfig
 
 DOCUMENTS = "documents"
@@ -128,6 +128,6 @@ def _long_warmup(cfg: DictConfig, given: dict[str, str]) -> list[str]:
     if "scheduler.warmup_epochs" not in given or warmup <= epochs / 2:
         return []
     return [
-        f"scheduler.warmup_epochs={warmup:g}: of {epochs} {'epoch' if epochs == 1 else 'epochs'} "
+        f"scheduler.warmup_epochs={warmup:g}: of {counted(epochs, 'epoch')} "
         f"at most half are warm-up, so it is cut to {epochs / 2:g}"
     ]

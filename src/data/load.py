@@ -1,6 +1,5 @@
 """From the `data` group to images, cut into train, validation and test."""
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from doctune.errors import UserError
+from doctune.words import nearest
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.decode import FITS
@@ -97,7 +97,7 @@ def check_keys(cfg: DataConfig) -> None:
     for key, choices in CHOICES.items():
         value = getattr(cfg, key)
         if value not in choices:
-            near = difflib.get_close_matches(str(value), choices, n=1)
+            near = nearest(str(value), choices)
             hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(choices)}"
             raise UserError(f"data.{key}={value}: unknown; {hint}")
     for key in ("val_fraction", "test_fraction"):

@@ -10,7 +10,6 @@ import importlib.util
 import io
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from doctune.errors import UserError
+from doctune.files import replacing
 from src.inference.config import PredictConfig
 from src.inference.predictor import Predictor, open_predictor
 from src.inference.tables import check_choice
@@ -94,8 +94,7 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
     wanted = predictor.formats[0]
     model = _WeightedMean(predictor).eval()
     example = torch.zeros((2, 3, wanted.size, wanted.size), dtype=torch.uint8)
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with replacing(path) as part:
         with _quiet():
             program: Any = torch.onnx.export(
                 model,
@@ -109,9 +108,6 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
         facts = {"classes": json.dumps(predictor.classes, ensure_ascii=False), "fit": wanted.fit}
         onnx.helper.set_model_props(found, {**facts, "image_size": str(wanted.size)})
         onnx.save(found, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def largest_difference(predictor: Predictor, path: Path) -> float:

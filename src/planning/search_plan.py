@@ -12,7 +12,7 @@ from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial
 
 from doctune.errors import UserError
-from doctune.study.budget import check_limits
+from doctune.study.keys import check_limits
 from src.before.checks import check_one_card, check_values
 from src.before.objectives import check_objectives
 from src.hardware import memory
@@ -163,7 +163,7 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
     """Refuse what the search would refuse.
 
     Raises:
-        UserError, UserError: names the key, the value and what to do.
+        UserError: names the key, the value and what to do.
     """
     check_limits(cfg.optuna)
     check_objectives(cfg)
@@ -274,7 +274,7 @@ def _in_company(
     shared = at_size(cfg, img_size=cell.img_size, batch_size=cell.batch_size)
     shared.gpu.trials_per_device = together
     epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
-    seconds = trial_seconds(*(shared, plain[cell.img_size], images.train, epochs, cell.micro_batch))
+    seconds = trial_seconds(shared, plain[cell.img_size], images.train, epochs, cell.micro_batch)
     return dataclasses.replace(cell, seconds=corrected.factor * seconds)
 
 
@@ -293,7 +293,9 @@ def _gain_of_sharing(
         return sum(
             trial_seconds(
                 at_size(config, img_size=cell.img_size, batch_size=cell.batch_size),
-                *(plain[cell.img_size], images.train, epochs),
+                plain[cell.img_size],
+                images.train,
+                epochs,
             )
             for cell in cells
         )

@@ -130,9 +130,9 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
     else:
         of = "of this model" if found.same_model else "of other models"
         source = "the data sheet's" if cfg.gpu.memory_gb else "the guess"
-        counted = "1 earlier trial" if found.trials == 1 else f"{found.trials} earlier trials"
+        earlier = counted(found.trials, "earlier trial")
         text.append(
-            f"\ntimes are {source} x {found.factor:.2f}, as {counted} {of} took on this "
+            f"\ntimes are {source} x {found.factor:.2f}, as {earlier} {of} took on this "
             "kind of device"
         )
     return text

@@ -9,9 +9,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.words import key_of, settings_of
+from doctune.words import key_of, settings_of, short, show
 from src.results.summary import Summary
-from src.results.words import short, show
 
 # More digits would only make the page larger.
 DIGITS = 6

@@ -1,7 +1,4 @@
-"""Whether a table has room on the screen.
-
-The best trials as a table, in as many columns as the screen has room for.
-"""
+"""The best trials as a table, in as many columns as the screen has room for."""
 
 from collections.abc import Sequence
 
@@ -11,9 +8,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from doctune.words import settings_of
+from doctune.words import score, settings_of, short, show
 from src.results.summary import Summary
-from src.results.words import score, short, show
 
 # Wider than any table: the width that a table would like to have is asked for within it.
 WIDEST = 10_000
@@ -23,6 +19,15 @@ def fits(table: Table, console: Console) -> bool:
     """Tell whether all lines of a table can be shown without being broken or cut."""
     options = console.options.update(max_width=WIDEST)
     return Measurement.get(console, options, table).maximum <= console.width
+
+
+def describe_score(trial: FrozenTrial) -> str:
+    """Write a trial's score, and how far its folds lie apart."""
+    score = ", ".join(f"{value:.4f}" for value in trial.values or [])
+    folds = trial.user_attrs.get("folds") or []
+    if len(folds) < 2:
+        return f"score {score}"
+    return f"score {score} (folds {', '.join(f'{fold:.3f}' for fold in folds)})"
 
 
 def print_best_trials(found: Summary, console: Console) -> None:

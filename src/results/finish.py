@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from doctune.words import counted, duration
 from src.results.best_trials import print_best_trials
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary
 from src.results.verdict import verdict
-from src.results.words import counted, duration
 from src.results.write import ResultFiles, write_results
 
 # Characters of the bar of a parameter that is all that matters.

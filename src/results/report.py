@@ -15,8 +15,10 @@ from markupsafe import Markup
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command, override
-from doctune.words import settings_of
+from doctune.passwords import without_passwords
+from doctune.words import counted, duration, score, settings_of, short, show
 from src.results.all_trials import all_trials
+from src.results.best_trials import describe_score
 from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes
 from src.results.ensemble.result import EnsembleResult
@@ -25,15 +27,6 @@ from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.summary import Summary
 from src.results.verdict import Verdict, rule_in_words
-from src.results.words import (
-    counted,
-    describe_score,
-    duration,
-    score,
-    short,
-    show,
-    without_password,
-)
 
 # Trials that are named with a reason for failing.
 NAMED = 10
@@ -266,7 +259,7 @@ def _pruning(found: Summary) -> str:
 
 def _facts(study: optuna.Study) -> dict[str, str]:
     """Return what the run was: command, settings, and what its trials ran on."""
-    facts = {"command": without_password(str(study.user_attrs.get("command", "unknown")))}
+    facts = {"command": without_passwords(str(study.user_attrs.get("command", "unknown")))}
     settings = study.user_attrs.get("settings", {})
     for key, value in settings.items():
         # Nothing but the built-in documents is drawn in numbers.

@@ -9,13 +9,13 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from doctune.passwords import without_passwords
 from doctune.study.ownership import seems_gone
 from doctune.study.study import was_interrupted
 from src.results.choose import TOLERANCE, choose
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.importances import Group, Importances
 from src.results.time_spent import Span, covered, ended, runs
-from src.results.words import without_password
 
 # Below this many folds nothing can be said of how sure a gain is.
 ENOUGH_FOLDS = 3
@@ -127,7 +127,7 @@ class Summary:
         """Return the reasons of failed trials and their numbers, the most frequent first."""
         numbers: dict[str, list[int]] = {}
         for trial in self.failed:
-            reason = without_password(str(trial.user_attrs.get("error", "unknown")))
+            reason = without_passwords(str(trial.user_attrs.get("error", "unknown")))
             numbers.setdefault(reason, []).append(trial.number)
         return sorted(numbers.items(), key=lambda item: -len(item[1]))
 

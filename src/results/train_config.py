@@ -18,10 +18,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command, task_overrides
-from doctune.words import key_of
+from doctune.words import key_of, show
 from src.before.config import ExperimentConfig
+from src.results.best_trials import describe_score
 from src.results.stored_study import StoredStudy
-from src.results.words import describe_score, show
 
 # Parts of a search that mean nothing to a single training run.
 SEARCH_KEYS = (

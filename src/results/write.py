@@ -1,6 +1,5 @@
 """The files of a study, in its folder."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
+from doctune.files import write_text
+from doctune.passwords import without_passwords
 from doctune.study.ownership import seems_gone
 from doctune.study.study import was_interrupted
 from doctune.words import settings_of
 from src.results.advice import advice
+from src.results.best_trials import describe_score
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation, load_confirmations
 from src.results.confusions import find_mistakes
@@ -26,7 +28,6 @@ from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
 from src.results.train_config import train_command, write_train_config
 from src.results.verdict import trial_to_train, verdict
-from src.results.words import describe_score, without_password
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     if chosen is not None:
         best_params = folder / "best_params.yaml"
         header = f"# Study {study.study_name}, trial {chosen.number}: {describe_score(chosen)}\n"
-        replace(best_params, header + OmegaConf.to_yaml(_plain(settings_of(chosen.params))))
+        write_text(best_params, header + OmegaConf.to_yaml(_plain(settings_of(chosen.params))))
         try:
             train_config = write_train_config(stored, chosen)
         except UserError as error:
             said.append(f"No train config was written. {error}")
     trials = folder / "trials.csv"
-    replace(trials, trials_table(study).to_csv(index=False))
+    write_text(trials, trials_table(study).to_csv(index=False))
     report = folder / "optuna_study_report.html"
     command = train_command(train_config) if train_config else None
     decision = Decision(
@@ -86,7 +87,7 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
     number = chosen.number if chosen else None
     trials_in_full = in_full(stored, summary, command, number)
-    replace(report, render_report(study, summary, decision, mistakes, trials_in_full))
+    write_text(report, render_report(study, summary, decision, mistakes, trials_in_full))
     return ResultFiles(summary, trials, report, best_params, train_config, confirmations, said)
 
 
@@ -107,7 +108,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
                 "folds": " ".join(f"{fold:.4f}" for fold in attrs.get("folds", [])),
                 "worker": attrs.get("worker"),
                 "stopped_by": attrs.get("stopped"),
-                "error": without_password(attrs["error"]) if "error" in attrs else None,
+                "error": without_passwords(attrs["error"]) if "error" in attrs else None,
             }
         )
     table = pd.DataFrame(rows)
@@ -121,10 +122,3 @@ def _lost_its_process(trial: FrozenTrial) -> bool:
 
 def _plain(params: Mapping[str, Any]) -> DictConfig:
     return OmegaConf.create(dict(params))
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file under another name first, so that nobody ever reads half a file."""
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

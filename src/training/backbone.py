@@ -1,7 +1,6 @@
 """The timm model that is trained: made by name, with what the `model` group sets in it."""
 
 import dataclasses
-import difflib
 import json
 import re
 from typing import Any
@@ -12,6 +11,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from doctune.errors import UserError
+from doctune.words import nearest
 from src.training.checkpointing import checkpoint_blocks
 from src.training.config import ModelConfig
 from src.training.weights import load_pretrained, load_weights
@@ -127,7 +127,7 @@ def check_name(name: str) -> None:
         return
     # As hubs and papers write it.
     bare = name.rpartition("/")[2].partition(".")[0].lower().replace("-", "_")
-    near = difflib.get_close_matches(bare, timm.list_models(), n=3)
+    near = nearest(bare, timm.list_models(), most=3)
     hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
     raise UserError(f"model.name={name}: timm has no such model; {hint}")
 

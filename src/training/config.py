@@ -46,6 +46,8 @@ class OptimizerConfig:
     name: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.05
+    # How slowly the mean of squared gradients follows them; null: as the optimizer has it, or none.
+    beta2: float | None = None
     # Where a search looks for this optimizer's learning rate; null: as the model or preset says.
     lr_low: float | None = None
     lr_high: float | None = None

@@ -93,7 +93,8 @@ def fit(
     device = trainer.strategy.root_device
     part = trainer.global_rank, trainer.world_size
     batches = BatchLoader(
-        *(train, size),
+        train,
+        size,
         shuffle=True,
         balanced=cfg.data.sampling == "balanced",
         seed=seed,
@@ -171,7 +172,8 @@ def _tell_of_batch_norm(cfg: DictConfig, model: nn.Module) -> None:
         log.info(
             "batch norm sees %d images at a time instead of %d, so this run is not quite the same "
             "as with the whole batch",
-            *(seen, size),
+            seen,
+            size,
         )
 
 

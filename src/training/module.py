@@ -248,7 +248,7 @@ class Classifier(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer, its learning rate set anew at every step."""
         optimizer = build_optimizer(
-            *(self.model, self.cfg.optimizer, self.cfg.trainer.precision, self._undecayed)
+            self.model, self.cfg.optimizer, self.cfg.trainer.precision, self._undecayed
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {

@@ -69,8 +69,12 @@ class Fitting:
             self._set(found.micro_batch, found.checkpointing)
             log.info(
                 "a batch of %d at %d px needs %.1f of the %.1f GB that a trial has on gpu=%s: %s",
-                *(size, self._cfg.data.img_size, found.needed / GIB, found.available / GIB),
-                *(self._cfg.gpu.name, self._in_words()),
+                size,
+                self._cfg.data.img_size,
+                found.needed / GIB,
+                found.available / GIB,
+                self._cfg.gpu.name,
+                self._in_words(),
             )
 
     def fit(self, train: Callable[[DictConfig], FitResult]) -> FitResult:

@@ -5,13 +5,15 @@ from fnmatch import fnmatch
 import pytest
 import timm
 import torch
+from hydra import compose, initialize_config_dir
 from lightning_fabric.plugins.precision.amp import _optimizer_handles_unscaling
 
 from doctune.errors import UserError
+from doctune.space.entries import typed_distributions
 from src.training.config import OptimizerConfig
 from src.training.module import Classifier
 from src.training.optimizer import build_optimizer, check_optimizer, undecayed
-from tests.conftest import Compose
+from tests.conftest import CONF, Compose
 
 
 def test_arguments_reach_the_optimizer() -> None:
@@ -20,6 +22,20 @@ def test_arguments_reach_the_optimizer() -> None:
     assert isinstance(optimizer, torch.optim.SGD)
     assert {group["lr"] for group in optimizer.param_groups} == {0.3}
     assert {group["momentum"] for group in optimizer.param_groups} == {0.7}
+
+
+def test_beta2_reaches_the_optimizer_and_is_searched_for_adamw_alone() -> None:
+    made = build_optimizer(torch.nn.Linear(2, 2), OptimizerConfig(beta2=0.95))
+    assert {group["betas"] for group in made.param_groups} == {(0.9, 0.95)}
+    both = OptimizerConfig(beta2=0.95, kwargs={"betas": (0.8, 0.9)})
+    made = build_optimizer(torch.nn.Linear(2, 2), both)
+    assert {group["betas"] for group in made.param_groups} == {(0.8, 0.9)}
+    for name, searched in (("adamw", True), ("sgd", False)):
+        with initialize_config_dir(CONF):
+            words = ["gpu=cpu", "+search_space=optimizer", f"optimizer={name}"]
+            config = compose("train", words, return_hydra_config=True)
+        found = typed_distributions(config.search_space, config)
+        assert ("optimizer.beta2" in found) is searched
 
 
 @pytest.mark.parametrize(
@@ -46,6 +62,8 @@ def test_a_fused_step_with_scaled_gradients_is_refused() -> None:
     [
         (OptimizerConfig("adamx"), r"optimizer\.name=adamx.*adam"),
         (OptimizerConfig("adamw", kwargs={"speed": 1}), r"optimizer\.kwargs.*speed"),
+        (OptimizerConfig(beta2=1.0), r"optimizer\.beta2=1\.0: must be from 0 up to"),
+        (OptimizerConfig("sgd", beta2=0.9), r"optimizer\.beta2=0\.9: sgd keeps no mean"),
         (
             OptimizerConfig("sgd", kwargs={"momentum": 0}),
             r"optimizer\.kwargs.*momentum.*nesterov=f",

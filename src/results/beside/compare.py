@@ -8,11 +8,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from doctune.space.parameters import describe
-from doctune.words import key_of, settings_of
+from doctune.words import duration, key_of, score, settings_of
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.stored_study import StoredStudy
 from src.results.summary import ENOUGH_FOLDS, Summary, summarize
-from src.results.words import duration, score
 
 # Settings that two studies may differ in while their scores mean the same; under any other one
 # they were not scored on the same images.

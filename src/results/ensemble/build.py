@@ -7,7 +7,6 @@ and a member trained in full is better than all of them together at the price of
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from doctune.errors import UserError
+from doctune.files import write_text
 from src.data.load import load_splits
 from src.inference.config import ENSEMBLE
 from src.inference.predictor import choose_device
@@ -78,7 +78,7 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
         members = tried if tta["used"] else members
     result = _result(cfg, stored, candidates, selection, members, labels)
     result["tta"] = tta
-    _write(folder / ENSEMBLE, result)
+    write_text(folder / ENSEMBLE, json.dumps(result, indent=2) + "\n")
     print_result(EnsembleResult.from_json(result, folder), console)
     # Which shows the ensemble, too.
     report = write_results(stored).report
@@ -188,10 +188,3 @@ def _result(
         "test_gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
         "train": dict(cfg.train),
     }
-
-
-def _write(path: Path, result: dict[str, Any]) -> None:
-    """Write under another name first, so that nobody ever reads half a file."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)

@@ -43,7 +43,8 @@ class EnsembleResult:
             Scores(
                 name,
                 f"{weights[name]:.2f}" if name in weights else "not in it",
-                *(found["val"], found["test"]),
+                found["val"],
+                found["test"],
             )
             for name, found in named["members"].items()
         ]

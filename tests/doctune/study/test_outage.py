@@ -16,7 +16,7 @@ from doctune.study import outage
 from doctune.study.outage import Outage
 from doctune.study.study import was_interrupted
 from tests.doctune.conftest import app_command, app_environment, load_study
-from tests.doctune.killing import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 
 @contextmanager
@@ -51,9 +51,7 @@ def running(tmp_path: Path, postgresql: str) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
     )
-    while reports(postgresql) != [3, 3]:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.1)
+    wait_until(lambda: reports(postgresql) == [3, 3], process)
     return process
 
 

@@ -35,6 +35,7 @@ from doctune.trial import RunningTrial
 from tests.doctune.conftest import app_command, app_environment, load_study, sqlite
 from tests.doctune.sweeper.in_process import OURS, Searches
 from tests.doctune.sweeper.in_process import search as search
+from tests.waiting import wait_until
 
 ONE = "hydra.sweeper.n_trials=1"
 X = "+x=interval(-5.0,5.0)"
@@ -104,12 +105,9 @@ def test_a_job_may_end_as_it_likes(search: Searches) -> None:
         ("joblib", ("hydra.launcher.n_jobs=1", "hydra.sweeper.n_jobs=1")),
         # A lost job is tried again after a while; one that has ended is not lost.
         ("submitit_local", ("hydra.sweeper.n_jobs=2",)),
-        ("ray", ("hydra.sweeper.n_jobs=1",)),
     ],
 )
 def test_whatever_launches_it(search: Searches, launcher: str, words: tuple[str, ...]) -> None:
-    if launcher == "ray" and not os.environ.get("TEST_RAY"):
-        pytest.skip("it takes half a minute; set TEST_RAY=1")
     some = ("none", "exit", "lambda", "two_parts") if launcher != "submitit_local" else ("exit",)
     done = search(f"hydra/launcher={launcher}", *words, *faults(*some))
     assert done.code == 0, done.said
@@ -427,8 +425,7 @@ def test_a_storage_that_goes_away_for_a_while(
     stored = f"hydra.sweeper.storage={url}"
 
     def back() -> None:
-        while not (tmp_path / "away").exists():
-            time.sleep(0.01)
+        wait_until((tmp_path / "away").exists, seconds=60)
         time.sleep(1.0)
         (tmp_path / "away").rename(tmp_path / "mounted")
 
