@@ -131,11 +131,12 @@ def difference(a: View, b: View, start: Warp | None = None) -> float:
     inside = _inside(a, b, warp)
     if not inside.any():
         return 1.0
-    alike = _correlation(a.levels[-1].ink, warped(b.levels[-1].ink, warp))
-    if (far := float(1 - alike[inside].min())) > SURELY_OTHER:
-        return far
-    fixed, moved = a.fine, warped(b.fine, warp)
     detail = min(a.detail, b.detail)
+    if detail >= FULL:
+        alike = _correlation(a.levels[-1].ink, warped(b.levels[-1].ink, warp))
+        if (far := float(1 - alike[inside].min())) > SURELY_OTHER:
+            return far
+    fixed, moved = a.fine, warped(b.fine, warp)
     if detail < FULL:
         # One of them shows no more than this.
         fixed, moved = (
