@@ -1,6 +1,7 @@
 """How well copies and scans of one sheet are told from other fillings of its template.
 
-    python -m tests.benchmarks.near_duplicates [PAGES] [--templates 4] [--from 0] [--folder FOLDER]
+    python -m tests.benchmarks.near_duplicates [PAGES] [--templates 4] [--from 0]
+        [--kinds KIND ...] [--folder FOLDER]
     python -m tests.benchmarks.near_duplicates --grow 1000 3000 10000
 
 Pages of every kind in tests/data/templates.py, so many templates of each; of every fifth sheet
@@ -21,7 +22,7 @@ import resource
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from threading import Lock
@@ -39,13 +40,13 @@ from tests.data.templates import COPIES, HEIGHT, KINDS, Sheet, fill_in, name, sc
 # Pages for each sheet, on average.
 SHARE = 1.3
 # Kinds that were drawn after the limits had been chosen.
-NOT_TUNED_ON = ("payslip", "questionnaire")
+NOT_TUNED_ON = ("timesheet", "delivery")
 
 
-def main(pages: int, templates: int, first: int, folder: Path) -> None:
+def main(pages: int, templates: int, first: int, folder: Path, kinds: Sequence[str]) -> None:
     """Draw, find, count."""
     began = time.process_time()
-    root = draw(folder, pages, templates, first)
+    root = draw(folder, pages, templates, first, kinds)
     print(f"drawn in {time.process_time() - began:.0f} s of CPU")
     seconds = []
     for near in (False, True):
@@ -65,12 +66,13 @@ def main(pages: int, templates: int, first: int, folder: Path) -> None:
     report(found.names, found.same.tolist())
 
 
-def draw(folder: Path, pages: int, templates: int, first: int) -> Path:
+def draw(folder: Path, pages: int, templates: int, first: int, kinds: Sequence[str]) -> Path:
     """Draw what is not there yet; return the folder of just these pages."""
-    each = max(1, round(pages / SHARE / len(KINDS) / templates))
+    each = max(1, round(pages / SHARE / len(kinds) / templates))
     drawn = folder / f"drawn-{first}"
-    root = folder / f"chosen-{first}-{templates}-{each}" / "images"
-    for kind in KINDS:
+    chosen = f"chosen-{first}-{templates}-{each}-{len(kinds)}-{kinds[0]}"
+    root = folder / chosen / "images"
+    for kind in kinds:
         (drawn / kind).mkdir(parents=True, exist_ok=True)
         (root / kind).mkdir(parents=True, exist_ok=True)
         for template in range(first, first + templates):
@@ -104,9 +106,10 @@ def report(names: list[str], groups: list[int]) -> None:
     rows = {
         kind: [i for i, name in enumerate(names) if name.startswith(f"{kind}/")] for kind in KINDS
     }
-    found = {kind: count(names, groups, of) for kind, of in rows.items()}
+    found = {kind: count(names, groups, of) for kind, of in rows.items() if of}
     found["all"] = np.sum(list(found.values()), axis=0)
-    found["not tuned on"] = np.sum([found[kind] for kind in NOT_TUNED_ON], axis=0)
+    if fresh := [found[kind] for kind in NOT_TUNED_ON if kind in found]:
+        found["not tuned on"] = np.sum(fresh, axis=0)
     for kind, counts in found.items():
         told = [
             f"{right}/{of} {right / max(of, 1):.3f}" for right, of in counts.reshape(3, 2).tolist()
@@ -182,6 +185,7 @@ if __name__ == "__main__":
     parser.add_argument("--templates", type=int, default=4)
     parser.add_argument("--from", type=int, default=0, dest="first")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--grow", type=int, nargs="*", default=[])
     given = parser.parse_args()
     for number in given.grow:
@@ -189,4 +193,5 @@ if __name__ == "__main__":
     if given.grow:
         raise SystemExit
     with tempfile.TemporaryDirectory() as made:
-        main(given.pages, given.templates, given.first, given.folder or Path(made))
+        folder = given.folder or Path(made)
+        main(given.pages, given.templates, given.first, folder, given.kinds)

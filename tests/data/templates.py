@@ -197,11 +197,44 @@ def questionnaire(sheet: Sheet, printed: Random, filled: Random) -> None:
                 sheet.pen.line((left + c, top + 20 + a, left + 20 + d, top + b), fill=30, width=3)
 
 
+def timesheet(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """A row a day: when it began and ended, in hours of which most are alike."""
+    sheet.write(90, 60, f"Time sheet {word(printed, 3)} {word(printed, 2)}", 26)
+    sheet.field(90, 105, "Name", name(filled), 18)
+    sheet.field(620, 105, "Month", f"{filled.integers(1, 13)} / {filled.integers(2015, 2026)}", 18)
+    for day in range(31):
+        top = 150 + 36 * day
+        sheet.pen.rectangle((90, top, 910, top + 36), outline=0)
+        sheet.write(96, top + 8, f"{day + 1}", 15)
+        if filled.random() < 0.7:
+            for left in (200, 380):
+                hour = int(filled.integers(7, 10)) + (8 if left > 200 else 0)
+                sheet.write(left, top + 8, f"{hour}:{15 * filled.integers(0, 4):02}", 16, 40)
+        if filled.random() < 0.1:
+            sheet.write(560, top + 8, word(filled, 3), 16, 40)
+    sheet.lines(printed, 90, 1290, 820, 2, 13)
+
+
+def delivery(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """A few lines, and a signature over a printed one."""
+    sheet.write(100, 80, f"{word(printed, 3).upper()} {word(printed, 2).upper()}", 36)
+    sheet.lines(printed, 100, 140, 400, 4, 14)
+    for row, value in enumerate((name(filled), f"{word(filled, 3).title()} 7", date(filled))):
+        sheet.write(100, 260 + 28 * row, value, 18)
+    sheet.field(600, 260, "Delivery note", str(filled.integers(10000, 99999)))
+    for row in range(int(filled.integers(1, 4))):
+        sheet.write(100, 460 + 40 * row, f"{filled.integers(1, 40)} x {word(filled, 3)}", 18)
+    sheet.lines(printed, 100, 900, 800, 10, 15)
+    sheet.pen.line((560, 1280, 880, 1280), fill=0, width=2)
+    points = np.cumsum(filled.normal((9, 0), (4, 16), (24, 2)), 0) + np.array([580, 1255])
+    sheet.pen.line([tuple(point) for point in points.tolist()], fill=60, width=3, joint="curve")
+
+
 KINDS: dict[str, Callable[[Sheet, Random, Random], None]] = {
     kind.__name__: kind
     for kind in (
         *(contract, consent, form, invoice, certificate, cover, letter),
-        *(payslip, questionnaire),
+        *(payslip, questionnaire, timesheet, delivery),
     )
 }
 
