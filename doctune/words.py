@@ -7,6 +7,15 @@ from typing import Any
 from omegaconf import DictConfig
 
 
+def is_worked_out(value: Any) -> bool:
+    """Tell whether a value of a config is `${resolver:...}`, a colon behind its name.
+
+    A function of the app works it out then, which may take its time.
+    """
+    name = str(value).partition("${")[2].partition("}")[0]
+    return ":" in name
+
+
 def nearest(name: str, names: Iterable[str], most: int = 1, alike: float = 0.6) -> list[str]:
     """Return which names may be meant by a misspelt one, the nearest first, whatever their case.
 

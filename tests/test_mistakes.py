@@ -12,6 +12,7 @@ import pytest
 from doctune.study.storage import open_storage
 from src.before.config import ExperimentConfig
 from src.before.mistakes import hydra_in_short
+from src.before.starting import STARTING
 from tests.conftest import REPOSITORY, TINY, Door
 
 FAST = ("-m", "hparams_search=fast")
@@ -27,6 +28,7 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("logger=wanb",), ("logger=wanb", "did you mean wandb?")),
     (("optimzer=sgd",), ("optimzer", "did you mean optimizer?")),
     (("optimizer.lrr=1",), ("optimizer.lrr", "did you mean optimizer.lr?")),
+    (("paths.output=x",), ("paths.output", "did you mean paths.output_dir?")),
     (("batch_size=16",), ("batch_size", "did you mean data.batch_size?")),
     (("optuna.ntrials=3",), ("optuna.ntrials", "did you mean optuna.n_trials?")),
     (("model.kwargs={act_layer: gelu}",), ("write +model.kwargs={act_layer: gelu}",)),
@@ -210,7 +212,14 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     # Pruning and quick validation.
     (("pruning.patience=-1",), ("pruning.patience=-1", "at least 0")),
     (("pruning.pacience=3",), ("pruning.pacience", "did you mean pruning.patience?")),
-    (("quick_validation.folds=1",), ("quick_validation.folds=1", "at least 2")),
+    (
+        ("hparams_search=focus", "optuna.from_study=earlier", "focus.share=2"),
+        ("focus.share=2", "from 0 to 1"),
+    ),
+    (("quick_validation.folds=0",), ("quick_validation.folds=0", "at least 1")),
+    (("quick_validation.min_steps=-1",), ("quick_validation.min_steps=-1", "at least 0")),
+    (("trainer.precise_bn=-1",), ("trainer.precise_bn=-1", "at least 0")),
+    (("quick_validation.wear=documnt",), ("wear=documnt", "did you mean document?")),
     (("quick_validation.folds=500",), ("quick_validation.folds=500", "images to train on")),
     (("quick_validation.batch_size_override=4096",), ("batch_size_override=4096", "safe up to")),
     (("gpu=rtx3080",), ("gpu=rtx3080", "no CUDA device", "gpu=auto")),
@@ -357,4 +366,4 @@ def test_ctrl_c_while_it_starts_is_no_traceback(
     with pytest.raises(SystemExit) as end, hydra_in_short():
         raise KeyboardInterrupt
     assert end.value.code == 130
-    assert capsys.readouterr().err == "stopped\n"
+    assert capsys.readouterr().err == f"{STARTING}\n"

@@ -87,6 +87,28 @@ def test_every_preset_is_tried_here() -> None:
     assert sorted((*PRESETS, "base")) == options("hparams_search")
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_one_split_of_as_many_epochs_as_make_the_least_steps(
+    door: Door, tmp_path: Path, images: Path, cache_dir: Path
+) -> None:
+    said = door(
+        *("src.train", "-m", "hparams_search=fast", "gpu=cpu", "optuna.n_trials=2"),
+        *("data=image_folder", f"data.root={images}", f"data.cache_dir={cache_dir}"),
+        *("quick_validation.epochs=1", "quick_validation.folds=1", "data.img_size=32"),
+        *("quick_validation.min_steps=3", "search_space.batch_size.choices=[16,32]"),
+        *("hydra/launcher=basic", "optuna.study_name=tried"),
+    )
+    # 57 images to train on, 45 without the fifth: one step of 32 and two of 16.
+    assert "an epoch has 1 step of 32 images, so trials train 3 epochs a fold and not 1" in said
+    for trial in study_of(tmp_path, "tried").trials:
+        assert trial.state.name == "COMPLETE"
+        assert len(trial.user_attrs["folds"]) == 1
+        assert trial.value == pytest.approx(trial.user_attrs["folds"][0])
+        assert sorted(trial.intermediate_values) == [0, 1, 2]
+    (report,) = (tmp_path / "multirun" / "tried").glob("optuna_study_report.html")
+    assert "1 fold of 3 epochs" in report.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_reads_in_one_screen_and_says_for_whom_it_is(preset: str) -> None:
     lines = Path(CONF, "hparams_search", f"{preset}.yaml").read_text().splitlines()

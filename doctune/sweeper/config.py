@@ -33,9 +33,15 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     search_space: Any = None
     # What makes scores comparable; a study refuses to go on under other values.
     settings: Any = None
+    # Of `settings` that were added later: their values in studies that do not know them.
+    assumed_settings: Any = None
     # Keys of a job's config that only say where something is: a study follows them, `settings`
     # say whether it is still the same.
     places: Any = None
+    # Called with (config, an iterator that composes job configs that hold every choice) before the
+    # app works out what is searched (`unless: ${...:}`), which may take its time; may raise for the
+    # user to read.
+    on_command: str | None = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
     # raise for the user to read; what it returns (JobNeeds of doctune/launcher/packing.py) helps
     # a launcher that packs several jobs on a device.

@@ -4,7 +4,9 @@ Hydra imports every plugin at every start, so this file stays light: Optuna is i
 a search really runs.
 """
 
-from typing import Any
+import signal
+import sys
+from typing import Any, NoReturn
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -13,6 +15,12 @@ from omegaconf import DictConfig
 from doctune.sweeper.config import read_keys
 
 STOPPED = "stopped; the same command goes on"
+
+
+def _stop() -> NoReturn:
+    print(STOPPED, file=sys.stderr)
+    # As of any program that a signal has ended.
+    sys.exit(128 + signal.SIGINT)
 
 
 class OptunaAsyncSweeper(Sweeper):
@@ -25,8 +33,6 @@ class OptunaAsyncSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Take what Hydra gives every sweeper."""
-        from doctune.errors import UserError
-
         try:
             from doctune.shown_keys import show_keys_of
             from doctune.sweeper.sweeper import AsyncSweeper
@@ -37,7 +43,7 @@ class OptunaAsyncSweeper(Sweeper):
                 hydra_context=hydra_context, task_function=task_function, config=config
             )
         except KeyboardInterrupt:
-            raise UserError(STOPPED) from None
+            _stop()
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search that the command line describes."""
@@ -50,7 +56,7 @@ class OptunaAsyncSweeper(Sweeper):
             return self._sweeper.sweep(arguments)
         except KeyboardInterrupt:
             # While trials run the signal is taken otherwise.
-            raise UserError(STOPPED) from None
+            _stop()
         except StorageInternalError as error:
             raise UserError(
                 f"storage: it does not answer ({reason_of(error)}); nothing that is finished is "

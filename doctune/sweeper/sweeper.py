@@ -5,6 +5,7 @@ import functools
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from doctune.study.study import (
     is_complete,
     open_study,
 )
-from doctune.study.warm_start import FirstTrials
+from doctune.study.warm_start import FirstTrials, check_source
 from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
@@ -75,6 +76,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             super().__init__(sampler=sampler, **keys.of_stock)
         self._keys = keys
         self._console = Console()
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -102,8 +104,17 @@ class AsyncSweeper(OptunaSweeperImpl):
             # Before the app's own checks, which may look through its data.
             self._check_folder()
             self._check_study()
-        focus = self._follow() if self._keys.focus is not None and self._keys.enabled else None
-        space = self._build_space(arguments, focus)
+            typed = self._keys.search_space
+            entries: Any = OmegaConf.to_container(typed) if typed else {}
+            if self._keys.focus is None and not any(entries.values()):
+                self._check_not_empty(self._build_space(arguments))
+        if self._keys.on_command is not None:
+            at_once = self._jobs_at_once(arguments)
+            call("hydra.sweeper.on_command", self._keys.on_command, self._config, at_once)
+        if self._keys.enabled:
+            self._get_directions()
+            self._made_pruner = make_pruner(self._keys.pruner if self._keys.prune else None)
+        space = self._build_space(arguments)
         if self._keys.enabled:
             self._check_not_empty(space)
             self.sampler, points = fit_sampler(self.sampler, space, self._to_grid_sampler_choices)
@@ -111,16 +122,22 @@ class AsyncSweeper(OptunaSweeperImpl):
                 n_trials = min(self._keys.n_trials, points)
                 self._keys = dataclasses.replace(self._keys, n_trials=n_trials)
         jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
+        # They are many where there are many branches.
+        self._composed.clear()
         if self._keys.on_start is not None:
             needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
             self._jobs.expect(needs)
         if not self._keys.enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
-        self._get_directions()
-        self._made_pruner = make_pruner(self._keys.pruner if self._keys.prune else None)
-        if focus is not None:
-            show_focus(focus, space, self._console)
+        if self._followed is not None:
+            show_focus(self._followed, space, self._console)
         return self._search(space, arguments)
+
+    def _jobs_at_once(self, arguments: list[str]) -> Iterator[DictConfig]:
+        """Compose the jobs of what is known to be searched at once, each when it is asked for."""
+        space = self._build_space(arguments, at_once=True)
+        for params in space.examples():
+            yield self._compose(space.job_overrides(params))
 
     def _search(self, space: SearchSpace, arguments: list[str]) -> optuna.Study:
         folder = Path(str(self.sweep_dir))
@@ -153,8 +170,11 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Tell what is wrong with the storage or the study before anything is read for it."""
         url, name = study_location(self._config.hydra)
         study = existing_study(url, name)
+        if study is None and self._keys.from_study is not None and self._keys.focus is None:
+            check_source(self._keys.from_study, url)
         if study is not None and self._keys.settings is not None and not self._keys.accept_changes:
-            check_quick_settings(study, self._keys.settings)
+            assumed = self._keys.assumed_settings or {}
+            check_quick_settings(study, self._keys.settings, assumed)
 
     def _write_results(self, study: optuna.Study, folder: Path) -> None:
         try:
@@ -188,6 +208,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             pruner=self._made_pruner,
             settings=self._settings_now(),
             accept_changes=self._keys.accept_changes,
+            assumed=self._keys.assumed_settings,
         )
         if self._keys.metric_names:
             study.set_metric_names(list(self._keys.metric_names))
@@ -328,14 +349,17 @@ class AsyncSweeper(OptunaSweeperImpl):
     def _is_empty(self, space: SearchSpace) -> bool:
         return not space.distributions and self.custom_search_space_extender is None
 
-    def _follow(self) -> Focus:
-        rule: Any = (
-            OmegaConf.to_container(self._keys.focus, resolve=True) if self._keys.focus else {}
-        )
+    @functools.cached_property
+    def _followed(self) -> Focus | None:
+        """Return the ranges around the best of an earlier study, where the search follows one."""
+        keys = self._keys
+        if keys.focus is None or not keys.enabled:
+            return None
+        rule: Any = OmegaConf.to_container(keys.focus, resolve=True) if keys.focus else {}
         url, name = study_location(self._config.hydra)
         return follow(self._keys.from_study, url, name, FocusRule.read(rule), self._settings_now())
 
-    def _build_space(self, arguments: list[str], focus: Focus | None) -> SearchSpace:
+    def _build_space(self, arguments: list[str], *, at_once: bool = False) -> SearchSpace:
         options = self._loader.get_group_options
         for where, when in conditions_of(self._keys.search_space).items():
             check_condition(where, when, self._config, options)
@@ -346,13 +370,17 @@ class AsyncSweeper(OptunaSweeperImpl):
             arguments,
             self._config,
             self._compose,
-            base=None if focus is None else focus.space,
+            base=None if self._followed is None else self._followed.space,
+            at_once=at_once,
         )
 
     def _compose(self, overrides: list[str]) -> DictConfig:
-        """Compose the config of a job; what cannot be composed is the search space's mistake."""
+        """Compose the config of a job, once; what cannot be is the search space's mistake."""
+        words = tuple(overrides)
         try:
-            return self._loader.load_sweep_config(self._config, overrides)
+            if words not in self._composed:
+                self._composed[words] = self._loader.load_sweep_config(self._config, overrides)
+            return self._composed[words]
         except HydraException as error:
             told = in_short(error)
             raise UserError(f"search space: {told}{as_whole_numbers(told, self._typed)}") from error

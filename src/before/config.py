@@ -36,7 +36,8 @@ class StudyConfig(StudyKeys):
     study_name: str = MISSING
     storage: str = MISSING
     # What is searched for: f1, accuracy, balanced_accuracy, worst_class_f1, log_loss; behind a
-    # score also train_seconds. Pruning and ranking follow the first one.
+    # score also train_seconds and, under quick_validation.wear, f1_clean and its like. Pruning and
+    # ranking follow the first one.
     objectives: list[str] = field(default_factory=lambda: ["f1"])
     # Follows from the objectives.
     direction: Any = "maximize"
@@ -66,9 +67,20 @@ class QuickValidationConfig:
     """How a trial is scored: k-fold cross-validation at few epochs (guide section 3)."""
 
     epochs: int = 3
+    # 1: a single split, which holds out a fifth.
     folds: int = 3
+    # Optimizer steps of a fold at least, with the largest batch that is searched: where images are
+    # few all trials train more epochs (docs/scores.md). Whoever types `epochs` alone gets these.
+    min_steps: int = 0
     # A batch size for trials alone; takes the batch size out of the search.
     batch_size_override: int | None = None
+    # Wear that pages are scored under, wherever a score decides: none, a file of conf/augment
+    # (light, document, heavy or one's own), or keys of the group as {rotate: 20, blur: 0.01}.
+    wear: Any = "none"
+    # In place of the preset's own strength.
+    wear_strength: float | None = None
+    # Times that each page is worn, every time otherwise.
+    wear_draws: int = 1
 
 
 @dataclass

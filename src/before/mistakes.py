@@ -34,7 +34,7 @@ from doctune.hydra_messages import (
 )
 from src.before.own_yaml import unreadable_yaml, wrong_content
 from src.before.places import all_choices, value_of_flag
-from src.before.starting import end_at_once
+from src.before.starting import STARTING, end_at_once, stop
 from src.before.typed_words import check_words
 
 # A folder in which nothing can be written.
@@ -86,8 +86,7 @@ def hydra_in_short(own_flags: Sequence[str] = (), subject: str | None = None) ->
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         # While it starts; whatever has begun to work tells how it goes on.
-        print("stopped", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        stop(STARTING)
     finally:
         if report is not None:
             inside_hydra.run_and_report = report  # type: ignore[assignment]

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.fft import irfft2, rfft2
-from scipy.ndimage import gaussian_filter
 
 Floats = npt.NDArray[np.float32]
 # float64 [2, 3]: where a point is, in coordinates from -1 to 1.
@@ -115,11 +113,19 @@ def coordinates(side: int) -> Floats:
     return ((np.arange(side) + 0.5) * 2 / side - 1).astype(np.float32)
 
 
+def smooth(ink: Floats, sigma: float, truncate: float) -> Floats:
+    """Smooth with a Gaussian of `sigma` pixels, which ends at `truncate` times that."""
+    # Imported here: a mistake in a command is told before it is needed.
+    from scipy.ndimage import gaussian_filter
+
+    smoothed: Floats = gaussian_filter(ink, sigma, truncate=truncate)
+    return smoothed
+
+
 def half(ink: Floats) -> Floats:
     """Halve both sides; smoothed before, as lines of text would make waves that are not there."""
     side = len(ink) // 2
-    smooth = gaussian_filter(ink, 1.0, truncate=3)
-    small: Floats = smooth.reshape(side, 2, side, 2).mean((1, 3))
+    small: Floats = smooth(ink, 1.0, 3).reshape(side, 2, side, 2).mean((1, 3))
     return small
 
 
@@ -168,6 +174,8 @@ def agreement(still: Level, moving: Level, warp: Warp) -> float:
 
 
 def _shift(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
+    from scipy.fft import irfft2, rfft2
+
     side = len(a)
     spectrum = rfft2(b) * np.conj(rfft2(a))
     peaks = np.fft.fftshift(irfft2(spectrum / np.maximum(np.abs(spectrum), 1e-6), s=a.shape))

@@ -12,16 +12,25 @@ from doctune.words import nearest
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.decode import FITS
-from src.data.documents.generate import DRAWING_VERSION, class_sizes, draw_documents
+from src.data.documents.generate import (
+    DRAWING_VERSION,
+    FLAT,
+    MIXED,
+    class_sizes,
+    draw_documents,
+)
+from src.data.documents.worn import HANDLINGS
 from src.data.image_files import SOURCES, find_images, list_images, load_image_files
 from src.data.image_set import ImageSet
 from src.data.splits import Splits, cut
 
+NO_WEAR = "none"
 CHOICES = {
     "source": ("documents", *SOURCES),
     "fit": FITS,
     "on_bad_image": ("error", "skip"),
     "sampling": ("shuffle", "balanced"),
+    "wear_test": (NO_WEAR, *HANDLINGS),
 }
 
 
@@ -61,6 +70,8 @@ def data_fingerprint(cfg: DataConfig) -> str:
 
 def _fingerprint(cfg: DataConfig, files: str) -> str:
     facts = _drawing_facts(cfg) if cfg.source == "documents" else [files, cfg.seed]
+    if cfg.source == "documents" and cfg.wear_test != NO_WEAR:
+        facts.append(cfg.wear_test)
     return _short_hash([*facts, cfg.val_fraction, cfg.test_fraction])
 
 
@@ -69,15 +80,21 @@ def _load_documents(cfg: DataConfig) -> Splits:
     _check_sizes(cfg, sizes)
     classes = tuple(sizes)
     labels = np.repeat(np.arange(len(classes)), list(sizes.values()))
-    side = cfg.img_size
+    files = [f"{kind}-{number}" for kind, size in sizes.items() for number in range(size)]
 
-    def fill(out: Pixels) -> None:
-        out[:] = draw_documents(sizes, side, cfg.seed)
+    def drawn(taken: str) -> ImageSet:
+        def fill(out: Pixels) -> None:
+            out[:] = draw_documents(sizes, cfg.img_size, cfg.seed, taken)
 
-    name = f"documents-{_short_hash(_drawing_facts(cfg))}-{side}px"
-    images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
-    files = [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
-    return cut(ImageSet(images, labels, classes, files=files), cfg)
+        side, facts = cfg.img_size, _drawing_facts(cfg)
+        name = f"documents-{_short_hash(facts if taken == MIXED else [*facts, taken])}-{side}px"
+        images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
+        return ImageSet(images, labels, classes, files=files, stored_as=name)
+
+    if cfg.wear_test == NO_WEAR:
+        return cut(drawn(MIXED), cfg)
+    splits, worn = cut(drawn(FLAT), cfg), drawn(cfg.wear_test)
+    return replace(splits, test=replace(worn, rows=splits.test.rows))
 
 
 def _drawing_facts(cfg: DataConfig) -> list[str | int | float]:

@@ -13,9 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
-from src.data.laid import Floats, Level, Warp, coordinates, half, lay, lay_roughly, sampled, warped
+from src.data.laid import (
+    Floats,
+    Level,
+    Warp,
+    coordinates,
+    half,
+    lay,
+    lay_roughly,
+    sampled,
+    smooth,
+    warped,
+)
 
 # Side at which pages are compared: smaller, two names or dates in 10 points look the same.
 SIDE = 768
@@ -80,14 +90,13 @@ class View:
     def fine(self) -> Floats:
         """Return the ink, from 0 to 1, float32 [SIDE, SIDE]."""
         square, paper = self._square
-        fine: Floats = gaussian_filter(_ink(square, paper), SMOOTHED, truncate=3)
-        return fine
+        return smooth(_ink(square, paper), SMOOTHED, 3)
 
     @cached_property
     def levels(self) -> tuple[Level, Level, Level]:
         """Return the page at an eighth, a quarter and a half of SIDE."""
         square, paper = self._square
-        middle = gaussian_filter(_ink(square.reduce(2), paper), SMOOTHED / 2, truncate=4)
+        middle = smooth(_ink(square.reduce(2), paper), SMOOTHED / 2, 4)
         quarter = half(middle)
         return Level(half(quarter), self.box), Level(quarter, self.box), Level(middle, self.box)
 
@@ -139,9 +148,7 @@ def difference(a: View, b: View, start: Warp | None = None) -> float:
     fixed, moved = a.fine, warped(b.fine, warp)
     if detail < FULL:
         # One of them shows no more than this.
-        fixed, moved = (
-            gaussian_filter(values, SMOOTHED / detail, truncate=2.5) for values in (fixed, moved)
-        )
+        fixed, moved = (smooth(values, SMOOTHED / detail, 2.5) for values in (fixed, moved))
     alike = _correlation(fixed, moved)
     blocks = np.argwhere(inside & (1 - alike > SAME))
     if 0 < len(blocks) <= LOOSE:

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from doctune.commands import command, override
 from doctune.passwords import without_passwords
 from doctune.words import counted, duration, score, settings_of, short, show
+from src.before.trial_length import EPOCHS
 from src.results.all_trials import all_trials
 from src.results.best_trials import describe_score
 from src.results.confirmation.judge import Confirmation
@@ -26,7 +27,9 @@ from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
 from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.summary import Summary
+from src.results.under_wear import clean_column, clean_score, wear_sentence
 from src.results.verdict import Verdict, rule_in_words
+from src.trial.length import LENGTH
 
 # Trials that are named with a reason for failing.
 NAMED = 10
@@ -137,6 +140,9 @@ def render_report(
         other_groups=found.groups[MOST_GROUPS:],
         enough=ENOUGH_FOR_IMPORTANCES,
         rule=rule_in_words(found),
+        under_wear=wear_sentence(found, decision.chosen),
+        clean_column=clean_column(found),
+        clean_score=clean_score,
         slices=slices,
         drawn=[*plots.values(), *(plot for _, plot in slices), *of_groups],
         interval=_interval(found, decision),
@@ -266,6 +272,10 @@ def _facts(study: optuna.Study) -> dict[str, str]:
         unused = key == "data.n_images" and settings.get("data") != "documents"
         if value is not None and not unused:
             facts[key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    length = study.user_attrs.get(LENGTH)
+    if length is not None:
+        # What `quick_validation.min_steps` has made of it.
+        facts[EPOCHS] = str(length["epochs"])
     seen: dict[str, dict[str, None]] = {}
     for trial in study.get_trials(deepcopy=False):
         environment: dict[str, Any] = trial.user_attrs.get("environment") or {}
@@ -277,7 +287,7 @@ def _facts(study: optuna.Study) -> dict[str, str]:
 def _subject(facts: dict[str, str]) -> str:
     """Say in a few words what was trained on what, where the study's settings tell."""
     parts = [facts.get("model", ""), facts.get("data", "")]
-    epochs, folds = (facts.get(f"quick_validation.{key}") for key in ("epochs", "folds"))
+    epochs, folds = (facts.get(key) for key in (EPOCHS, "quick_validation.folds"))
     if epochs and folds:
         parts.append(f"{counted(int(folds), 'fold')} of {counted(int(epochs), 'epoch')}")
     return " · ".join(part for part in parts if part)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from doctune.passwords import without_passwords
 from doctune.study.ownership import seems_gone
 from doctune.study.study import was_interrupted
+from src.data.wear_presets import KEY, NONE
 from src.results.choose import TOLERANCE, choose
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.importances import Group, Importances
@@ -64,6 +65,8 @@ class Summary:
     # The rule that chose among these, and its tolerance (`src/results/choose.py`).
     rule: str
     tolerance: float
+    # What pages were worn by before they were scored; empty: by nothing.
+    wear: str = ""
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -170,6 +173,7 @@ def summarize(study: optuna.Study) -> Summary:
     important = Importances(ranked, ended_by_pruner, maximize)
     epochs = sum(len(t.intermediate_values) for t in [*ranked, *pruned])
     rule: Mapping[str, Any] = study.user_attrs.get("choose", {})
+    wear = str(study.user_attrs.get("settings", {}).get(KEY, NONE))
     return Summary(
         name=study.study_name,
         ranked=ranked,
@@ -192,6 +196,7 @@ def summarize(study: optuna.Study) -> Summary:
         front=[t.number for t in study.best_trials] if several and ranked else [],
         rule=str(rule.get("rule", "tolerance")),
         tolerance=float(rule.get("tolerance", TOLERANCE)),
+        wear="" if wear == NONE else wear,
     )
 
 

@@ -6,10 +6,11 @@ others ends exactly as one that was never interrupted.
 
 import logging
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from doctune.trial import RunningTrial
-from src.trial.out_of_fold import OutOfFold
+from src.trial.out_of_fold import FILE, OutOfFold
 from src.trial.reporting import RunningScore
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,12 @@ def note_curves(trial: RunningTrial, score: RunningScore, seconds: float) -> Non
 
 
 def take_over(
-    trial: RunningTrial, score: RunningScore, folder: Path, epochs: int
-) -> OutOfFold | None:
+    trial: RunningTrial,
+    score: RunningScore,
+    folder: Path,
+    epochs: int,
+    files: Sequence[str] = (FILE,),
+) -> dict[str, OutOfFold] | None:
     """Take over the finished folds of the trial that `trial` continues.
 
     Their epochs are reported again, so that the pruner compares whole curves.
@@ -45,31 +50,35 @@ def take_over(
         score: empty; gets the curves.
         folder: of `trial`; the interrupted one's lies beside it.
         epochs: of a fold.
+        files: that trials keep predictions in.
 
     Returns:
-        The predictions of those folds; None where there is nothing to take over, because the
-        interrupted trial had finished no fold or ran on a machine with other folders.
+        The predictions of those folds, by file; None where there is nothing to take over, because
+        the interrupted trial had finished no fold or ran on a machine with other folders.
     """
     curves = trial.noted(ATTRIBUTE) or []
     if not curves or any(len(curve) != epochs for curve in curves):
         return None
-    kept = _predictions(folder.parent / str(trial.noted("continues")), len(curves))
-    if kept is None:
+    there = folder.parent / str(trial.noted("continues"))
+    found = {file: _predictions(there, file, len(curves)) for file in files}
+    kept = {file: predictions for file, predictions in found.items() if predictions is not None}
+    if len(kept) < len(files):
         log.info("starts again: the predictions of the finished folds are not here")
         return None
     for fold, curve in enumerate(curves):
         for epoch, value in enumerate(curve):
             trial.report_again(score.add(value), fold * epochs + epoch)
         score.end_fold()
-    kept.save(folder)
+    for file, predictions in kept.items():
+        predictions.save(folder, file)
     note_curves(trial, score, trial.noted(SECONDS) or 0.0)
     log.info("takes over %d finished folds of trial %s", len(curves), trial.noted("continues"))
     return kept
 
 
-def _predictions(folder: Path, folds: int) -> OutOfFold | None:
+def _predictions(folder: Path, file: str, folds: int) -> OutOfFold | None:
     try:
-        kept = OutOfFold.load(folder).first_folds(folds)
+        kept = OutOfFold.load(folder, file).first_folds(folds)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         # Not there, or cut off while it was written.
         return None

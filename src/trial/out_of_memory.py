@@ -16,8 +16,9 @@ from pytorch_lightning.utilities.memory import garbage_collection_cuda, is_oom_e
 from doctune.errors import UserError
 from src.hardware.memory import GIB
 from src.training.backbone import check_backbone
+from src.training.batch_norm import has_batch_norm
 from src.training.card_rules import card_batch, is_sharded
-from src.training.fit import FitResult, has_batch_norm
+from src.training.fit import FitResult
 from src.training.forecast import foresee
 from src.trial.worked_sizes import WorkedSizes
 

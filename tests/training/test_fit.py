@@ -55,7 +55,7 @@ def test_the_files_of_a_run(cfg: Compose, blobs: ImageSet, tmp_path: Path) -> No
             config, blobs, blobs, max_epochs=1, seed=0, output_dir=tmp_path, logger=log.part()
         )
     found = evaluate(result, blobs, config)
-    write_run(tmp_path, val=found, test=found, classes=blobs.classes)
+    write_run(tmp_path, {"validation": found, "test": found}, blobs.classes)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("best.ckpt", "curves", "metrics.json", "classes.json"),
         *("confusion_matrix.csv", "confusion_matrix.html"),

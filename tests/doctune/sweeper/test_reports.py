@@ -115,6 +115,26 @@ def test_whatever_launches_it(search: Searches, launcher: str, words: tuple[str,
     assert len([line for line in done.log.splitlines() if " search: trial " in line]) == len(some)
 
 
+def test_ray_launches_it(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    # In a process of its own, which Ray ends where a job has ended with `sys.exit`.
+    some = faults("exit", "none")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.doctune.app", "-m", *OURS, "hydra.sweeper.n_jobs=1"),
+            *("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=1"),
+            *("+hydra.launcher.ray.init.include_dashboard=false", *some),
+        ],
+        cwd=tmp_path,
+        env={**app_environment(), "RAY_AUTH_MODE": "disabled"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_ends(load_study(sqlite(tmp_path)))
+
+
 # An app's own keys; `defaults` means something to Hydra.
 KEYS = sorted(OUR_NAMES - {"defaults"})
 ConfigStore.instance().store(name="our_names", node=dict.fromkeys(KEYS, 0))

@@ -118,7 +118,7 @@ def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
     wait_until((tmp_path / "starting").exists, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1
+    assert process.returncode == 128 + signal.SIGINT
     assert errors.splitlines()[-1].startswith("stopped; the same command goes on")
     assert "Traceback" not in errors
 
