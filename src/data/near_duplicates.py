@@ -75,12 +75,14 @@ def _in_crowd(
     """
     chosen: list[Indices] = []
     failed, tried = 0, np.zeros(len(hashes), int)
+    left, apart_by = pairs, distances
     while len(members) >= CROWD and failed < TRIES:
-        inside = np.isin(pairs, members).all(1)
-        degree = np.bincount(pairs[inside].ravel(), minlength=members.max() + 1)
+        inside = np.isin(left, members).all(1)
+        left, apart_by = left[inside], apart_by[inside]
+        degree = np.bincount(left.ravel(), minlength=members.max() + 1)
         first = int(members[degree[members].argmax()])
-        around = inside & (pairs == first).any(1)
-        nearest = pairs[around][distances[around].argsort(kind="stable")]
+        around = (left == first).any(1)
+        nearest = left[around][apart_by[around].argsort(kind="stable")]
         fields = find_fields(first, nearest[nearest != first], pages)
         close = members[apart(hashes, np.full_like(members, first), members) <= FAR]
         fillings = read_fillings(first, close, fields, pages)
