@@ -81,6 +81,7 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("model.checkpoint_path=/no/file",), ("model.checkpoint_path=/no/file",)),
     (("data.source=disk",), ("data.source=disk",)),
     (("data.n_images=50",), ("data.n_images=50",)),
+    (("data.labels=no.csv",), ("data.labels=no.csv", "no such file")),
     (("data.test_fraction=1.5",), ("data.test_fraction=1.5",)),
     (("data=image_folder",), ("data.root: not given",)),
     (("data=image_folder", "data.root=/none"), ("data.root=/none", "no such folder")),

@@ -17,6 +17,7 @@ from doctune.hydra_messages import dangling
 from doctune.launcher.packing import JobNeeds
 from doctune.study.keys import StudyKeys
 from doctune.words import did_you_mean
+from src.before.elsewhere import is_elsewhere, notes_on_machines
 from src.before.objectives import check_objectives
 from src.before.sizes import told_if_bounded
 from src.before.trial_length import told_if_longer
@@ -183,9 +184,13 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
     """
     check_environment()
     check_references(cfg)
-    _check_card(cfg)
-    # Other launchers have the cards of other machines.
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if HydraConfig.initialized() and is_elsewhere(HydraConfig.get()):
+        # Each job looks at the card of its own machine.
+        typed = [word.partition("=")[0] for word in task_overrides(HydraConfig.get())]
+        _tell_all(list(notes_on_machines(cfg, choices, typed)))
+    else:
+        _check_card(cfg)
     if choices.get("hydra/launcher") == "local_workers":
         check_jobs(cfg.gpu, cfg.trainer.accelerator, cfg.optuna.n_jobs)
     check_objectives(cfg)

@@ -24,6 +24,9 @@ class DataConfig:
     # csv: the names of the classes by target; auto: meta.csv if it is there.
     meta_file: str | None = "auto"
     class_name_column: str = "class_name"
+    # A table of decisions on labels that are probably wrong, suspect_labels.csv of a search whose
+    # column `accept` says relabel, leave out, keep, or nothing.
+    labels: str | None = None
     # pad: whole pages on a white square; stretch: filled to the edges.
     fit: str = "pad"
     # Images that are missing or cannot be read: error, or skip.

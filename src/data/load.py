@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from src.data.documents.generate import (
 from src.data.documents.worn import HANDLINGS
 from src.data.image_files import SOURCES, find_images, list_images, load_image_files
 from src.data.image_set import ImageSet
+from src.data.labels import changes, decided, read_decisions, with_decisions
 from src.data.splits import Splits, cut
 
 NO_WEAR = "none"
@@ -69,9 +71,16 @@ def data_fingerprint(cfg: DataConfig) -> str:
 
 
 def _fingerprint(cfg: DataConfig, files: str) -> str:
-    facts = _drawing_facts(cfg) if cfg.source == "documents" else [files, cfg.seed]
-    if cfg.source == "documents" and cfg.wear_test != NO_WEAR:
-        facts.append(cfg.wear_test)
+    facts: list[object] = [files, cfg.seed]
+    if cfg.source == "documents":
+        facts = [*_drawing_facts(cfg)]
+        if cfg.wear_test != NO_WEAR:
+            facts.append(cfg.wear_test)
+        if cfg.labels is not None:
+            sizes = class_sizes(cfg.n_images)
+            labels = np.repeat(np.arange(len(sizes)), list(sizes.values()))
+            changed = changes(labels, decided(cfg.labels, names_of(sizes), labels, tuple(sizes)))
+            facts += [changed] if changed else []
     return _short_hash([*facts, cfg.val_fraction, cfg.test_fraction])
 
 
@@ -80,7 +89,7 @@ def _load_documents(cfg: DataConfig) -> Splits:
     _check_sizes(cfg, sizes)
     classes = tuple(sizes)
     labels = np.repeat(np.arange(len(classes)), list(sizes.values()))
-    files = [f"{kind}-{number}" for kind, size in sizes.items() for number in range(size)]
+    files = names_of(sizes)
 
     def drawn(taken: str) -> ImageSet:
         def fill(out: Pixels) -> None:
@@ -92,16 +101,24 @@ def _load_documents(cfg: DataConfig) -> Splits:
         return ImageSet(images, labels, classes, files=files, stored_as=name)
 
     if cfg.wear_test == NO_WEAR:
-        return cut(drawn(MIXED), cfg)
-    splits, worn = cut(drawn(FLAT), cfg), drawn(cfg.wear_test)
-    return replace(splits, test=replace(worn, rows=splits.test.rows))
+        splits = cut(drawn(MIXED), cfg)
+    else:
+        splits, worn = cut(drawn(FLAT), cfg), drawn(cfg.wear_test)
+        splits = replace(splits, test=replace(worn, rows=splits.test.rows))
+    corrected = decided(cfg.labels, files, labels, classes)
+    return with_decisions(splits, corrected, cfg.labels)
 
 
 def _drawing_facts(cfg: DataConfig) -> list[str | int | float]:
     return [cfg.source, cfg.n_images, cfg.seed, DRAWING_VERSION]
 
 
-def _short_hash(facts: list[str | int | float]) -> str:
+def names_of(sizes: Mapping[str, int]) -> list[str]:
+    """Return what the pages of the built-in documents are called."""
+    return [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
+
+
+def _short_hash(facts: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
@@ -128,6 +145,8 @@ def check_keys(cfg: DataConfig) -> None:
         )
     if cfg.seed < 0:
         raise UserError(f"data.seed={cfg.seed}: must be 0 or more")
+    if cfg.labels is not None:
+        read_decisions(Path(cfg.labels).expanduser())
 
 
 def _check_sizes(cfg: DataConfig, sizes: Mapping[str, int]) -> None:

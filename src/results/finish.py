@@ -48,10 +48,29 @@ def print_summary(files: ResultFiles, console: Console) -> None:
     console.print()
     for text in files.advice:
         console.print(f"! {text}", style="yellow", highlight=False, soft_wrap=True)
+    for line in _labels(files):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"Report: {files.report}", highlight=False, soft_wrap=True)
     if files.command is not None:
         console.print("Train with the best parameters:", style="bold")
         console.print(f"  {files.command}", highlight=False, soft_wrap=True)
+
+
+def _labels(files: ResultFiles) -> list[str]:
+    """Say how many labels are probably wrong, where the trials know enough to say it."""
+    suspects = files.suspects
+    if suspects is None or files.labels is None or not suspects.lines:
+        return []
+    sheets = ""
+    if suspects.sheets:
+        sheets = f", {suspects.sheets} of them of pages that are there with another label as well"
+    if suspects.uncertain:
+        if not suspects.sheets:
+            return []
+        sheets = f"{counted(suspects.sheets, 'page')} are there with different labels"
+        return [f"Labels: {sheets}: {files.labels}"]
+    are = "label is" if len(suspects.lines) == 1 else "labels are"
+    return [f"Labels: {len(suspects.lines)} {are} probably wrong{sheets}: {files.labels}"]
 
 
 def _counts(found: Summary) -> Text:

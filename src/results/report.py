@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -27,6 +28,7 @@ from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
 from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.summary import Summary
+from src.results.suspects.find import Suspects
 from src.results.under_wear import clean_column, clean_score, wear_sentence
 from src.results.verdict import Verdict, rule_in_words
 from src.trial.length import LENGTH
@@ -57,6 +59,19 @@ class Decision:
     ensemble: EnsembleResult | None
     # What to change, in words.
     advice: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels that are probably wrong, and their table in full."""
+
+    suspects: Suspects
+    table: Path
+
+    @property
+    def again(self) -> str:
+        """Return what is added to the command of a search to take the table back."""
+        return override("data.labels", str(self.table))
 
 
 @dataclass(frozen=True)
@@ -105,6 +120,7 @@ def render_report(
     decision: Decision,
     mistakes: Mistakes | None,
     trials_in_full: Any,
+    labels: Labels | None = None,
 ) -> str:
     """Return the page.
 
@@ -114,6 +130,7 @@ def render_report(
         decision: what to do now.
         mistakes: of the chosen trial; None where it left no predictions.
         trials_in_full: as `src/results/in_full.py` has found them.
+        labels: those that are probably wrong; None where none were looked for.
     """
     plots = {plot.name: plot for plot in _plots(study, found, mistakes)}
     groups = _group_plots(found)
@@ -131,6 +148,7 @@ def render_report(
         decision=decision,
         verdict=decision.verdict,
         mistakes=mistakes,
+        labels=labels,
         top=found.top,
         front=[trial for trial in found.ranked if trial.number in found.front],
         keys=list(dict.fromkeys(key for trial in found.top for key in settings_of(trial.params))),

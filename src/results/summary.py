@@ -20,8 +20,12 @@ from src.results.time_spent import Span, covered, ended, runs
 
 # Below this many folds nothing can be said of how sure a gain is.
 ENOUGH_FOLDS = 3
-# Reasons to end a trial that are not the pruner's: the key of the limit that was over.
-OUT_OF_TIME = ("timeout", "trial_timeout")
+# Reasons to end a trial that are not the pruner's, with the key of the limit that was over.
+OUT_OF_TIME = {
+    "timeout": "optuna.timeout",
+    "trial_timeout": "optuna.trial_timeout",
+    "job_time": "hydra.launcher.timeout_min",
+}
 # Trials in the tables of the best.
 TOP = 10
 
@@ -114,10 +118,10 @@ class Summary:
     def out_of_time(self) -> dict[str, list[FrozenTrial]]:
         """Return `optuna.timeout` and its like -> the trials that were ended by it."""
         found: dict[str, list[FrozenTrial]] = {}
-        for reason in OUT_OF_TIME:
+        for reason, key in OUT_OF_TIME.items():
             trials = [t for t in self.pruned if t.user_attrs.get("stopped") == reason]
             if trials:
-                found[f"optuna.{reason}"] = trials
+                found[key] = trials
         return found
 
     @property

@@ -1,5 +1,6 @@
 """The files of a study, in its folder."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,16 @@ from src.results.confirmation.judge import Confirmation, load_confirmations
 from src.results.confusions import find_mistakes
 from src.results.ensemble.result import load_ensemble
 from src.results.in_full import in_full
-from src.results.report import Decision, render_report
+from src.results.report import Decision, Labels, render_report
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
+from src.results.suspects.find import Suspects, find_suspects, study_labels
+from src.results.suspects.table import FILE as LABELS
+from src.results.suspects.table import Row, decided_rows, table_text
 from src.results.train_config import train_command, write_train_config
 from src.results.verdict import trial_to_train, verdict
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ class ResultFiles:
     confirmations: Sequence[Confirmation]
     # What to do differently next time, in words.
     advice: Sequence[str]
+    # Labels that are probably wrong, and the table of them for a person to decide on.
+    suspects: Suspects | None
+    labels: Path | None
 
     @property
     def command(self) -> str | None:
@@ -87,8 +96,47 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
     number = chosen.number if chosen else None
     trials_in_full = in_full(stored, summary, command, number)
-    write_text(report, render_report(study, summary, decision, mistakes, trials_in_full))
-    return ResultFiles(summary, trials, report, best_params, train_config, confirmations, said)
+    decided = _decided(stored)
+    suspects = labels = None
+    if decided is not None:
+        suspects = find_suspects(stored, decided, pictures=examples > 0)
+    if decided is not None and suspects is not None:
+        labels = _write_labels(folder, suspects, decided)
+    told = Labels(suspects, labels) if suspects and labels else None
+    page = render_report(study, summary, decision, mistakes, trials_in_full, told)
+    write_text(report, page)
+    return ResultFiles(
+        summary=summary,
+        trials=trials,
+        report=report,
+        best_params=best_params,
+        train_config=train_config,
+        confirmations=confirmations,
+        advice=said,
+        suspects=suspects,
+        labels=labels,
+    )
+
+
+def _decided(stored: StoredStudy) -> dict[str, Row] | None:
+    """Return what a person has decided about labels; None where it cannot be read."""
+    path, given = stored.folder / LABELS, study_labels(stored)
+    try:
+        return decided_rows([*([Path(given).expanduser()] if given else []), path])
+    except UserError as error:
+        # What a person has written is worth more than a fresh table.
+        log.warning("%s is left as it is: %s", path, error)
+        return None
+
+
+def _write_labels(folder: Path, suspects: Suspects, decided: Mapping[str, Row]) -> Path | None:
+    """Write the table of suspects; None where there is nothing to write."""
+    path = folder / LABELS
+    if not suspects.lines and not decided:
+        path.unlink(missing_ok=True)
+        return None
+    write_text(path, table_text(suspects.lines, decided))
+    return path
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:

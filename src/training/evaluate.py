@@ -63,13 +63,13 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
     )
 
 
-def probabilities_of(result: FitResult, images: ImageSet, cfg: DictConfig) -> Tensor:
-    """Return what a model says after its last epoch, float32 [N, C] on the CPU."""
+def scores_of(result: FitResult, images: ImageSet, cfg: DictConfig) -> Tensor:
+    """Return a model's log-probabilities after its last epoch, float32 [N, C] on the CPU."""
     trainer = result.trainer
     device = trainer.strategy.root_device
     loader = BatchLoader(images, evaluation_batch(cfg), shuffle=False, device=device)
     scores: Any = trainer.predict(result.module, loader)
-    found: Tensor = torch.cat(scores).float().softmax(1).cpu()
+    found: Tensor = torch.cat(scores).float().log_softmax(1).cpu()
     return found
 
 

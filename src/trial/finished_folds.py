@@ -41,9 +41,10 @@ def take_over(
     epochs: int,
     files: Sequence[str] = (FILE,),
 ) -> dict[str, OutOfFold] | None:
-    """Take over the finished folds of the trial that `trial` continues.
+    """Take over the finished folds of the trial that `trial` continues, or of its own first start.
 
-    Their epochs are reported again, so that the pruner compares whole curves.
+    A scheduler may give a job back to its queue, which then begins again as the same trial. Their
+    epochs are reported again, so that the pruner compares whole curves.
 
     Args:
         trial: perhaps the continuation of another one.
@@ -59,10 +60,9 @@ def take_over(
     curves = trial.noted(ATTRIBUTE) or []
     if not curves or any(len(curve) != epochs for curve in curves):
         return None
-    there = folder.parent / str(trial.noted("continues"))
-    found = {file: _predictions(there, file, len(curves)) for file in files}
-    kept = {file: predictions for file, predictions in found.items() if predictions is not None}
-    if len(kept) < len(files):
+    before = folder.parent / str(trial.noted("continues"))
+    kept = _all_of(folder, files, len(curves)) or _all_of(before, files, len(curves))
+    if not kept:
         log.info("starts again: the predictions of the finished folds are not here")
         return None
     for fold, curve in enumerate(curves):
@@ -72,8 +72,15 @@ def take_over(
     for file, predictions in kept.items():
         predictions.save(folder, file)
     note_curves(trial, score, trial.noted(SECONDS) or 0.0)
-    log.info("takes over %d finished folds of trial %s", len(curves), trial.noted("continues"))
+    log.info("takes over %d finished folds", len(curves))
     return kept
+
+
+def _all_of(folder: Path, files: Sequence[str], folds: int) -> dict[str, OutOfFold]:
+    """Return what a trial predicted in its first folds, by file; nothing where one is missing."""
+    found = {file: _predictions(folder, file, folds) for file in files}
+    kept = {file: predictions for file, predictions in found.items() if predictions is not None}
+    return kept if len(kept) == len(files) else {}
 
 
 def _predictions(folder: Path, file: str, folds: int) -> OutOfFold | None:

@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 import pytorch_lightning as pl
 import torch
@@ -20,14 +19,14 @@ from src.data.folds import stratified_folds
 from src.data.image_set import ImageSet
 from src.data.wear import as_scored
 from src.data.wear_presets import wear_of
-from src.training.evaluate import probabilities_of
+from src.training.evaluate import scores_of
 from src.training.fit import FitResult, fit
 from src.training.forecast import workload
 from src.training.run_log import RunLog
 from src.trial.environment import environment
 from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
 from src.trial.loss_curves import LossCurves
-from src.trial.out_of_fold import CLEAN, FILE, KeepProbabilities, OutOfFold
+from src.trial.out_of_fold import CLEAN, FILE, KeepScores, OutOfFold, Scores
 from src.trial.out_of_memory import Fitting
 from src.trial.reporting import ReportToStudy, RunningScore
 
@@ -120,7 +119,7 @@ def _train_fold(
     score: RunningScore,
     losses: LossCurves,
     fold: int,
-) -> dict[str, npt.NDArray[np.float16]]:
+) -> dict[str, Scores]:
     """Train a fold.
 
     Args:
@@ -134,15 +133,15 @@ def _train_fold(
         fold: its index.
 
     Returns:
-        Probabilities [N, C] of what is held out, by the same files.
+        Log-probabilities [N, C] of what is held out, by the same files.
     """
     scored = held_out[FILE]
-    keeper, reported = KeepProbabilities(), 0
+    keeper, reported = KeepScores(), 0
 
     def attempt(cfg: DictConfig) -> FitResult:
         nonlocal keeper, reported
         reported = max(reported, score.restart_fold())
-        keeper = KeepProbabilities()
+        keeper = KeepScores()
         losses.begin_fold(fold)
         quick = cfg.quick_validation
         measure = functools.partial(_measure, cfg.optuna.objectives[0], scored.labels, keeper)
@@ -160,19 +159,18 @@ def _train_fold(
         )
 
     result = fitting.fit(attempt)
-    found = {FILE: keeper.probabilities()}
+    found = {FILE: keeper.scores()}
     if CLEAN in held_out:
-        clean = fitting.run(functools.partial(probabilities_of, result, held_out[CLEAN]))
-        found[CLEAN] = clean.numpy().astype(np.float16)
+        found[CLEAN] = fitting.run(functools.partial(scores_of, result, held_out[CLEAN])).numpy()
     return found
 
 
-def _measure(name: str, labels: Labels, keeper: KeepProbabilities, trainer: pl.Trainer) -> float:
+def _measure(name: str, labels: Labels, keeper: KeepScores, trainer: pl.Trainer) -> float:
     """Return an objective after an epoch: as the module has logged it, else from predictions."""
     logged = OBJECTIVES[name].logged
     if logged is not None:
         return float(trainer.callback_metrics[logged])
-    return fold_score(name, labels, keeper.probabilities())
+    return fold_score(name, labels, keeper.scores())
 
 
 def _value(name: str, kept: dict[str, OutOfFold], seconds: float) -> float:
@@ -185,7 +183,7 @@ def _value(name: str, kept: dict[str, OutOfFold], seconds: float) -> float:
 
 def _of_folds(name: str, kept: OutOfFold) -> list[float]:
     folds = [kept.folds == fold for fold in np.unique(kept.folds)]
-    return [fold_score(name, kept.labels[rows], kept.probabilities[rows]) for rows in folds]
+    return [fold_score(name, kept.labels[rows], kept.scores[rows]) for rows in folds]
 
 
 def _note_costs(trial: RunningTrial, score: RunningScore, started: float) -> float:

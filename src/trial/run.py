@@ -25,8 +25,8 @@ from src.before.untrusted_config import check_environment
 from src.data.load import load_splits
 from src.data.wear import as_scored, as_tested
 from src.data.wear_presets import wear_of
-from src.hardware import profile as profile
-from src.training.card_rules import is_first
+from src.hardware.profile import check_device
+from src.training.card_rules import is_first, train_alone
 from src.training.distribution import leave_group
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit
@@ -45,6 +45,7 @@ def run(cfg: DictConfig) -> float | list[float]:
         Macro-F1: of the quick validation for a trial, on the validation split otherwise.
     """
     torch.set_float32_matmul_precision("high")
+    train_alone(cfg)
     trial = current_trial()
     if trial is None:
         try:
@@ -54,6 +55,8 @@ def run(cfg: DictConfig) -> float | list[float]:
             log.error("%s", error)
             sys.exit(str(error))
     check_environment()
+    # Only here it is known what the machine of the job has.
+    check_device(cfg.gpu, cfg.trainer.accelerator)
     override = cfg.quick_validation.batch_size_override
     if override is not None:
         with open_dict(cfg):

@@ -36,7 +36,7 @@ from src.data.load import load_splits
 from src.data.splits import Splits, cut
 from src.data.wear import as_scored
 from src.hardware import profile as profile
-from src.training.evaluate import evaluate, probabilities_of
+from src.training.evaluate import evaluate, scores_of
 from src.training.fit import fit
 from tests.conftest import CONF
 
@@ -143,7 +143,7 @@ def scores_on_folds(bench: Bench, candidate: Candidate) -> dict[str, float]:
         )
         for wear, worn in configs.items():
             pages = as_scored(worn, held_out)
-            said = probabilities_of(result, pages, worn).numpy()
+            said = scores_of(result, pages, worn).numpy()
             found[wear].append(fold_score("f1", pages.labels, said))
     return {wear: fmean(scores) for wear, scores in found.items()}
 

@@ -22,7 +22,7 @@ from src.training.batch_norm import (
 )
 from src.training.config import ModelConfig
 from src.training.fit import FitResult, evaluation_batch, fit
-from src.trial.out_of_fold import KeepProbabilities
+from src.trial.out_of_fold import KeepScores
 from tests.conftest import Compose
 
 # Few steps, so that running averages are stale; dropout and augmentation draw at random.
@@ -136,7 +136,7 @@ def test_training_goes_on_as_without(cfg: Compose, blobs: ImageSet) -> None:
 def test_what_was_scored_is_what_the_checkpoint_holds_and_predicts(
     cfg: Compose, blobs: ImageSet, tmp_path: Path
 ) -> None:
-    scored = KeepProbabilities()
+    scored = KeepScores()
     # One epoch, so that it is the best.
     result = trained(cfg, blobs, epochs=1, folder=tmp_path, callbacks=[scored])
     assert result.checkpoint is not None
@@ -146,7 +146,7 @@ def test_what_was_scored_is_what_the_checkpoint_holds_and_predicts(
     images = torch.from_numpy(blobs.pixels[60:]).permute(0, 3, 1, 2)
     with torch.no_grad():
         found = model(images).numpy()
-    np.testing.assert_allclose(found, scored.probabilities(), atol=1e-3)
+    np.testing.assert_allclose(found, np.exp(scored.scores()), atol=1e-3)
 
 
 @pytest.mark.parametrize(

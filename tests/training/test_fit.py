@@ -3,16 +3,19 @@
 import csv
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from src.data.image_set import ImageSet
+from src.training.card_rules import is_first, train_alone
 from src.training.evaluate import evaluate, write_run
-from src.training.fit import fit
+from src.training.fit import fit, make_trainer
 from src.training.loggers import open_run_log
 from src.training.module import Classifier
 from src.training.optimizer import learning_rate_factor
@@ -22,14 +25,50 @@ SMALL = ("data.img_size=32", "data.batch_size=16")
 
 
 def test_a_trial_shows_nothing(
-    cfg: Compose, blobs: ImageSet, capfd: pytest.CaptureFixture[str]
+    cfg: Compose,
+    blobs: ImageSet,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A machine of a cluster.
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
         fit(cfg(*SMALL), blobs, blobs, max_epochs=1, seed=0, output_dir=None)
     shown = capfd.readouterr()
     assert shown.out + shown.err == ""
     assert [str(warning.message) for warning in warned] == []
+
+
+ALLOCATION = {
+    "SLURM_JOB_ID": "1",
+    "SLURM_JOB_NAME": "search",
+    "SLURM_NTASKS": "2",
+    "SLURM_PROCID": "1",
+    "SLURM_LOCALID": "1",
+    "SLURM_NODEID": "0",
+}
+
+
+@pytest.mark.parametrize("variables", [{}, ALLOCATION], ids=["login node", "two tasks"])
+def test_one_card_takes_no_part_in_an_allocation(
+    cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(rank_zero_only, "rank", int(variables.get("SLURM_PROCID", 0)))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        train_alone(cfg())
+        trainer = make_trainer(cfg(), max_epochs=1)
+    assert (trainer.world_size, trainer.global_rank) == (1, 0)
+    # Otherwise it would write and show nothing.
+    assert is_first()
+    assert not [str(one.message) for one in warned if "srun" in str(one.message)]
 
 
 def test_a_plain_run_prints_one_line_an_epoch(

@@ -25,8 +25,9 @@ from src.data.wear_presets import wear_of
 from src.inference.config import ENSEMBLE
 from src.inference.predictor import choose_device
 from src.inference.trained_model import load_run
+from src.results.candidates import Candidates, find_candidates
 from src.results.ensemble.config import EnsembleConfig
-from src.results.ensemble.members import Candidates, find_candidates, member_config, train_member
+from src.results.ensemble.members import member_config, train_member
 from src.results.ensemble.result import FOLDER, EnsembleResult
 from src.results.ensemble.selection import (
     Floats,
