@@ -26,7 +26,7 @@ from src.before.untrusted_config import check_environment
 from src.data.folds import notes_on_folds, stratified_folds
 from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
-from src.data.wear_presets import notes_on_wear, wear_of
+from src.data.wear_presets import check_one_wear, notes_on_wear, wear_of
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
