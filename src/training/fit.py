@@ -49,6 +49,8 @@ CHATTER = (
     # torchmetrics has put the cards' shares together; the loaders give each card its own.
     ".*recommended to use.*sync_dist=True.*",
     ".*it is recommended to use `Trainer\\(devices=1.*",
+    # Where Slurm is installed: one card needs no `srun`.
+    ".*`srun` command is available.*",
 )
 # What a run shows is ours; `trainer.kwargs` may ask for these.
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
