@@ -204,7 +204,6 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
         check_one_card(job, EACH_TRIAL)
         check_values(job, ask_timm=False)
         _check_model_at_once(job)
-    check_one_wear(jobs)
 
 
 def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
@@ -223,6 +222,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     """
     for job in [cfg, *jobs]:
         check_values(job)
+    check_one_wear(jobs)
     # Imported here, as they bring torch along.
     from src.training.backbone import check_backbone, check_weights
     from src.training.model_notes import check_acting
