@@ -305,6 +305,8 @@ def test_earlier_trials_are_compared_as_they_trained(
         (["data.batch_size=choice(8,128)"], "data.batch_size=128: gpu=rtx3080 is safe up to 64"),
         (["data.img_size=choice(8,64)"], "data.img_size=8: must be at least 16"),
         (["hparams_search=fast", "trainer.devices=2"], "trainer.devices=2: a search gives every"),
+        (["model.name=inception_v3", "data.img_size=64"], "data.img_size=64: inception_v3 cannot"),
+        (["model.name=lcnet_050", "model.drop_path_rate=0.1"], "lcnet_050 has no residual to drop"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -41,7 +41,11 @@ def test_a_plain_run_leaves_everything_in_its_folder(run: Run, tmp_path: Path) -
 
 
 def test_a_search_ends_with_a_config_that_trains_as_printed(run: Run, tmp_path: Path) -> None:
-    done = run("src.train", "-m", "hparams_search=fast", *TINY, "optuna.n_trials=3")
+    """Under wear, which the training that it ends with is scored under as well."""
+    done = run(
+        *("src.train", "-m", "hparams_search=fast", *TINY, "optuna.n_trials=3"),
+        "quick_validation.wear=light",
+    )
     folder = tmp_path / "multirun" / "fast-tiny-documents"
     study = study_of(tmp_path, "fast-tiny-documents")
     assert len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))) == 3
@@ -64,6 +68,10 @@ def test_a_search_ends_with_a_config_that_trains_as_printed(run: Run, tmp_path: 
         for held_out in (kept.folds == 0, kept.folds == 1)
     ]
     assert scores == pytest.approx(first.user_attrs["folds"], abs=1e-5)
+    assert len(first.user_attrs["folds_clean"]) == 2
+    for told in ("f1_clean", "quick_validation.wear=light"):
+        assert told in done.stdout
+    assert "quick_validation.wear" in (folder / "optuna_study_report.html").read_text()
     assert first.user_attrs["environment"]["torch"]
     command = done.stdout.strip().splitlines()[-1].strip()
     assert command.startswith("python -m src.train --config-dir=")
@@ -76,6 +84,7 @@ def test_a_search_ends_with_a_config_that_trains_as_printed(run: Run, tmp_path: 
     assert "data.labels: 1 images have another class, 1 are left out" in trained.stderr
     assert "480" not in command
     assert "32 px" in trained.stdout
+    assert "under wear (light): validation" in trained.stdout
     resolved = next((tmp_path / "outputs").iterdir()) / "config.yaml"
     assert str(study.best_params["optimizer.lr"]) in resolved.read_text()
 

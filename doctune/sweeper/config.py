@@ -24,6 +24,9 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
 
     # A proposal equal to a finished trial takes over its result; false for jobs without a seed.
     reuse_duplicates: bool = True
+    # One more process for a study that another one has made: what is kept with the study and what
+    # is written at the end are left to that one.
+    join: bool = False
     # Seconds between signs of life; when six are missing, a process elsewhere counts as dead.
     heartbeat: float = limited(10.0, low=0.01)
     # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
@@ -33,6 +36,8 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     search_space: Any = None
     # What makes scores comparable; a study refuses to go on under other values.
     settings: Any = None
+    # Of `settings` that were added later: their values in studies that do not know them.
+    assumed_settings: Any = None
     # Keys of a job's config that only say where something is: a study follows them, `settings`
     # say whether it is still the same.
     places: Any = None

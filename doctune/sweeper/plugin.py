@@ -47,17 +47,15 @@ class OptunaAsyncSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search that the command line describes."""
-        from optuna.exceptions import StorageInternalError
-
         from doctune.errors import UserError
-        from doctune.study.outage import reason_of
+        from doctune.study.outage import AWAY, reason_of
 
         try:
             return self._sweeper.sweep(arguments)
         except KeyboardInterrupt:
             # While trials run the signal is taken otherwise.
             _stop()
-        except StorageInternalError as error:
+        except AWAY as error:
             raise UserError(
                 f"storage: it does not answer ({reason_of(error)}); nothing that is finished is "
                 "lost, the same command goes on when it is back"

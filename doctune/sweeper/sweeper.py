@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -49,8 +48,8 @@ from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
 from doctune.sweeper.loop import AsyncLoop
-from doctune.sweeper.records import lines, log_to, shell_command, write_stock_results
-from doctune.sweeper.stop_signals import StopSignals, stop_signals
+from doctune.sweeper.records import SLOTS, lines, log_to, shell_command, write_stock_results
+from doctune.sweeper.stop_signals import StopSignals, leave, stop_signals
 from doctune.words import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -152,28 +151,33 @@ class AsyncSweeper(OptunaSweeperImpl):
                     # A sampler with a seed would draw what the study's first process, or the
                     # earlier study, has drawn.
                     study.sampler.reseed_rng()
-                self._remember(study, space, arguments)
-                self._queue_first_trials(study, space)
+                if not self._keys.join:
+                    self._remember(study, space, arguments)
+                    self._queue_first_trials(study, space)
             with stop_signals() as signals:
                 try:
                     self._run_loop(study, space, signals)
                 finally:
                     self._jobs.close()
-                    with told_if_away(self._say, "no results are written"):
-                        self._write_results(study, folder)
+                    if not self._keys.join:
+                        with told_if_away(self._say, "no results are written"):
+                            self._write_results(study, folder)
         if signals.received:
             # As of any program that a signal has ended, so that a script does not go on.
-            sys.exit(128 + signals.received[0])
+            leave(128 + signals.received[0], SLOTS)
         return study
 
     def _check_study(self) -> None:
         """Tell what is wrong with the storage or the study before anything is read for it."""
         url, name = study_location(self._config.hydra)
         study = existing_study(url, name)
+        if study is None and self._keys.join:
+            raise UserError(f"{shown('study_name')}={name}: there is no such study to join")
         if study is None and self._keys.from_study is not None and self._keys.focus is None:
             check_source(self._keys.from_study, url)
         if study is not None and self._keys.settings is not None and not self._keys.accept_changes:
-            check_quick_settings(study, self._keys.settings)
+            assumed = self._keys.assumed_settings or {}
+            check_quick_settings(study, self._keys.settings, assumed)
 
     def _write_results(self, study: optuna.Study, folder: Path) -> None:
         try:
@@ -207,6 +211,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             pruner=self._made_pruner,
             settings=self._settings_now(),
             accept_changes=self._keys.accept_changes,
+            assumed=self._keys.assumed_settings,
         )
         if self._keys.metric_names:
             study.set_metric_names(list(self._keys.metric_names))

@@ -17,6 +17,7 @@ from doctune.hydra_messages import dangling
 from doctune.launcher.packing import JobNeeds
 from doctune.study.keys import StudyKeys
 from doctune.words import did_you_mean
+from src.before.elsewhere import is_elsewhere, notes_on_machines
 from src.before.objectives import check_objectives
 from src.before.sizes import told_if_bounded
 from src.before.trial_length import told_if_longer
@@ -25,6 +26,7 @@ from src.before.untrusted_config import check_environment
 from src.data.folds import notes_on_folds, stratified_folds
 from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
+from src.data.wear_presets import notes_on_wear, wear_of
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
@@ -54,6 +56,7 @@ SMALLEST = {
     "quick_validation.epochs": 1,
     "quick_validation.folds": 1,
     "quick_validation.min_steps": 0,
+    "quick_validation.wear_draws": 1,
     "pruning.patience": 0,
     "pruning.n_startup_trials": 0,
     "optimizer.weight_decay": 0,
@@ -181,9 +184,13 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
     """
     check_environment()
     check_references(cfg)
-    _check_card(cfg)
-    # Other launchers have the cards of other machines.
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if HydraConfig.initialized() and is_elsewhere(HydraConfig.get()):
+        # Each job looks at the card of its own machine.
+        typed = [word.partition("=")[0] for word in task_overrides(HydraConfig.get())]
+        _tell_all(list(notes_on_machines(cfg, choices, typed)))
+    else:
+        _check_card(cfg)
     if choices.get("hydra/launcher") == "local_workers":
         check_jobs(cfg.gpu, cfg.trainer.accelerator, cfg.optuna.n_jobs)
     check_objectives(cfg)
@@ -235,6 +242,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     check_logger(cfg.logger)
     for job in jobs or [cfg]:
         check_trainer_arguments(job, in_search=True)
+    _tell_all(notes_on_wear(cfg, jobs or [cfg]))
     splits = load_splits(cfg.data)
     tell_notes(splits)
     _tell_pages_to_come(cfg)
@@ -410,6 +418,7 @@ def check_values(cfg: DictConfig, *, ask_timm: bool = True) -> None:
     ratio = cfg.scheduler.min_lr_ratio
     if not 0 <= ratio <= 1:
         raise UserError(f"scheduler.min_lr_ratio={ratio}: must be from 0 to 1, a share of the peak")
+    wear_of(cfg)
     _check_precision(cfg)
     check_several_cards(cfg)
     check_room(cfg.gpu)

@@ -10,6 +10,7 @@ from omegaconf import MISSING, OmegaConf
 from doctune.space.focus_rule import FocusRule
 from doctune.study.keys import StudyKeys
 from src.before import comparable as comparable  # registers the resolvers of `settings`
+from src.before import elsewhere as elsewhere  # registers the schemas of conf/hydra/launcher
 from src.before import objectives as objectives  # registers the resolver of conf/train.yaml
 from src.before import sizes as sizes  # registers resolvers of conf/data and search spaces
 from src.before import study_name as study_name  # registers the resolver of conf/train.yaml
@@ -36,7 +37,8 @@ class StudyConfig(StudyKeys):
     study_name: str = MISSING
     storage: str = MISSING
     # What is searched for: f1, accuracy, balanced_accuracy, worst_class_f1, log_loss; behind a
-    # score also train_seconds. Pruning and ranking follow the first one.
+    # score also train_seconds and, under quick_validation.wear, f1_clean and its like. Pruning and
+    # ranking follow the first one.
     objectives: list[str] = field(default_factory=lambda: ["f1"])
     # Follows from the objectives.
     direction: Any = "maximize"
@@ -73,6 +75,13 @@ class QuickValidationConfig:
     min_steps: int = 0
     # A batch size for trials alone; takes the batch size out of the search.
     batch_size_override: int | None = None
+    # Wear that pages are scored under, wherever a score decides: none, a file of conf/augment
+    # (light, document, heavy or one's own), or keys of the group as {rotate: 20, blur: 0.01}.
+    wear: Any = "none"
+    # In place of the preset's own strength.
+    wear_strength: float | None = None
+    # Times that each page is worn, every time otherwise.
+    wear_draws: int = 1
 
 
 @dataclass

@@ -32,6 +32,7 @@ from doctune.hydra_messages import (
     unknown_flag,
     unusable_choice,
 )
+from src.before.elsewhere import not_installed
 from src.before.own_yaml import unreadable_yaml, wrong_content
 from src.before.places import all_choices, value_of_flag
 from src.before.starting import STARTING, end_at_once, stop
@@ -122,6 +123,10 @@ def _told(error: Exception) -> str | None:
             return told
     if isinstance(error, HydraException) and INTERVAL in str(error):
         return in_short(error, words)
+    if isinstance(error, MissingConfigException):
+        extra = not_installed(error.missing_cfg_file or "")
+        if extra is not None:
+            return extra
     if isinstance(error, CompactHydraException):
         # Ours are lines already.
         own = type(error).__module__ != "hydra.errors"

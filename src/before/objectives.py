@@ -3,6 +3,7 @@
 Importing this file registers the resolver `${directions_of:NAMES}`.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
 from doctune.words import did_you_mean
+from src.data.wear_presets import wear_of
 
 Labels = npt.NDArray[np.int64]
 Scores = npt.NDArray[Any]
@@ -30,12 +32,14 @@ class Objective:
             predictions do not show.
         logged: the name under which a module logs it after each epoch, if it does.
         high: the most that it can be; the least is 0 for all.
+        clean: of pages as they are, whatever `quick_validation.wear` says.
     """
 
     direction: str
     score: Callable[[Labels, Scores], float] | None
     logged: str | None = None
     high: float = 1.0
+    clean: bool = False
 
 
 # scikit-learn is imported where a score is computed: every command reads this file at its start.
@@ -83,6 +87,21 @@ OBJECTIVES = {
 }
 
 
+CLEAN = "_clean"
+
+
+def as_clean(name: str) -> str:
+    """Return what a score is called where pages are not worn for it: `f1_clean`."""
+    return name + CLEAN
+
+
+# Beside a score under wear; not logged after each epoch.
+OBJECTIVES |= {
+    as_clean(name): dataclasses.replace(objective, logged=None, clean=True)
+    for name, objective in OBJECTIVES.items()
+    if objective.score is not None
+}
+
 # What scikit-learn, torchmetrics and logs call them.
 ELSEWHERE = {
     **dict.fromkeys(("macro_f1", "f1_macro", "f1_score", "f1score", "mf1"), "f1"),
@@ -125,6 +144,7 @@ def check_objectives(cfg: DictConfig) -> None:
             f"optuna.objectives={names}: pruning and ranking follow the first one, so put a score "
             "there, as in [f1, train_seconds]"
         )
+    _check_clean(cfg, names)
     if cfg.optuna.choose not in RULES:
         raise UserError(
             f"optuna.choose={cfg.optuna.choose}: unknown{did_you_mean(cfg.optuna.choose, RULES)}"
@@ -136,6 +156,25 @@ def check_objectives(cfg: DictConfig) -> None:
     if given != wanted:
         raise UserError(
             f"optuna.direction={given}: {names} are searched with {wanted}; leave the direction out"
+        )
+
+
+def _check_clean(cfg: DictConfig, names: Sequence[str]) -> None:
+    """Refuse scores of clean pages where there are no others, or in front of them."""
+    clean = [name for name in names if OBJECTIVES[name].clean]
+    if not clean:
+        return
+    plain = clean[0].removesuffix(CLEAN)
+    if wear_of(cfg) is None:
+        raise UserError(
+            f"optuna.objectives={names}: without quick_validation.wear every score is of clean "
+            f"pages; write {plain}, or choose a wear, as in quick_validation.wear=document"
+        )
+    if OBJECTIVES[names[0]].clean:
+        raise UserError(
+            f"optuna.objectives={names}: pruning and ranking follow the first one, which is taken "
+            f"under quick_validation.wear; leave the wear out to search by {plain} of clean pages, "
+            f"or put a score under wear first, as in [{plain}, {clean[0]}]"
         )
 
 

@@ -20,6 +20,7 @@ FREE = ("model.kwargs", "optimizer.kwargs", "trainer.kwargs")
 # Keys of `data` -> the sources that read them; all sources read the others.
 READ_BY = {
     "n_images": (DOCUMENTS,),
+    "wear_test": (DOCUMENTS,),
     "root": ("image_folder", "csv"),
     "fit": ("image_folder", "csv"),
     "on_bad_image": ("image_folder", "csv"),

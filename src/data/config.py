@@ -38,6 +38,9 @@ class DataConfig:
     near_duplicates: bool = True
     # Images of the built-in documents, all splits together.
     n_images: int = 2400
+    # documents: office, phone or rough: pages to train on and of validation are flat, clean scans,
+    # and test pages are worn so; none: all pages are alike, some good and some bad.
+    wear_test: str = "none"
     # Shares of the images that are held out; `test` is never seen by a search.
     val_fraction: float = 0.15
     test_fraction: float = 0.25

@@ -116,12 +116,8 @@ def load_image_files(cfg: DataConfig) -> Splits:
             raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error
 
     content = _short_hash([found.contents, cfg.fit, DECODING_VERSION])
-    pixels = cached_array(
-        cfg.cache_dir,
-        f"{cfg.source}-{content}-{size}px",
-        (len(found.names), size, size, 3),
-        fill,
-    )
+    name = f"{cfg.source}-{content}-{size}px"
+    pixels = cached_array(cfg.cache_dir, name, (len(found.names), size, size, 3), fill)
     alone = len(np.unique(found.groups)) == len(found.groups)
     everything = ImageSet(
         pixels,
@@ -130,6 +126,7 @@ def load_image_files(cfg: DataConfig) -> Splits:
         files=found.names,
         codes=found.codes,
         group_of=np.empty(0, np.int64) if alone else found.groups,
+        stored_as=name,
     )
     splits = cut(everything, cfg, found.splits, found.notes)
     splits = with_decisions(splits, found.corrected, cfg.labels)

@@ -13,17 +13,26 @@ from doctune.words import nearest
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.decode import FITS
-from src.data.documents.generate import DRAWING_VERSION, class_sizes, draw_documents
+from src.data.documents.generate import (
+    DRAWING_VERSION,
+    FLAT,
+    MIXED,
+    class_sizes,
+    draw_documents,
+)
+from src.data.documents.worn import HANDLINGS
 from src.data.image_files import SOURCES, find_images, list_images, load_image_files
 from src.data.image_set import ImageSet
 from src.data.labels import changes, decided, read_decisions, with_decisions
 from src.data.splits import Splits, cut
 
+NO_WEAR = "none"
 CHOICES = {
     "source": ("documents", *SOURCES),
     "fit": FITS,
     "on_bad_image": ("error", "skip"),
     "sampling": ("shuffle", "balanced"),
+    "wear_test": (NO_WEAR, *HANDLINGS),
 }
 
 
@@ -65,6 +74,8 @@ def _fingerprint(cfg: DataConfig, files: str) -> str:
     facts: list[object] = [files, cfg.seed]
     if cfg.source == "documents":
         facts = [*_drawing_facts(cfg)]
+        if cfg.wear_test != NO_WEAR:
+            facts.append(cfg.wear_test)
         if cfg.labels is not None:
             sizes = class_sizes(cfg.n_images)
             labels = np.repeat(np.arange(len(sizes)), list(sizes.values()))
@@ -78,15 +89,23 @@ def _load_documents(cfg: DataConfig) -> Splits:
     _check_sizes(cfg, sizes)
     classes = tuple(sizes)
     labels = np.repeat(np.arange(len(classes)), list(sizes.values()))
-    side = cfg.img_size
+    files = names_of(sizes)
 
-    def fill(out: Pixels) -> None:
-        out[:] = draw_documents(sizes, side, cfg.seed)
+    def drawn(taken: str) -> ImageSet:
+        def fill(out: Pixels) -> None:
+            out[:] = draw_documents(sizes, cfg.img_size, cfg.seed, taken)
 
-    name = f"documents-{_short_hash(_drawing_facts(cfg))}-{side}px"
-    images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
-    corrected = decided(cfg.labels, names_of(sizes), labels, classes)
-    splits = cut(ImageSet(images, labels, classes, files=names_of(sizes)), cfg)
+        side, facts = cfg.img_size, _drawing_facts(cfg)
+        name = f"documents-{_short_hash(facts if taken == MIXED else [*facts, taken])}-{side}px"
+        images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
+        return ImageSet(images, labels, classes, files=files, stored_as=name)
+
+    if cfg.wear_test == NO_WEAR:
+        splits = cut(drawn(MIXED), cfg)
+    else:
+        splits, worn = cut(drawn(FLAT), cfg), drawn(cfg.wear_test)
+        splits = replace(splits, test=replace(worn, rows=splits.test.rows))
+    corrected = decided(cfg.labels, files, labels, classes)
     return with_decisions(splits, corrected, cfg.labels)
 
 

@@ -124,6 +124,12 @@ def devices(accelerator: str) -> list[str]:
     return visible_devices() if accelerator in ("cuda", "gpu") else []
 
 
+def card_of_a_trial(accelerator: str, none: int | None = None) -> int | None:
+    """Return how many cards a scheduler is asked for; `none` on a CPU."""
+    return 1 if accelerator in ("cuda", "gpu") else none
+
+
+OmegaConf.register_resolver("card_of_a_trial", card_of_a_trial, replace=True)
 OmegaConf.register_resolver("machine", lambda key: machine_profile()[key], replace=True)
 OmegaConf.register_resolver("slots", slots, replace=True)
 OmegaConf.register_resolver("devices", devices, replace=True)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from doctune.errors import UserError
 from doctune.files import replacing
@@ -70,7 +71,13 @@ def export(cfg: PredictConfig, console: Console) -> Path:
             "them one by one, run=<member>"
         )
     path = Path(cfg.run) / "model.onnx"
-    write_onnx(predictor, path)
+    try:
+        write_onnx(predictor, path)
+    except torch.onnx.OnnxExporterError as error:
+        reason = next(iter(str(error.__cause__ or error).splitlines()), "")
+        raise UserError(
+            f"run={cfg.run}: torch cannot write this model as ONNX ({reason})"
+        ) from error
     difference = largest_difference(predictor, path)
     size = predictor.formats[0].size
     console.print(
@@ -95,7 +102,9 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
     model = _WeightedMean(predictor).eval()
     example = torch.zeros((2, 3, wanted.size, wanted.size), dtype=torch.uint8)
     with replacing(path) as part:
-        with _quiet():
+        # The CPU's other kernels of attention lay out what they return otherwise than the parts
+        # that the exporter puts in their place: BEiT would be refused.
+        with _quiet(), sdpa_kernel(SDPBackend.MATH):
             program: Any = torch.onnx.export(
                 model,
                 (example,),

@@ -27,7 +27,9 @@ from src.planning.counting import count_all
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
 from src.planning.trial_time import Saving, at_size, expected_saving, trial_seconds
 from src.planning.workload import Images, Searched, count_images, searched_sizes
+from src.training.backbone import check_backbone
 from src.training.forecast import fit_into, footprint_of, pruning
+from src.training.model_notes import check_acting
 from src.training.room import room
 from src.trial.out_of_memory import FORESEEN
 
@@ -193,6 +195,8 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
     for side in searched.img_sizes:
         for batch in searched.batch_sizes:
             check_values(at_size(cfg, img_size=side, batch_size=batch))
+        check_backbone(cfg.model, side)
+        check_acting(cfg.model, side)
 
 
 def _count(

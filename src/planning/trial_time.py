@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from src.data.folds import parts_of
+from src.data.wear_presets import wear_of
 from src.hardware.footprint import Footprint
 from src.hardware.speed import step_time
 from src.training.abilities import abilities
@@ -43,8 +44,15 @@ def trial_seconds(
     train = step_time(footprint, math.ceil(batch_size / pieces), cfg.gpu).train * pieces
     evaluated = scored_at_a_time(cfg, at_a_time)
     forward = step_time(footprint, evaluated, cfg.gpu).forward
-    scored = math.ceil(held_out / evaluated) + statistics_batches(cfg, train_images, evaluated)
-    return epochs * (steps * train + scored * forward)
+    wear = wear_of(cfg)
+    held_out_worn = held_out * (1 if wear is None else wear.draws)
+    scored = math.ceil(held_out_worn / evaluated)
+    scored += statistics_batches(cfg, train_images, evaluated)
+    seconds = epochs * (steps * train + scored * forward)
+    if wear is not None:
+        # Under wear the pages are scored as they are too, at the end of each fold.
+        seconds += cfg.quick_validation.folds * math.ceil(held_out / evaluated) * forward
+    return seconds
 
 
 def statistics_batches(cfg: DictConfig, train_images: int, at_a_time: int) -> int:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from doctune.words import score, settings_of, short, show
 from src.results.summary import Summary
+from src.results.under_wear import clean_column, clean_score
 
 # Wider than any table: the width that a table would like to have is asked for within it.
 WIDEST = 10_000
@@ -78,9 +79,16 @@ def _table(found: Summary, trials: Sequence[FrozenTrial], keys: Sequence[str]) -
         table.add_column(column, no_wrap=True)
     for column in found.objectives:
         table.add_column(column, no_wrap=True, justify="right", min_width=6)
+    clean = clean_column(found)
+    if clean is not None:
+        table.add_column(clean, no_wrap=True, justify="right", style="dim")
     for key in keys:
         table.add_column(short(key), justify="right", no_wrap=True)
     for place, trial in enumerate(trials, 1):
         cells = [_cell(trial, key) for key in keys]
-        table.add_row(str(place), str(trial.number), *map(score, trial.values), *map(Text, cells))
+        scores = list(trial.values)
+        if clean is not None:
+            scores.append(clean_score(trial))
+        told = ("" if value is None else score(value) for value in scores)
+        table.add_row(str(place), str(trial.number), *told, *map(Text, cells))
     return table

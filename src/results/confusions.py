@@ -12,6 +12,7 @@ from PIL import Image
 from doctune.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
+from src.data.wear import as_scored
 from src.results.stored_study import StoredStudy
 from src.trial.out_of_fold import OutOfFold
 
@@ -123,7 +124,8 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
 def _images(stored: StoredStudy, trial: int, kept: OutOfFold) -> ImageSet | None:
     """Return the images as the trial saw them; the data may have moved or changed since."""
     try:
-        images = load_splits(stored.trial_config(trial).data).train
+        config = stored.trial_config(trial)
+        images = as_scored(config, load_splits(config.data).train)
     except (UserError, OSError) as error:
         log.warning("no example images: %s", error)
         return None

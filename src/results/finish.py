@@ -19,6 +19,7 @@ from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary
+from src.results.under_wear import wear_sentence
 from src.results.verdict import verdict
 from src.results.write import ResultFiles, write_results
 
@@ -38,6 +39,9 @@ def print_summary(files: ResultFiles, console: Console) -> None:
         print_best_trials(found, console)
         console.print()
         console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
+        under_wear = wear_sentence(found, found.best)
+        if under_wear:
+            console.print(under_wear, highlight=False, markup=False, soft_wrap=True)
         if found.importances:
             console.print()
             console.print(_importances(found))
@@ -124,7 +128,8 @@ def _end_left_runs(study: optuna.Study, config: DictConfig) -> None:
     """Tell the logger of trials whose process was killed before it could."""
     if config.logger.name != "mlflow":
         return
-    from src.training.loggers import COMPLETE, FAILED, KILLED, PRUNED, close_left_runs
+    from src.training.loggers import close_left_runs
+    from src.training.run_log import COMPLETE, FAILED, KILLED, PRUNED
 
     ends = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
     close_left_runs(

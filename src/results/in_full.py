@@ -27,6 +27,8 @@ SEARCH_ONLY = (
     *("optuna", "pruning", "quick_validation", "search_space", "focus", "hydra"),
     "hparams_search",
 )
+# Of these what a training run is scored under as well.
+WEAR = tuple(f"quick_validation.{key}" for key in ("wear", "wear_strength", "wear_draws"))
 SIZES = ("batch_size", "img_size")
 # Facts of a trial that are worth a line, where it has them.
 FACTS = {
@@ -109,7 +111,7 @@ def _command_without_parameters(stored: StoredStudy) -> list[str] | None:
     given = attrs.get("overrides")
     if given is None:
         return None
-    kept = [word for word in given if _root(word) not in SEARCH_ONLY]
+    kept = [word for word in given if _root(word) not in SEARCH_ONLY or _key(word) in WEAR]
     # The preset may have chosen it.
     model = (attrs.get("choices") or {}).get("model")
     named = any(_key(word) == "model" for word in kept)

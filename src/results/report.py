@@ -31,6 +31,7 @@ from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.summary import Summary
 from src.results.suspects.find import Suspects
+from src.results.under_wear import clean_column, clean_score, wear_sentence
 from src.results.verdict import Verdict, rule_in_words
 from src.trial.length import LENGTH
 
@@ -162,6 +163,9 @@ def render_report(
         other_groups=found.groups[MOST_GROUPS:],
         enough=ENOUGH_FOR_IMPORTANCES,
         rule=rule_in_words(found),
+        under_wear=wear_sentence(found, decision.chosen),
+        clean_column=clean_column(found),
+        clean_score=clean_score,
         slices=slices,
         drawn=[*plots.values(), *(plot for _, plot in slices), *of_groups],
         interval=_interval(found, decision),

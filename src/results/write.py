@@ -154,7 +154,9 @@ def _write_labels(folder: Path, suspects: Suspects, decided: Mapping[str, Row]) 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
     """Return a row for every trial: number, state, values, parameters, costs, reasons."""
     rows = []
-    for trial in study.get_trials(deepcopy=False):
+    trials = study.get_trials(deepcopy=False)
+    under_wear = any("folds_clean" in trial.user_attrs for trial in trials)
+    for trial in trials:
         attrs = trial.user_attrs
         seconds = trial.duration.total_seconds() if trial.duration else None
         rows.append(
@@ -165,7 +167,8 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
                 **settings_of(trial.params),
                 "epochs": attrs.get("epochs", len(trial.intermediate_values)),
                 "seconds": seconds,
-                "folds": " ".join(f"{fold:.4f}" for fold in attrs.get("folds", [])),
+                "folds": _joined(attrs, "folds"),
+                **({"folds_clean": _joined(attrs, "folds_clean")} if under_wear else {}),
                 "worker": attrs.get("worker"),
                 "stopped_by": attrs.get("stopped"),
                 "error": without_passwords(attrs["error"]) if "error" in attrs else None,
@@ -173,6 +176,10 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     return table.rename(columns={"value_0": "value"}) if len(study.directions) == 1 else table
+
+
+def _joined(attrs: Mapping[str, Any], name: str) -> str:
+    return " ".join(f"{fold:.4f}" for fold in attrs.get(name, []))
 
 
 def _lost_its_process(trial: FrozenTrial) -> bool:

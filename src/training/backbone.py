@@ -92,9 +92,12 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
         except (AssertionError, RuntimeError, ValueError) as error:
             if _is_the_pooling(cfg, img_size):
                 raise _refused(cfg, img_size, error) from error
+            usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
+            made_for = usual.input_size[-1] if usual else img_size
             raise UserError(
                 f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
                 f"({_first_line(error)})"
+                + (f"; it was made for {made_for}" if made_for != img_size else "")
             ) from error
     if scores.shape != (1, 2):
         raise UserError(

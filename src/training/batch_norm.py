@@ -61,7 +61,7 @@ def statistics_loader(train: ImageSet, wanted: int, at_a_time: int, seed: int) -
     sampling of the classes is for training.
 
     Args:
-        train: what is trained on.
+        train: what is trained on, worn like those that are scored (`quick_validation.wear`).
         wanted: how many of them, see `images_for_statistics`.
         at_a_time: images that go through the model at a time.
         seed: the draw depends on it, and on how many images there are, alone.

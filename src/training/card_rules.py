@@ -28,6 +28,23 @@ def is_first() -> bool:
     return not int(next((os.environ[name] for name in RANKS if name in os.environ), 0))
 
 
+def train_alone(cfg: DictConfig) -> None:
+    """Have a training on one card take no part in the allocation of a cluster that it runs in.
+
+    Slurm numbers the tasks of an allocation, which Lightning takes for processes of one training.
+
+    Args:
+        cfg: the whole config.
+    """
+    if cfg.trainer.devices == 1:
+        from lightning_utilities.core.rank_zero import rank_zero_only
+
+        for name in RANKS:
+            os.environ.pop(name, None)
+        # Lightning's own way to set it, which its types leave out.
+        vars(rank_zero_only)["rank"] = 0
+
+
 def card_batch(cfg: DictConfig) -> int:
     """Return how many images of a batch one card trains on."""
     return int(cfg.data.batch_size) // int(cfg.trainer.devices)

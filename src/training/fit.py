@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -20,6 +21,7 @@ from torch import nn
 from doctune.errors import NO_ROOM, UserError
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
+from src.data.wear import as_scored
 from src.training.batch_norm import (
     ExactStatistics,
     has_batch_norm,
@@ -88,7 +90,7 @@ def fit(
         max_epochs: length of the run, and of its learning-rate schedule.
         seed: of weights, order of batches, dropout and augmentation.
         output_dir: for the checkpoint; None leaves no file and prints nothing.
-        logger: where the curves go, see `src/training/loggers.py`.
+        logger: where the curves go, see `src/training/run_log.py`.
         callbacks: more of Lightning's callbacks.
     """
     _quiet_lightning()
@@ -175,7 +177,9 @@ def _exact_statistics(cfg: DictConfig, train: ImageSet, seed: int) -> list[pl.Ca
     if not cfg.trainer.precise_bn:
         return []
     at_a_time = evaluation_batch(cfg) // cfg.trainer.devices
-    return [ExactStatistics(statistics_loader(train, cfg.trainer.precise_bn, at_a_time, seed))]
+    # Worn, where those that are scored are: the statistics of clean pages are none of theirs.
+    pages = as_scored(cfg, train)
+    return [ExactStatistics(statistics_loader(pages, cfg.trainer.precise_bn, at_a_time, seed))]
 
 
 def _tell_of_batch_norm(cfg: DictConfig, model: nn.Module) -> None:
@@ -234,6 +238,9 @@ def make_trainer(
         enable_checkpointing=output_dir is not None and cfg.callbacks.checkpoint,
         **{**QUIET, **own.kwargs},
     )
+    if own.devices == 1:
+        # Lightning would count the tasks of a Slurm allocation, or miss `srun` where there is one.
+        arguments.setdefault("plugins", [LightningEnvironment()])
     try:
         return pl.Trainer(**arguments)
     except (ValueError, TypeError, MisconfigurationException) as error:

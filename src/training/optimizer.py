@@ -112,9 +112,9 @@ def undecayed(model: nn.Module) -> frozenset[str]:
     """Return the names of the parameters that are not decayed.
 
     Decayed is what a layer multiplies its input with: the matrices of linear layers, convolutions
-    and recurrent ones. Not so biases, norms, gains, layer scales, temperatures, tokens and tables
-    of positions, whatever their number of dimensions; nor what the model itself names
-    (`no_weight_decay`).
+    and recurrent ones. Not so biases, norms, gains (a convolution of one number a channel among
+    them), layer scales, temperatures, tokens and tables of positions, whatever their number of
+    dimensions; nor what the model itself names (`no_weight_decay`).
     """
     special: Any = getattr(model, "no_weight_decay", set)
     patterns = list(special())
@@ -130,6 +130,9 @@ def undecayed(model: nn.Module) -> frozenset[str]:
 def _is_weight(part: nn.Module, name: str, parameter: nn.Parameter) -> bool:
     """Tell whether a module multiplies its input with one of its own parameters, as a matrix."""
     if parameter.ndim < 2 or isinstance(part, nn.Embedding):
+        return False
+    # With one number a channel it is a gain (the 1x1 branches of FastViT and RepViT).
+    if getattr(part, "groups", 1) > 1 and parameter[0].numel() == 1:
         return False
     return WEIGHT.search(name) is not None
 

@@ -1,7 +1,8 @@
 """What a trial's models say of the images that they have not been trained on.
 
 Kept beside the trial's log as `oof.npz`, for the report's confusion matrix and for ensembles.
-It is written after every fold, so that a trial that is cut off keeps what it has.
+It is written after every fold, so that a trial that is cut off keeps what it has. Where pages are
+scored under wear it is about the worn pages, and `oof_clean.npz` about the same ones as they are.
 
 The Lightning callback that keeps a fold's predictions of the images held out from it.
 """
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from src.data.image_set import ImageSet
 
-FILE = "oof.npz"
+FILE, CLEAN = "oof.npz", "oof_clean.npz"
 
 Scores = npt.NDArray[np.float32]
 
@@ -31,7 +32,8 @@ class OutOfFold:
     """Out-of-fold predictions of one trial, one row an image.
 
     Args:
-        rows: int64 [N], the images' rows in their source.
+        rows: int64 [N], the images' rows in their source; draw d of a worn page that is row r of M
+            has the row r + d * M.
         labels: int64 [N], true classes.
         folds: int64 [N], the fold in which an image was held out.
         scores: float32 [N, C], log-probabilities after the fold's last epoch: probabilities would
@@ -89,10 +91,10 @@ class OutOfFold:
         cells = self.labels * size + self.scores.argmax(1)
         return np.bincount(cells, minlength=size * size).reshape(size, size)
 
-    def save(self, folder: Path) -> None:
-        """Write `oof.npz`."""
+    def save(self, folder: Path, file: str = FILE) -> None:
+        """Write `oof.npz`, or `oof_clean.npz`."""
         np.savez_compressed(
-            folder / FILE,
+            folder / file,
             rows=self.rows,
             labels=self.labels,
             folds=self.folds,
@@ -101,13 +103,13 @@ class OutOfFold:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> OutOfFold:
-        """Read `oof.npz` of a trial's folder.
+    def load(cls, folder: Path, file: str = FILE) -> OutOfFold:
+        """Read `oof.npz` of a trial's folder, or `oof_clean.npz`.
 
         Raises:
             FileNotFoundError: the trial left none.
         """
-        with np.load(folder / FILE, allow_pickle=False) as stored:
+        with np.load(folder / file, allow_pickle=False) as stored:
             return cls(
                 rows=stored["rows"],
                 labels=stored["labels"],

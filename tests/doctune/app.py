@@ -102,6 +102,8 @@ def happens(fault: str) -> None:
     if fault == "exception":
         raise RuntimeError("something is wrong\nand this is the second line of it")
     if fault == "killed":
+        with (Path(HydraConfig.get().runtime.output_dir) / "killed").open("a") as file:
+            file.write("once\n")
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "disk":
         # The kernel's own disk that is always full.

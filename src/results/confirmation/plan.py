@@ -14,6 +14,7 @@ from doctune.commands import task_overrides
 from doctune.errors import UserError
 from src.before.checks import CONTENT
 from src.data.load import data_fingerprint
+from src.data.wear_presets import wear_of
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
 from src.trial.length import LENGTH
@@ -70,9 +71,11 @@ class Plan:
     epochs: int
     test_seeds: int
     test_epochs: int
-    # Fingerprint of the images, and whether they are others than the study's.
+    # Fingerprint of the images, with their wear, and whether they are others than the study's.
     data: str
     other_data: bool
+    # What pages are worn by before they are scored; empty: by nothing.
+    wear: str
 
     @property
     def contenders(self) -> list[int]:
@@ -140,7 +143,7 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         for trial in [*best, defaults]
     }
     first = configs[best[0].number]
-    data = data_fingerprint(first.data)
+    data, wear = data_fingerprint(first.data), wear_of(first)
     # The same images at another place are no other data.
     known = stored.study.user_attrs.get("settings", {}).get(CONTENT)
     return Plan(
@@ -151,8 +154,9 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         epochs=cfg.epochs or _trained(stored.study, first),
         test_seeds=cfg.test_seeds,
         test_epochs=cfg.max_epochs or first.trainer.max_epochs,
-        data=data,
+        data=data if wear is None else f"{data}-{wear.hash}",
         other_data=bool(changed) and data != known,
+        wear="" if wear is None else wear.in_words,
     )
 
 

@@ -146,9 +146,14 @@ def test_not_enabled_runs_once_without_a_study(search: Searches, tmp_path: Path)
 
 def test_other_settings_are_refused_with_the_difference(search: Searches) -> None:
     search(SPACE, "hydra.sweeper.n_trials=1", "+hydra.sweeper.settings.epochs=3")
-    done = search(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5")
+    done = search(
+        *(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5"),
+        *("+hydra.sweeper.settings.wear=new", "+hydra.sweeper.assumed_settings.wear=old"),
+    )
     assert done.code == 1
     assert "epochs was 3, now 5" in done.said
+    # What the study did not know of is what it was then.
+    assert "wear was 'old', now 'new'" in done.said
     assert "hydra.sweeper.study_name=NAME" in done.said
     assert "hydra.sweeper.accept_changes=true" in done.said
     assert "Traceback" not in done.said
