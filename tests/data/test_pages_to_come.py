@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from doctune.errors import UserError
 from src.data.documents.generate import KINDS, draw_page
-from src.data.pages_to_come.compare import NONE, Worn, choose, compare, wear
+from src.data.pages_to_come.compare import NONE, Comparison, Worn, choose, compare, wear
 from src.data.pages_to_come.gather import comparison, presets
 from src.data.pages_to_come.measures import MEASURES, Pixels, measure
 from src.data.pages_to_come.show import in_lines
-from tests.conftest import Door
+from src.data.wear_presets import wear_in_words, wear_of
+from tests.conftest import Compose, Door
 from tests.data.pictures import write
 
 
@@ -133,3 +135,25 @@ def test_a_table_names_them_and_too_few_are_refused(
     assert "holds 1 pages that can be read, too few to compare" in said
     said = door(*words, "data.to_classify=nowhere", code=1)
     assert "data.to_classify=nowhere: there is no such folder" in said
+
+
+@pytest.mark.parametrize(
+    ("nearest", "asked", "told"),
+    [
+        (Worn("document", 0.5, 0.7), None, "document at strength 0.5"),
+        (Worn("document", 0.5, 0.7), 1.5, "document at strength 1.5"),
+        (Worn(NONE, 0, 0.5), None, "none"),
+    ],
+)
+def test_pages_are_scored_under_the_nearest_wear(
+    cfg: Compose, monkeypatch: pytest.MonkeyPatch, nearest: Worn, asked: float | None, told: str
+) -> None:
+    found = Comparison(400, 400, [], [nearest], nearest)
+    monkeypatch.setattr("src.data.pages_to_come.gather.comparison", lambda _: found)
+    config = cfg("quick_validation.wear=auto", f"quick_validation.wear_strength={asked or 'null'}")
+    assert wear_in_words(config).startswith(told)
+
+
+def test_without_pages_to_come_there_is_no_nearest_wear(cfg: Compose) -> None:
+    with pytest.raises(UserError, match=r"wear=auto: .*data\.to_classify=FOLDER"):
+        wear_of(cfg("quick_validation.wear=auto"))

@@ -16,9 +16,9 @@ from doctune.errors import UserError
 from doctune.files import write_text
 from src.data.config import AugmentConfig, DataConfig
 from src.data.decode import UnreadableImageError, decode
-from src.data.documents.generate import draw_page
+from src.data.documents.generate import FLAT, MIXED, draw_page
 from src.data.image_files import file_of, find_images
-from src.data.load import check_keys, data_fingerprint, load_splits
+from src.data.load import NO_WEAR, check_keys, data_fingerprint, load_splits
 from src.data.pages_to_come.compare import Comparison, Measure, Worn, compare
 from src.data.pages_to_come.measures import Pixels
 from src.data.stream import list_files, stream_images
@@ -92,7 +92,8 @@ def pages_to_train(cfg: DataConfig) -> Pixels:
     """Return some pages with labels, uint8 [N, SIDE, SIDE, 3], spread evenly over all."""
     if cfg.source == "documents":
         names = [name.rpartition("-") for name in _some(load_splits(cfg).train.names)]
-        return np.stack([draw_page(name, int(n), SIDE, cfg.seed) for name, _, n in names])
+        taken = MIXED if cfg.wear_test == NO_WEAR else FLAT
+        return np.stack([draw_page(kind, int(n), SIDE, cfg.seed, taken) for kind, _, n in names])
     found = find_images(cfg)
     of_train = [not found.splits or found.splits[row] == "train" for row in range(len(found.names))]
     chosen = _some([name for name, ours in zip(found.names, of_train, strict=True) if ours])
