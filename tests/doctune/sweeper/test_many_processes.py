@@ -184,6 +184,9 @@ class Jobs:
             assert self._taken.wait(PATIENCE)
         return job(float(overrides[0].removeprefix("x=")))
 
+    def began(self, number: int) -> float:
+        return time.monotonic()
+
     def cancel(self, number: int) -> None:
         raise AssertionError(f"trial {number} does not hang")
 
