@@ -15,6 +15,7 @@ from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from doctune.launcher.composing import JobComposer
 from doctune.launcher.portable import failed, portable
 
 
@@ -36,18 +37,18 @@ class JobContext:
         parts = (hydra_context, portable(task_function), config, Singleton.get_state())
         return cls(cloudpickle.dumps(parts))
 
-    def restore(self) -> tuple[HydraContext, TaskFunction, DictConfig]:
+    def restore(self) -> tuple[HydraContext, TaskFunction, JobComposer]:
         """Bring Hydra into the same state in the worker."""
         setup_globals()
         hydra_context, task_function, config, state = pickle.loads(self.picture)
         Singleton.set_state(state)
-        return hydra_context, task_function, config
+        return hydra_context, task_function, JobComposer(hydra_context.config_loader, config)
 
 
 def run(
     hydra_context: HydraContext,
     task_function: TaskFunction,
-    config: DictConfig,
+    composer: JobComposer,
     overrides: Sequence[str],
     number: int,
 ) -> JobReturn:
@@ -56,7 +57,7 @@ def run(
     Whatever goes wrong, in the task or around it, is in what is returned.
     """
     try:
-        return _run(hydra_context, task_function, config, overrides, number)
+        return _run(hydra_context, task_function, composer, overrides, number)
     except BaseException as error:
         return failed(error)
 
@@ -64,11 +65,11 @@ def run(
 def _run(
     hydra_context: HydraContext,
     task_function: TaskFunction,
-    config: DictConfig,
+    composer: JobComposer,
     overrides: Sequence[str],
     number: int,
 ) -> JobReturn:
-    job: Any = hydra_context.config_loader.load_sweep_config(config, list(overrides))
+    job: Any = composer.compose(overrides)
     with open_dict(job):
         job.hydra.job.id = f"{job.hydra.job.name}_{number}"
         job.hydra.job.num = number

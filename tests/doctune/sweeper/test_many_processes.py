@@ -19,11 +19,11 @@ from doctune.study.budget import Budget
 from doctune.study.lock import study_lock
 from doctune.study.ownership import MISSING_HEARTBEATS, Heartbeat, Watch, this_process
 from doctune.study.queue import (
+    Asker,
     interrupt,
+    next_trial,
     requeue_interrupted,
-    requeue_orphans,
     reserve,
-    trials_to_come,
 )
 from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
@@ -39,9 +39,13 @@ def study(url: str) -> optuna.Study:
 
 def ask(study: optuna.Study, owner: ownership.Owner | None = None) -> optuna.Trial:
     trial = reserve(study, owner or this_process())
+    suggest(trial)
+    return trial
+
+
+def suggest(trial: optuna.Trial) -> None:
     for name, distribution in SPACE.items():
         trial._suggest(name, distribution)
-    return trial
 
 
 def elsewhere() -> ownership.Owner:
@@ -57,7 +61,10 @@ def dead() -> ownership.Owner:
 
 
 def look(study: optuna.Study, watch: Watch) -> list[int]:
-    return [trial.number for trial in requeue_orphans(study, watch, dead(), set())]
+    nothing_left = Budget(n_trials=0, n_jobs=1)
+    trial, orphans = next_trial(study, nothing_left, Asker(dead(), watch, set()))
+    assert trial is None
+    return [trial.number for trial in orphans]
 
 
 def test_a_dead_process_loses_its_trials_at_once_and_a_live_one_never(study: optuna.Study) -> None:
@@ -117,7 +124,8 @@ def test_trials_of_other_programs_are_left_alone(study: optuna.Study) -> None:
     study.ask(SPACE)
     assert look(study, Watch(heartbeat=0.0)) == []
     # And nobody waits for them.
-    assert trials_to_come(study, Budget(n_trials=3, n_jobs=1)) == 3
+    asker = Asker(this_process(), Watch(heartbeat=0.0), set())
+    assert next_trial(study, Budget(n_trials=1, n_jobs=1), asker)[0] is not None
 
 
 def test_the_heartbeat_beats_until_the_trial_ends(study: optuna.Study) -> None:
@@ -160,15 +168,16 @@ def compete(url: str, n_trials: int, ready: Any, taken: Any, crash: bool) -> Non
     storage = open_storage(url)
     study = optuna.load_study(study_name="s", storage=storage)
     budget = Budget(n_trials=n_trials, n_jobs=1)
-    watch, me = Watch(10.0), this_process()
+    asker = Asker(this_process(), Watch(10.0), set())
     ready.wait()
     while finished(study) < n_trials:
         if not crash and finished(study) > 5:
             # The one that crashes has to get a trial at all.
             taken.wait()
         with study_lock(url, storage, "s"):
-            requeue_orphans(study, watch, me, set())
-            trial = ask(study, me) if trials_to_come(study, budget) > 0 else None
+            trial, _ = next_trial(study, budget, asker)
+            if trial is not None:
+                suggest(trial)
         if trial is None:
             time.sleep(0.05)
             continue
