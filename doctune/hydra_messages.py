@@ -86,11 +86,12 @@ def as_whole_numbers(told: str, words: Iterable[str]) -> str:
     return ""
 
 
-def dangling(cfg: DictConfig, above: str = "") -> str | None:
+def dangling(cfg: DictConfig, unasked: Sequence[str] = (), above: str = "") -> str | None:
     """Return the first value of a config that refers to what there is not; None: there is none.
 
     Args:
         cfg: the whole config, or a part of it.
+        unasked: resolvers that take their time, whose values are left alone.
         above: the dotted key of that part, with a dot behind it.
     """
     for key in map(str, cfg):
@@ -98,13 +99,16 @@ def dangling(cfg: DictConfig, above: str = "") -> str | None:
             continue
         node = cfg._get_node(key)
         if OmegaConf.is_interpolation(cfg, key):
+            written = str(getattr(node, "_value", str)())
+            if any(f"${{{name}:" in written for name in unasked):
+                continue
             try:
                 cfg[key]
             except InterpolationResolutionError as error:
-                return interpolation(error, f"{above}{key}={getattr(node, '_value', str)()}", cfg)
+                return interpolation(error, f"{above}{key}={written}", cfg)
             continue
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            found = dangling(node, f"{above}{key}.")
+            found = dangling(node, unasked, f"{above}{key}.")
             if found is not None:
                 return found
     return None

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 from sqlalchemy.engine import URL
 
@@ -21,8 +22,9 @@ VARIABLE = "STORAGE_PASSWORD"
 # What Hydra writes for each job anew, from the overrides.
 OF_HYDRA = ("hydra.overrides", "hydra.job", "hydra.runtime")
 
-# scheme://user:password@; a password with an @ has to be written as %40.
-_WITH_PASSWORD = re.compile(r"(?P<user>[a-z][a-z0-9+.]*://[^\s:/@'\"]*):(?P<secret>[^\s/@'\"]+)@")
+# scheme://user:password@, as SQLAlchemy reads it: a password with an @ has to be written as %40, a
+# slash may stand in it as it is.
+_WITH_PASSWORD = re.compile(r"(?P<user>[a-z][a-z0-9+.]*://[^\s:/@'\"]*):(?P<secret>[^\s@'\"]+)@")
 
 
 def add_password(parsed: URL, environment: Mapping[str, str]) -> URL:
@@ -54,17 +56,26 @@ class StoragePassword:
         if self._found is None:
             return []
         environment[VARIABLE] = unquote(self._found["secret"])
-        overrides = []
-        for node, name, text in list(_texts(self._config)):
-            if self._found[0] not in text:
+        # Hydra's own picture of the config goes to jobs in other processes as well.
+        if HydraConfig.initialized():
+            self._strip_all(HydraConfig.instance().cfg)
+        return [
+            f"{key}='{text}'"
+            for key, text in self._strip_all(self._config)
+            if not key.startswith(OF_HYDRA)
+        ]
+
+    def _strip_all(self, config: Any) -> list[tuple[str, str]]:
+        """Take the password out of a config; return the keys and values that held it."""
+        changed = []
+        for node, name, text in list(_texts(config)):
+            if self._found is None or self._found[0] not in text:
                 continue
             # Hydra's own node is closed to changes by mistake, which this is not.
             with read_write(node), open_dict(node):
                 node[name] = self.strip(text)
-            key = node._get_full_key(name)
-            if not key.startswith(OF_HYDRA):
-                overrides.append(f"{key}='{self.strip(text)}'")
-        return overrides
+            changed.append((node._get_full_key(name), self.strip(text)))
+        return changed
 
     def strip(self, text: str) -> str:
         """Return `text` without the password."""

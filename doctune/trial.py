@@ -23,6 +23,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from doctune import is_trial
 from doctune.study.ownership import Heartbeat, this_process
+from doctune.study.patient import open_patiently
 from doctune.study.pruners import StudyOfPruners
 from doctune.study.pruners import make_pruner as make_pruner
 from doctune.study.storage import load_study, study_location
@@ -58,7 +59,9 @@ class RunningTrial:
     def report(self, value: float, step: int, progress: str = "") -> None:
         """Store an intermediate value, and a few words on how far the trial is."""
         if self._single:
-            self._trial.report(value, step)
+            # A job that was given back reports what it has reported before, for which Optuna warns.
+            if int(step) not in self._trial._cached_frozen_trial.intermediate_values:
+                self._trial.report(value, step)
         else:
             # Optuna's own report refuses several objectives; this is the first one's curve.
             storage = self.study._storage
@@ -153,7 +156,7 @@ def current_trial() -> RunningTrial | None:
     hydra = HydraConfig.get()
     sweeper: Any = hydra.sweeper
     url, name = study_location(hydra)
-    study = load_study(url, name, pruner=make_pruner(sweeper.pruner))
+    study = load_study(url, name, open_patiently(url), pruner=make_pruner(sweeper.pruner))
     trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune)
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
     trial.note_runner(sweeper.heartbeat)

@@ -1,10 +1,32 @@
-"""How names, parameters and times are written, and the nearest valid name to a misspelt one."""
+"""How names, values and times are written, and the nearest valid name to a misspelt one."""
 
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig
+
+
+def is_worked_out(value: Any) -> bool:
+    """Tell whether a value of a config is `${resolver:...}`, a colon behind its name.
+
+    A function of the app works it out then, which may take its time.
+    """
+    name = str(value).partition("${")[2].partition("}")[0]
+    return ":" in name
+
+
+def nearest(name: str, names: Iterable[str], most: int = 1, alike: float = 0.6) -> list[str]:
+    """Return which names may be meant by a misspelt one, the nearest first, whatever their case.
+
+    Args:
+        name: as typed.
+        names: all that there are.
+        most: how many to return.
+        alike: how alike they have to be, up to 1 for equal ones.
+    """
+    lower = {other.lower(): other for other in reversed(list(names))}
+    return [lower[near] for near in difflib.get_close_matches(name.lower(), lower, most, alike)]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -15,13 +37,10 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     known = list(names)
     lower = {other.lower(): other for other in reversed(known)}
     name = name.lower().replace("/", ".") if name.lower() not in lower else name.lower()
-    close = [lower[near] for near in difflib.get_close_matches(name, lower, n=1)]
-    by_last_part = {other.rsplit(".", 1)[-1]: other for other in reversed(known)}
-    last = name.rsplit(".", 1)[-1]
-    if "." in name and name in lower:
-        close = [lower[name]]
+    close = [lower[name]] if "." in name and name in lower else nearest(name, known)
     if not close:
-        close = [by_last_part[part] for part in difflib.get_close_matches(last, by_last_part, n=1)]
+        by_last_part = {other.rsplit(".", 1)[-1]: other for other in reversed(known)}
+        close = [by_last_part[last] for last in nearest(name.rsplit(".", 1)[-1], by_last_part)]
     if close:
         return f"; did you mean {close[0]}?"
     return f"; known are {', '.join(known)}" if len(known) <= MOST_LISTED else ""
@@ -107,17 +126,45 @@ def key_of(name: str) -> str:
     return name.partition("[")[0]
 
 
+def short(name: str) -> str:
+    """Return the last part of a parameter's key, as it is known in tables: `lr` of `optimizer.lr`.
+
+    What stands in brackets stays whole: `lr[a.b]` of `optimizer.lr[a.b]`.
+    """
+    key = key_of(name)
+    return key.rsplit(".", 1)[-1] + name[len(key) :]
+
+
+def show(value: Any) -> str:
+    """Write a parameter's value in a few digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def score(value: float) -> str:
+    """Write a score, or another objective such as seconds, in as many digits as it deserves."""
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
+
+
 def counted(count: int, noun: str) -> str:
     """Return `1 trial` or `2 trials`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as `45 s`, `12 min` or `3 h 20 min`."""
-    if seconds < 90:
+    """Write a time as `45 s`, `2 min 05 s`, from 10 minutes on `12 min`, then `3 h 05 min`."""
+    if seconds < 59.5:
         return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 10:
+        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if not hours:
         return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{hours} h {minutes:02d} min" if minutes else f"{hours} h"
+
+
+def clock(seconds: float) -> str:
+    """Write a time as `m:ss` or `h:mm:ss`, where it counts down and must keep its width."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -5,8 +5,6 @@ python -m src.confirm study=NAME
 
 from src.before import starting as starting  # isort: skip  # takes Ctrl-C
 
-import sys
-
 from omegaconf import DictConfig
 
 from doctune.errors import told_in_one_line
@@ -21,15 +19,18 @@ def main(cfg: DictConfig) -> None:
     """Confirm `study`."""
     from rich.console import Console
 
-    from src.results.confirmation.confirm import confirm
     from src.results.stored_study import open_study
 
     with told_in_one_line():
         check_environment()
+        study = open_study(cfg)
+        # Imported now, as it brings torch along: a mistake is told at once.
+        from src.results.confirmation.confirm import confirm
+
         try:
-            confirm(open_study(cfg), cfg, Console())
+            confirm(study, cfg, Console())
         except KeyboardInterrupt:
-            sys.exit("stopped; what has run is kept, and the same command goes on")
+            starting.stop("stopped; what has run is kept, and the same command goes on")
 
 
 if __name__ == "__main__":

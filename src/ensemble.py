@@ -5,7 +5,6 @@ python -m src.ensemble study=NAME
 
 from src.before import starting as starting  # isort: skip  # takes Ctrl-C
 
-import sys
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,15 +21,19 @@ def main(cfg: DictConfig) -> None:
     """Select, train what is not trained yet, score, and say how to predict."""
     from rich.console import Console
 
-    from src.results.ensemble.build import build_ensemble
+    from src.results.stored_study import open_study
 
     with told_in_one_line():
         check_environment()
         wishes: Any = OmegaConf.to_object(cfg)
+        open_study(wishes)
+        # Imported now, as it brings torch along: a mistake is told at once.
+        from src.results.ensemble.build import build_ensemble
+
         try:
             build_ensemble(wishes, Console())
         except KeyboardInterrupt:
-            sys.exit("stopped; members that are trained stay, and the same command goes on")
+            starting.stop("stopped; members that are trained stay, and the same command goes on")
 
 
 if __name__ == "__main__":

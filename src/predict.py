@@ -6,7 +6,6 @@ python -m src.predict run=outputs/RUN export=onnx
 
 from src.before import starting as starting  # isort: skip  # takes Ctrl-C
 
-import sys
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -33,7 +32,7 @@ def main(cfg: DictConfig) -> None:
         try:
             work(wishes, Console())
         except KeyboardInterrupt:
-            sys.exit("stopped; no table was written")
+            starting.stop("stopped; no table was written")
 
 
 if __name__ == "__main__":

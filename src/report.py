@@ -18,13 +18,15 @@ from src.results import config as config  # registers the schema of conf/report.
 @door("report", subject="study")
 def main(cfg: DictConfig) -> None:
     """Write and show the results of `study`, or of several beside one another."""
-    from src.results.beside.page import show_beside
-    from src.results.finish import show_results
     from src.results.stored_study import open_studies
 
     with told_in_one_line():
         check_environment()
         studies = open_studies(cfg)
+        # Imported now, as they bring torch along: a mistake is told at once.
+        from src.results.beside.page import show_beside
+        from src.results.finish import show_results
+
         if len(studies) > 1:
             show_beside(studies)
         else:

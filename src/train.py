@@ -21,6 +21,7 @@ CALLABLE = (
     "optuna.samplers.*",
     "doctune.space.grid.*",
     "src.trial.run",
+    "src.before.checks.check_at_once",
     "src.before.checks.check_search",
     "src.results.finish.finish",
     "src.before.untrusted_config.LogFile",

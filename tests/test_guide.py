@@ -4,15 +4,11 @@ The guide's tables are written down here as they stand there.
 """
 
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
 
-from doctune.sweeper.config import OptunaAsyncSweeperConf
-from src.before.config import StudyConfig
 from tests.conftest import CONF, REPOSITORY, Compose
 
 # preset: trials, timeout in seconds, patience, startup trials, epochs, folds
@@ -196,10 +192,3 @@ def test_every_row_of_the_map_has_a_file_or_a_command_and_a_test() -> None:
     assert len(rows) - len(bodies) == README.count("|---|\n")
     for row in bodies:
         assert ".yaml`" in row or "python -m" in row, row
-
-
-def test_every_key_of_the_study_reaches_the_sweeper() -> None:
-    passed_on = OmegaConf.load(f"{CONF}/hydra/sweeper/optuna_async.yaml")
-    ours = {field.name for field in fields(StudyConfig)}
-    assert {field.name for field in fields(OptunaAsyncSweeperConf)} & ours <= set(passed_on)
-    assert ours >= {"n_trials", "count_failed", "max_failure_rate", "retries"}

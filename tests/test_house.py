@@ -84,6 +84,31 @@ def test_no_file_imports_itself_around_a_circle() -> None:
     assert not needs
 
 
+def test_arguments_of_a_call_are_not_folded_into_a_tuple() -> None:
+    folded = [
+        f"{file}:{argument.lineno}"
+        for file in _files()
+        for call in ast.walk(ast.parse((HOUSE / file).read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        for argument in call.args
+        if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Tuple)
+    ]
+    assert not folded
+
+
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("difflib", "doctune/words.py"),
+        ("os.replace", "doctune/files.py"),
+        (":02d}", "doctune/words.py"),
+        ("://[^", "doctune/passwords.py"),
+    ],
+)
+def test_what_all_rooms_need_stands_once(written: str, file: str) -> None:
+    assert [path for path in _files() if written in (HOUSE / path).read_text("utf-8")] == [file]
+
+
 @pytest.mark.parametrize("package", ["torch", "timm", "pytorch_lightning", "torchmetrics", "src"])
 def test_what_serves_any_app_knows_no_images(package: str) -> None:
     users = [

@@ -3,14 +3,17 @@
 A row is a command line, and words that the message has: the key, and what to do.
 """
 
+from dataclasses import fields
 from pathlib import Path
 
 import optuna
 import pytest
 
 from doctune.study.storage import open_storage
+from src.before.config import ExperimentConfig
 from src.before.mistakes import hydra_in_short
-from tests.conftest import TINY, Door
+from src.before.starting import STARTING
+from tests.conftest import REPOSITORY, TINY, Door
 
 FAST = ("-m", "hparams_search=fast")
 LR = "search_space.learning_rate"
@@ -25,6 +28,7 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("logger=wanb",), ("logger=wanb", "did you mean wandb?")),
     (("optimzer=sgd",), ("optimzer", "did you mean optimizer?")),
     (("optimizer.lrr=1",), ("optimizer.lrr", "did you mean optimizer.lr?")),
+    (("paths.output=x",), ("paths.output", "did you mean paths.output_dir?")),
     (("batch_size=16",), ("batch_size", "did you mean data.batch_size?")),
     (("optuna.ntrials=3",), ("optuna.ntrials", "did you mean optuna.n_trials?")),
     (("model.kwargs={act_layer: gelu}",), ("write +model.kwargs={act_layer: gelu}",)),
@@ -77,6 +81,7 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("model.checkpoint_path=/no/file",), ("model.checkpoint_path=/no/file",)),
     (("data.source=disk",), ("data.source=disk",)),
     (("data.n_images=50",), ("data.n_images=50",)),
+    (("data.labels=no.csv",), ("data.labels=no.csv", "no such file")),
     (("data.test_fraction=1.5",), ("data.test_fraction=1.5",)),
     (("data=image_folder",), ("data.root: not given",)),
     (("data=image_folder", "data.root=/none"), ("data.root=/none", "no such folder")),
@@ -208,7 +213,14 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     # Pruning and quick validation.
     (("pruning.patience=-1",), ("pruning.patience=-1", "at least 0")),
     (("pruning.pacience=3",), ("pruning.pacience", "did you mean pruning.patience?")),
-    (("quick_validation.folds=1",), ("quick_validation.folds=1", "at least 2")),
+    (
+        ("hparams_search=focus", "optuna.from_study=earlier", "focus.share=2"),
+        ("focus.share=2", "from 0 to 1"),
+    ),
+    (("quick_validation.folds=0",), ("quick_validation.folds=0", "at least 1")),
+    (("quick_validation.min_steps=-1",), ("quick_validation.min_steps=-1", "at least 0")),
+    (("trainer.precise_bn=-1",), ("trainer.precise_bn=-1", "at least 0")),
+    (("quick_validation.wear=documnt",), ("wear=documnt", "did you mean document?")),
     (("quick_validation.folds=500",), ("quick_validation.folds=500", "images to train on")),
     (("quick_validation.batch_size_override=4096",), ("batch_size_override=4096", "safe up to")),
     (("gpu=rtx3080",), ("gpu=rtx3080", "no CUDA device", "gpu=auto")),
@@ -317,11 +329,18 @@ def test_at_the_other_doors(
     told_shortly(door(module, *words, code=1), told, tmp_path)
 
 
-def test_the_table_is_long_enough() -> None:
-    rows = {(*words, *module) for module, words in ((("train",), row[0]) for row in TRAIN)}
-    rows |= {(*words, "search") for words, _ in SEARCHES}
-    rows |= {(*words, module) for module, words, _ in OTHERS}
-    assert len(rows) == len(TRAIN) + len(SEARCHES) + len(OTHERS) >= 170
+def test_every_section_of_the_config_and_every_door_has_its_mistakes() -> None:
+    rows = [("src.train", *words) for words, _ in TRAIN]
+    rows += [("src.train -m", *words) for words, _ in SEARCHES]
+    rows += [(module, *words) for module, words, _ in OTHERS]
+    assert len(set(rows)) == len(rows)
+    doors = {row[0] for row in rows}
+    assert doors == {
+        "src.train -m",
+        *(f"src.{path.stem}" for path in (REPOSITORY / "src").glob("[a-z]*.py")),
+    }
+    typed = {word.lstrip("+~").partition("=")[0].partition(".")[0] for row in rows for word in row}
+    assert {section.name for section in fields(ExperimentConfig)} - typed == set()
 
 
 def test_a_folder_that_takes_nothing_is_told_in_one_line(tmp_path: Path, door: Door) -> None:
@@ -348,4 +367,4 @@ def test_ctrl_c_while_it_starts_is_no_traceback(
     with pytest.raises(SystemExit) as end, hydra_in_short():
         raise KeyboardInterrupt
     assert end.value.code == 130
-    assert capsys.readouterr().err == "stopped\n"
+    assert capsys.readouterr().err == f"{STARTING}\n"

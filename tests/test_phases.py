@@ -12,7 +12,7 @@ from doctune.space.record import record_space
 from doctune.space.search_space import Branch, SearchSpace
 from doctune.study.storage import open_storage
 from src.before.earlier_search import in_full, taken_over
-from tests.conftest import TINY, Door, Run
+from tests.conftest import TINY, Door
 from tests.test_train import study_of
 
 SPACE = {
@@ -38,17 +38,17 @@ def explore(folder: Path, *overrides: str, complete: int = 6) -> optuna.Study:
     return study
 
 
-def test_a_focus_goes_on_from_the_command_of_the_earlier_study(run: Run, tmp_path: Path) -> None:
+def test_a_focus_goes_on_from_the_command_of_the_earlier_study(door: Door, tmp_path: Path) -> None:
     explore(tmp_path, "gpu=cpu", *DATA, "scheduler.warmup_epochs=0", "optuna.n_trials=99")
-    done = run(
+    said = door(
         *("src.train", "-m", "hparams_search=focus", "optuna.from_study=explored", "gpu=cpu"),
-        *("optuna.n_trials=2", "optuna.n_jobs=1"),
+        *("optuna.n_trials=2", "optuna.n_jobs=1", "hydra/launcher=basic"),
         *("quick_validation.epochs=1", "quick_validation.folds=2"),
     )
     told = f"as in explored: augment=light {' '.join(DATA)} scheduler.warmup_epochs=0"
-    assert told in done.stderr
-    assert "around the best 5 of 6 complete trials of explored" in done.stdout
-    assert "1 of 3" in done.stdout
+    assert told in said
+    assert "around the best 5 of 6 complete trials of explored" in said
+    assert "1 of 3" in said
     trials = study_of(tmp_path, "focus-tiny-documents").trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
     assert trials[0].params["optimizer.lr"] == pytest.approx(2e-3)
@@ -66,7 +66,6 @@ def test_a_focus_goes_on_from_the_command_of_the_earlier_study(run: Run, tmp_pat
         ((), "optuna.from_study=null: name the study to look closer at; there are: explored"),
         (("optuna.from_study=explord",), "did you mean explored?"),
         (("optuna.from_study=explored", "model=resnet50"), "searched with model test_resnet, now"),
-        (("optuna.from_study=explored", "focus.share=2"), "focus.share=2.0: must be from 0 to 1"),
         (
             ("optuna.from_study=explored", "gpu.max_batch_size=8"),
             "data.batch_size: the best trials",

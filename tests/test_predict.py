@@ -116,7 +116,7 @@ def test_nothing_is_left_when_a_prediction_breaks_off(
 
     (tmp_path / "out.csv").write_text("of an earlier time")
     calls: list[Any] = []
-    ours = Predictor.probabilities
+    ours = Predictor.with_cost
 
     def interrupted(self: Predictor, images: Any) -> Any:
         calls.append(images)
@@ -124,7 +124,7 @@ def test_nothing_is_left_when_a_prediction_breaks_off(
             raise KeyboardInterrupt
         return ours(self, images)
 
-    monkeypatch.setattr(Predictor, "probabilities", interrupted)
+    monkeypatch.setattr(Predictor, "with_cost", interrupted)
     words = (f"run={run_folder}", f"data={scans}", "output=out.csv", "batch_size=8")
     assert "no table was written" in door("src.predict", *words, code=1)
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
@@ -144,6 +144,7 @@ WRONG = [
     (["run=RUN", "data=SCANS", "output=/proc/no/p.csv"], "output=/proc/no/p.csv: cannot be"),
     (["run=RUN", "export=tflite"], "export=tflite: choose onnx"),
     (["run=RUN", "export=onnx", "tta=true"], "tta=true cannot be exported"),
+    (["run=RUN", "data=PATH", "tta=true", "tta_margin=2"], "tta_margin=2.0: must be above 0"),
 ]
 
 

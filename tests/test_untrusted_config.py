@@ -25,6 +25,7 @@ OF_HYDRA = {
 # Where the sweeper does.
 OF_THE_SWEEPER = {
     "hydra.sweeper.pruner": "{_target_: os.system, command: touch ran}",
+    "hydra.sweeper.on_command": "os.system",
     "hydra.sweeper.on_start": "os.system",
     "hydra.sweeper.custom_search_space": "os.system",
 }

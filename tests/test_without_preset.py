@@ -45,7 +45,15 @@ def test_the_direction_is_that_of_the_objective(
 
 def test_a_preset_and_none_reach_the_sweeper_in_the_same_way() -> None:
     none, preset = composed("hydra/sweeper=optuna_async"), composed("hparams_search=fast")
-    for key in ("storage", "n_jobs", "on_start", "on_end", "start_with_defaults", "metric_names"):
+    for key in (
+        "storage",
+        "n_jobs",
+        "on_command",
+        "on_start",
+        "on_end",
+        "start_with_defaults",
+        "metric_names",
+    ):
         assert none.sweeper[key] == preset.sweeper[key]
     assert set(none.sweeper.settings) == set(preset.sweeper.settings)
 

@@ -38,7 +38,7 @@ def train_run(folder: Path, *overrides: str, size: int = 32, epochs: int = 4) ->
     images = coloured(90, size)
     result = fit(cfg, images, images, max_epochs=epochs, seed=0, output_dir=folder)
     found = evaluate(result, images, cfg)
-    write_run(folder, val=found, test=found, classes=images.classes)
+    write_run(folder, {"validation": found, "test": found}, images.classes)
     return folder
 
 

@@ -51,13 +51,22 @@ def run(
     composer: JobComposer,
     overrides: Sequence[str],
     number: int,
+    job_id: str | None = None,
 ) -> JobReturn:
     """Compose the job's config and run the task function in its own directory.
 
     Whatever goes wrong, in the task or around it, is in what is returned.
+
+    Args:
+        hydra_context: of the sweep.
+        task_function: of the app.
+        composer: of the sweep's jobs.
+        overrides: the job's.
+        number: of its trial, which its directory is called.
+        job_id: what a scheduler calls the job.
     """
     try:
-        return _run(hydra_context, task_function, composer, overrides, number)
+        return _run(hydra_context, task_function, composer, overrides, number, job_id)
     except BaseException as error:
         return failed(error)
 
@@ -68,10 +77,11 @@ def _run(
     composer: JobComposer,
     overrides: Sequence[str],
     number: int,
+    job_id: str | None,
 ) -> JobReturn:
     job: Any = composer.compose(overrides)
     with open_dict(job):
-        job.hydra.job.id = f"{job.hydra.job.name}_{number}"
+        job.hydra.job.id = job_id or f"{job.hydra.job.name}_{number}"
         job.hydra.job.num = number
     HydraConfig.instance().set_config(job)
     return run_job(

@@ -136,8 +136,13 @@ class Place:
         # Written by whichever process is here now.
         self._pid = self._processes.Value("i", 0)
         self._begin_with = (
-            *(environment, cores, list(preload), context),
-            *(log_file, os.getpid(), self._pid),
+            environment,
+            cores,
+            list(preload),
+            context,
+            log_file,
+            os.getpid(),
+            self._pid,
         )
         self._job: Future[JobReturn] | None = None
         # When its process got its first job, by the monotonic clock.

@@ -14,10 +14,10 @@ the trials whose value fits.
 
 import fnmatch
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -28,7 +28,7 @@ from optuna.distributions import (
 from doctune.errors import UserError
 from doctune.hydra_messages import nearest_entry
 from doctune.shown_keys import shown
-from doctune.words import did_you_mean, dotted_keys
+from doctune.words import did_you_mean, dotted_keys, is_worked_out
 
 TYPES = ("loguniform", "uniform", "int", "logint", "categorical")
 FIELDS = ("type", "key", "low", "high", "step", "choices", "unless", "when")
@@ -36,41 +36,53 @@ FIELDS = ("type", "key", "low", "high", "step", "choices", "unless", "when")
 
 def conditions_of(typed: DictConfig | None) -> dict[str, Any]:
     """Return the condition of every entry that has one, by the entry's name."""
-    entries: Any = OmegaConf.to_container(typed, resolve=True) if typed else {}
     return {
-        f"{shown('search_space')}.{name}": entry["when"]
-        for name, entry in entries.items()
-        if isinstance(entry, dict) and entry.get("when") is not None
+        f"{shown('search_space')}.{name}": when
+        for name, written in _as_written(typed).items()
+        if isinstance(written, dict) and (when := _value(typed, name, written, "when")) is not None
     }
 
 
 def typed_distributions(
-    typed: DictConfig | None, config: DictConfig | None = None
+    typed: DictConfig | None, config: DictConfig | None = None, *, at_once: bool = False
 ) -> dict[str, BaseDistribution]:
     """Turn typed entries into distributions, keyed by the config key that each sets.
 
     Args:
         typed: name -> entry.
         config: the job's config, which decides about conditions.
+        at_once: leave out what may take its time, so that mistakes are told before that. What a
+            function of the app works out in an `unless` does not count then, and an entry whose
+            choices are worked out as well is not there.
 
     Raises:
         UserError: an entry is wrong; the message names it.
     """
     found: dict[str, BaseDistribution] = {}
-    entries: Any = OmegaConf.to_container(typed, resolve=True) if typed else {}
-    for name, entry in entries.items():
-        if entry is None:
+    for name, written in _as_written(typed).items():
+        if written is None:
             continue
         where = f"{shown('search_space')}.{name}"
-        if isinstance(entry, dict) and not entry.get("key"):
-            others = {other: body for other, body in entries.items() if other != name}
-            hint = nearest_entry(name, {"search_space": others})
-            hint = hint if hint.endswith("?") else ""
-            raise UserError(f"{where}.key: missing; name the config key that it sets{hint}")
-        key, distribution = _read_entry(where, entry)
-        if entry.get("unless") not in (None, False):
+        if not isinstance(written, dict):
+            raise UserError(
+                f"{where}: {written!r} is no entry; give type, key and low/high or choices"
+            )
+        takes_time = is_worked_out(written.get("unless"))
+        if at_once and takes_time and is_worked_out(written.get("choices")):
             continue
+        entry = {
+            field: _value(typed, name, written, field) for field in FIELDS if field != "unless"
+        }
+        if not entry.get("key"):
+            raise UserError(
+                f"{where}.key: missing; name the config key that it sets{_meant(typed, name)}"
+            )
+        key, distribution = _read_entry(where, written, entry)
         if entry.get("when") is not None and not holds(entry["when"], config or DictConfig({})):
+            continue
+        # Last, as an app may have to make a model for its answer.
+        asked = not (at_once and takes_time)
+        if asked and _value(typed, name, written, "unless") not in (None, False):
             continue
         if key in found:
             raise UserError(f"{where}.key: '{key}' is set by another entry already")
@@ -78,10 +90,36 @@ def typed_distributions(
     return found
 
 
-def _read_entry(where: str, entry: Any) -> tuple[str, BaseDistribution]:
-    if not isinstance(entry, dict):
-        raise UserError(f"{where}: {entry!r} is no entry; give type, key and low/high or choices")
-    for name in entry:
+def _as_written(typed: DictConfig | None) -> dict[str, Any]:
+    """Return the entries by name, what refers to other keys as it is written."""
+    found: Any = OmegaConf.to_container(typed, resolve=False) if typed else {}
+    for name, written in found.items():
+        if isinstance(written, str) and written != MISSING:
+            # All of it may be another key's.
+            other: Any = typed[name] if typed else None
+            found[name] = OmegaConf.to_container(other) if OmegaConf.is_config(other) else other
+    return dict(found)
+
+
+def _value(typed: Any, name: str, written: Mapping[str, Any], field: str) -> Any:
+    """Return a field of an entry, None where it has none; no other field is worked out for it."""
+    if written.get(field) in (None, MISSING):
+        return written.get(field)
+    value = typed[name][field]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _meant(typed: DictConfig | None, name: str) -> str:
+    """Return which entry one without a key may have meant."""
+    others = {other: body for other, body in _as_written(typed).items() if other != name}
+    hint = nearest_entry(name, {"search_space": others})
+    return hint if hint.endswith("?") else ""
+
+
+def _read_entry(
+    where: str, fields: Iterable[str], entry: Mapping[str, Any]
+) -> tuple[str, BaseDistribution]:
+    for name in fields:
         if name not in FIELDS:
             raise UserError(f"{where}.{name}: unknown{did_you_mean(name, FIELDS)}")
     kind = entry.get("type")
@@ -101,7 +139,7 @@ def _categorical(where: str, choices: Any) -> CategoricalDistribution:
     return CategoricalDistribution(list(dict.fromkeys(choices)))
 
 
-def _numeric(where: str, kind: str, entry: dict[str, Any]) -> BaseDistribution:
+def _numeric(where: str, kind: str, entry: Mapping[str, Any]) -> BaseDistribution:
     low, high = (_number(f"{where}.{side}", entry.get(side)) for side in ("low", "high"))
     if low >= high:
         raise UserError(f"{where}: low {low:g} is not below high {high:g}; swap or widen them")

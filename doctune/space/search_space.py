@@ -14,6 +14,7 @@ instance, so that a sampler never mixes what it learns about one model into anot
 (`tests/benchmarks/families.py` compares that with a search for each model).
 """
 
+import functools
 import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -170,6 +171,8 @@ def build_search_space(
     config: DictConfig | None = None,
     compose: Compose | None = None,
     base: SearchSpace | None = None,
+    *,
+    at_once: bool = False,
 ) -> SearchSpace:
     """Merge the sources.
 
@@ -180,6 +183,7 @@ def build_search_space(
         config: the config of the search; None: nothing is conditional.
         compose: composes the config of a job.
         base: what is searched where no other source says something.
+        at_once: leave out of typed entries what may take its time, as `typed_distributions` does.
 
     Raises:
         UserError: an entry is wrong; the message names it.
@@ -187,16 +191,18 @@ def build_search_space(
     words = Words([*params, *arguments])
     swept, fixed = words.swept, words.fixed
     base = base or SearchSpace()
-    roots = {**base.roots, **typed_distributions(typed, config), **swept}
+    read = functools.partial(typed_distributions, at_once=at_once)
+    found = read(typed, config)
+    roots = {**base.roots, **found, **swept}
     roots = {key: dist for key, dist in roots.items() if key not in fixed}
     as_typed = frozenset(words.as_typed) | (base.as_typed - fixed.keys() - swept.keys())
     space = SearchSpace({}, {}, fixed, words.passed_on, as_typed)
     if config is not None and compose is not None:
         space.roots = _find_roots(roots, typed, config, base)
     if space.roots and compose is not None:
-        space.branches = _name(_grow(space, swept, compose, base), list(space.roots))
+        space.branches = _name(_grow(space, swept, compose, base, read), list(space.roots))
         return space
-    flat = {**base.under(fixed), **typed_distributions(typed, config), **swept}
+    flat = {**base.under(fixed), **found, **swept}
     space.branches = {(): Branch({key: d for key, d in flat.items() if key not in fixed})}
     return space
 
@@ -217,7 +223,11 @@ def _find_roots(
 
 
 def _grow(
-    space: SearchSpace, swept: Distributions, compose: Compose, base: SearchSpace
+    space: SearchSpace,
+    swept: Distributions,
+    compose: Compose,
+    base: SearchSpace,
+    read: Callable[[DictConfig, DictConfig], Distributions],
 ) -> dict[tuple[Any, ...], Branch]:
     """Read the entries again under each combination of the roots' values."""
     combinations = list(itertools.product(*(dist.choices for dist in space.roots.values())))
@@ -232,7 +242,7 @@ def _grow(
         config = compose(space.job_overrides(decided))
         found = {
             **base.under({**space.fixed, **decided}),
-            **typed_distributions(config.hydra.sweeper.search_space, config),
+            **read(config.hydra.sweeper.search_space, config),
             **swept,
         }
         rest = {

@@ -1,66 +1,34 @@
 """When a search ends, and how long one trial may take."""
 
-import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
-from doctune.errors import UserError
-from doctune.shown_keys import shown
+from doctune.study.keys import StudyKeys
 
 # A trial that is over its time ends at its next report; one that does not report is killed when
 # it has taken this much of its time.
 HANGING = 1.5
 
-# Name -> smallest and largest value that makes sense, of those keys of the study that are numbers.
-LIMITS = {
-    "n_trials": (1, math.inf),
-    "n_jobs": (1, math.inf),
-    "max_failure_rate": (0, 1),
-    "timeout": (0, math.inf),
-    "trial_timeout": (0, math.inf),
-    "retries": (0, math.inf),
-    "from_study_trials": (1, math.inf),
-}
-
-
-def check_limits(values: Mapping[str, float | None]) -> None:
-    """Refuse a number that is out of its range.
-
-    Args:
-        values: of keys of the study; those that have no limit are left alone.
-
-    Raises:
-        UserError: names the key.
-    """
-    for name, (low, high) in LIMITS.items():
-        if name in values:
-            _check_limit(name, values[name], low, high)
-
-
-def _check_limit(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        side = f"below {low}" if value < low else f"above {high}"
-        raise UserError(f"{shown(name)}: {value} is {side}")
-
 
 @dataclass
-class Budget:
-    """What a search may use up."""
+class Budget(StudyKeys):
+    """What a search may use up: its keys, for as many trials at a time as there is room for."""
 
-    n_trials: int
-    n_jobs: int
-    # Seconds; None: no limit.
-    timeout: float | None = None
-    trial_timeout: float | None = None
-    # Share of the last trials.
-    max_failure_rate: float = 0.0
-    # How often a trial is tried again after a fault that may be gone then.
-    retries: int = 0
-    # Whether a failed trial is one of the `n_trials`.
-    count_failed: bool = True
+    # A launcher may have room for fewer than were asked for.
+    n_jobs: int = 1
     # By the monotonic clock, which nobody sets.
     started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, keys: StudyKeys, n_jobs: int) -> "Budget":
+        """Return the budget of a search that begins now.
+
+        Args:
+            keys: those of the search; others that they come with are left out.
+            n_jobs: trials that run at a time.
+        """
+        values = {key.name: getattr(keys, key.name) for key in fields(StudyKeys)}
+        return cls(**{**values, "n_jobs": n_jobs})
 
     @property
     def seconds_left(self) -> float | None:

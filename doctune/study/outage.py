@@ -2,15 +2,20 @@
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from doctune.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# How storages tell that they do not answer; a connection that is cut in the middle of a
+# transaction comes as SQLAlchemy's own error.
+AWAY = (StorageInternalError, OperationalError, InterfaceError)
 PATIENCE = 600.0
 PAUSE = 2.0
 
@@ -25,12 +30,15 @@ class Outage:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._since: float | None = None
+        # A job's heart beats in a thread of its own.
+        self._noting = threading.Lock()
 
     def is_over(self) -> None:
         """Note that the storage has answered."""
-        if self._since is not None:
+        with self._noting:
+            was_away, self._since = self._since is not None, None
+        if was_away:
             self._say("storage: it answers again")
-        self._since = None
 
     def wait(self, error: Exception) -> None:
         """Wait a little before the next attempt.
@@ -40,13 +48,15 @@ class Outage:
         """
         reason = reason_of(error)
         now = time.monotonic()
-        if self._since is None:
-            self._since = now
+        with self._noting:
+            is_first = self._since is None
+            since = self._since = now if self._since is None else self._since
+        if is_first:
             self._say(
                 f"storage: it does not answer ({reason}); trying again for {PATIENCE / 60:g} "
                 "minutes, Ctrl-C ends the search"
             )
-        if now - self._since > PATIENCE:
+        if now - since > PATIENCE:
             raise UserError(
                 f"storage: no answer for {PATIENCE / 60:g} minutes ({reason}); nothing that is "
                 "finished is lost, the same command goes on when it is back"
@@ -65,7 +75,7 @@ def told_if_away(say: Callable[[str], None], what: str) -> Iterator[None]:
     """
     try:
         yield
-    except StorageInternalError as error:
+    except AWAY as error:
         say(f"{what}: the storage does not answer ({reason_of(error)})")
 
 

@@ -238,13 +238,21 @@ def _use_write_ahead_log(storage: RDBStorage) -> None:
         pass
 
 
-def load_study(url: str, name: str, **kwargs: Any) -> optuna.Study:
+def load_study(
+    url: str, name: str, storage: BaseStorage | None = None, **kwargs: Any
+) -> optuna.Study:
     """Open an existing study.
+
+    Args:
+        url: of its storage.
+        name: of the study.
+        storage: the same, opened in a way of one's own.
+        kwargs: of `optuna.load_study`.
 
     Raises:
         UserError: the storage has no study of that name; its studies are listed.
     """
-    storage = open_storage(url)
+    storage = storage or open_storage(url)
     try:
         return prunable(optuna.load_study(study_name=name, storage=storage, **kwargs))
     except KeyError:

@@ -17,7 +17,7 @@ from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from doctune.shown_keys import shown
 from doctune.study.storage import open_storage, prunable
-from doctune.words import counted
+from doctune.words import counted, is_worked_out
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,9 @@ def open_study(
     pruner: optuna.pruners.BasePruner,
     settings: dict[str, Any] | None,
     accept_changes: bool = False,
+    assumed: Mapping[str, Any] | None = None,
 ) -> optuna.Study:
-    """Create the study, or continue the one of that name.
+    """Create the study, or continue the one of that name; arguments as for `check_settings`.
 
     Raises:
         UserError: the study was made with other directions or other settings.
@@ -57,7 +58,7 @@ def open_study(
             f"study '{study.study_name}' was made with direction {made_with}, now it is "
             f"{directions}; go back, or start another with {shown('study_name')}=NAME"
         )
-    check_settings(study, settings or {}, accept_changes)
+    check_settings(study, settings or {}, accept_changes, assumed or {})
     return prunable(study)
 
 
@@ -116,54 +117,62 @@ def is_complete(name: str, done: int, n_trials: int) -> str:
     )
 
 
-def check_settings(study: optuna.Study, settings: dict[str, Any], accept_changes: bool) -> None:
+def check_settings(
+    study: optuna.Study,
+    settings: dict[str, Any],
+    accept_changes: bool,
+    assumed: Mapping[str, Any],
+) -> None:
     """Compare `settings` with those that the study remembers; a new study takes them on.
 
-    Settings that only one side has are taken on too: an older study knows nothing of them.
+    Settings that only one side has are taken on too: an older study knows nothing of them, unless
+    it is known what they were then.
 
     Args:
         study: new, or made under settings of its own.
         settings: name -> JSON value.
         accept_changes: the user wants old and new scores side by side.
+        assumed: values of settings in studies that do not know them.
 
     Raises:
         UserError: shows the difference, and the ways out.
     """
     wanted = json.loads(json.dumps(settings))
     if not accept_changes:
-        _refuse_changes(study, wanted)
+        _refuse_changes(study, wanted, assumed)
     before = study.user_attrs.get("settings", {})
     if before != {**before, **wanted}:
         study.set_user_attr("settings", {**before, **wanted})
 
 
-def check_quick_settings(study: optuna.Study, settings: DictConfig) -> None:
+def check_quick_settings(
+    study: optuna.Study, settings: DictConfig, assumed: Mapping[str, Any]
+) -> None:
     """Compare those settings that take no time to know; `check_settings` compares all of them.
 
     Args:
         study: made under settings of its own.
         settings: a node of the config, not resolved.
+        assumed: as in `check_settings`.
 
     Raises:
         UserError: shows the difference, and the ways out.
     """
     raw: Any = OmegaConf.to_container(settings, resolve=False)
-    quick = {key: settings[key] for key, value in raw.items() if not _is_worked_out(value)}
+    quick = {key: settings[key] for key, value in raw.items() if not is_worked_out(value)}
     plain = {
         key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         for key, value in quick.items()
     }
-    _refuse_changes(study, json.loads(json.dumps(plain)))
+    _refuse_changes(study, json.loads(json.dumps(plain)), assumed)
 
 
-def _is_worked_out(value: Any) -> bool:
-    """Tell whether a value is `${resolver:...}`, where a colon follows the name."""
-    name = str(value).partition("${")[2].partition("}")[0]
-    return ":" in name
-
-
-def _refuse_changes(study: optuna.Study, wanted: Mapping[str, Any]) -> None:
-    before = study.user_attrs.get("settings", {})
+def _refuse_changes(
+    study: optuna.Study, wanted: Mapping[str, Any], assumed: Mapping[str, Any]
+) -> None:
+    remembered = study.user_attrs.get("settings", {})
+    # A new study remembers nothing yet.
+    before = {**assumed, **remembered} if remembered else {}
     changed = [
         f"  {key} was {before[key]!r}, now {wanted[key]!r}"
         for key in sorted(before.keys() & wanted.keys())

@@ -126,7 +126,7 @@ def warm_start(
     Raises:
         UserError: no such study or file, it has no complete trial, or no parameter in common.
     """
-    found = _from_file(Path(source)) if is_file(source) else _from_study(source, n_best, url)
+    found = _read(source, n_best, url)
     queued: list[Params] = []
     for params, origin in found:
         fitting = fit_into(distributions, params)
@@ -140,6 +140,19 @@ def warm_start(
             f"these are: {', '.join(distributions)}"
         )
     return len(queued)
+
+
+def check_source(source: str, url: str) -> None:
+    """Check that there is what `optuna.from_study` names, and that it has parameters.
+
+    Raises:
+        UserError: no such study or file, or it has no complete trial.
+    """
+    _read(source, 1, url)
+
+
+def _read(source: str, n_best: int, url: str) -> list[tuple[Params, str]]:
+    return _from_file(Path(source)) if is_file(source) else _from_study(source, n_best, url)
 
 
 def best_trials(study: optuna.Study, n_best: int) -> list[FrozenTrial]:

@@ -1,38 +1,34 @@
 """The keys of `hydra/sweeper: optuna_async`: the stock Optuna sweeper's, and ours."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 
 from doctune import SWEEPER
+from doctune.errors import UserError
+from doctune.study.keys import StudyKeys, limited
+from doctune.words import did_you_mean
 
 
 @dataclass
-class OptunaAsyncSweeperConf(OptunaSweeperConf):
-    """All keys of `hydra/sweeper: optuna` keep their meaning; below is what is added."""
+class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc]
+    """All keys of `hydra/sweeper: optuna` keep their meaning; those of a study and these are added.
+
+    `AsyncSweeper` takes it whole, so nothing is declared a second time.
+    """
 
     _target_: str = SWEEPER
 
-    # Trials at a time; null: as many as the launcher has workers, 2 where it does not say.
-    n_jobs: int | None = None  # type: ignore[assignment]
-    # false: no search, one job with the config as it stands.
-    enabled: bool = True
-    # Seconds; no trial starts after it and those that run end at their next report.
-    timeout: float | None = None
-    # Seconds for one trial: over them it ends at its next report; one that hangs is killed.
-    trial_timeout: float | None = None
-    # How often a trial is tried again after a fault that may be gone then, as a killed worker.
-    retries: int = 1
-    # Whether a failed trial is one of the n_trials.
-    count_failed: bool = True
     # A proposal equal to a finished trial takes over its result; false for jobs without a seed.
     reuse_duplicates: bool = True
-    # Go on although `settings` have changed.
-    accept_changes: bool = False
+    # One more process for a study that another one has made: what is kept with the study and what
+    # is written at the end are left to that one.
+    join: bool = False
     # Seconds between signs of life; when six are missing, a process elsewhere counts as dead.
-    heartbeat: float = 10.0
+    heartbeat: float = limited(10.0, low=0.01)
     # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
     pruner: Any = None
     prune: bool = True
@@ -40,9 +36,15 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     search_space: Any = None
     # What makes scores comparable; a study refuses to go on under other values.
     settings: Any = None
+    # Of `settings` that were added later: their values in studies that do not know them.
+    assumed_settings: Any = None
     # Keys of a job's config that only say where something is: a study follows them, `settings`
     # say whether it is still the same.
     places: Any = None
+    # Called with (config, an iterator that composes job configs that hold every choice) before the
+    # app works out what is searched (`unless: ${...:}`), which may take its time; may raise for the
+    # user to read.
+    on_command: str | None = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
     # raise for the user to read; what it returns (JobNeeds of doctune/launcher/packing.py) helps
     # a launcher that packs several jobs on a device.
@@ -53,12 +55,30 @@ class OptunaAsyncSweeperConf(OptunaSweeperConf):
     start_with_defaults: bool = False
     # What the values of a trial are called, in the dashboard and in reports.
     metric_names: Any = None
-    # A study of the same storage, or a YAML file of parameters: a new study tries its best first.
-    from_study: str | None = None
-    from_study_trials: int = 5
     # {share, at_least, margin, widen, limits, same}: search around the best of `from_study`
     # alone; doctune/space/focus.py states the rule.
     focus: Any = None
+
+    @property
+    def of_stock(self) -> dict[str, Any]:
+        """Return what the stock sweeper is made of beside its sampler."""
+        ours = ("_target_", "defaults", "sampler")
+        names = [one.name for one in fields(OptunaSweeperConf) if one.name not in ours]
+        return {name: getattr(self, name) for name in names}
+
+
+def read_keys(given: Mapping[str, Any]) -> OptunaAsyncSweeperConf:
+    """Return the keys as Hydra hands them to the plugin, typed.
+
+    Raises:
+        UserError: there is no such key, as in an app's file that is not built on the schema.
+    """
+    names = [one.name for one in fields(OptunaAsyncSweeperConf)]
+    for name in given:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise UserError(f"hydra.sweeper.{name}: there is no such key{hint}")
+    return OptunaAsyncSweeperConf(**given)
 
 
 # Twice: an app that has a file of that name builds it on the schema.

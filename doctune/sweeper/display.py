@@ -22,6 +22,7 @@ from rich.text import Text
 from doctune.study.budget import Budget
 from doctune.study.study import counts, finished, finished_of, was_interrupted
 from doctune.sweeper.records import lines
+from doctune.words import clock, short, show
 
 STATE_WORDS = {
     TrialState.COMPLETE: "done",
@@ -240,11 +241,7 @@ def best_trial(study: optuna.Study, trials: Sequence[FrozenTrial]) -> FrozenTria
 
 def describe(params: Mapping[str, Any]) -> str:
     """Write parameters in one line, each by the last part of its key."""
-    parts = []
-    for key, value in params.items():
-        shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-        parts.append(f"{key.rsplit('.', 1)[-1]}={shown}")
-    return " ".join(parts)
+    return " ".join(f"{short(key)}={show(value)}" for key, value in params.items())
 
 
 def score(trial: FrozenTrial) -> str:
@@ -317,11 +314,4 @@ class TimeLeft:
             estimates.append(max(0.0, until_end))
         if not estimates:
             return "?"
-        return duration(min(estimates))
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as `m:ss` or `h:mm:ss`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+        return clock(min(estimates))

@@ -96,7 +96,9 @@ NAMES = (
     "WorkerCrashedError",
     "NodeDiedError",
     "RayActorError",
-    # submitit: the job ended without a result, or Slurm gave its node to somebody else.
+    "LocalRayletDiedError",
+    # submitit's jobs, and what it says of them itself where it is used without us.
+    "JobLostError",
     "UncompletedJobError",
 )
 

@@ -1,5 +1,6 @@
 """Any Hydra launcher, as the loop uses it: one job at a time from each of several threads."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,6 +8,27 @@ from hydra.core.utils import JobReturn
 
 # As the stock Optuna sweeper.
 BY_DEFAULT = 2
+# What users call launchers whose class has another name.
+NAMES = {"slurm": "submitit_slurm", "local": "submitit_local"}
+
+
+def looked_after(launcher: Any) -> Any:
+    """Return a launcher of another package as one whose jobs can be cancelled, where we know how.
+
+    Args:
+        launcher: any, set up.
+    """
+    kinds = {kind.__name__ for kind in type(launcher).__mro__}
+    # By name, as their packages need not be installed.
+    if "BaseSubmititLauncher" in kinds:
+        from doctune.launcher.submitted import SubmittedJobs
+
+        return SubmittedJobs(launcher)
+    if "RayLauncher" in kinds:
+        from doctune.launcher.on_ray import RayJobs
+
+        return RayJobs(launcher)
+    return launcher
 
 
 class LaunchedJobs:
@@ -18,13 +40,15 @@ class LaunchedJobs:
     """
 
     def __init__(self, launcher: Any, overrides: Sequence[str]) -> None:
-        self._launcher = launcher
+        self._launcher = looked_after(launcher)
         self._overrides = list(overrides)
-        name = type(launcher).__name__
-        self.name = name.removesuffix("Launcher").lower()
+        name = type(launcher).__name__.removesuffix("Launcher").lower()
+        self.name = NAMES.get(name, name)
+        # Job -> when it was handed over, by the monotonic clock.
+        self._handed_over: dict[int, float] = {}
         # Called when a launch is over.
         self.after_launch: Callable[[], None] = lambda: None
-        self.can_cancel = hasattr(launcher, "cancel")
+        self.can_cancel = hasattr(self._launcher, "cancel")
 
     def slots(self, wanted: int | None) -> int:
         """Return how many of `wanted` trials run at a time; None: as many as the launcher can."""
@@ -55,14 +79,24 @@ class LaunchedJobs:
     def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
         """Run one job and wait for it."""
         words = [*overrides, *self._overrides]
+        self._handed_over[number] = time.monotonic()
         try:
             job: JobReturn = self._launcher.launch([words], initial_job_idx=number)[0]
         finally:
             self.after_launch()
         return job
 
+    def began(self, number: int) -> float | None:
+        """Return when a job began, by the monotonic clock; None while it waits in a queue.
+
+        Where a launcher has no queue, jobs begin as soon as they are handed over.
+        """
+        began = getattr(self._launcher, "began", self._handed_over.get)
+        since: float | None = began(number)
+        return since
+
     def cancel(self, number: int) -> None:
-        """End a job that hangs, if the launcher can."""
+        """End a job that hangs or waits, if the launcher can."""
         if self.can_cancel:
             self._launcher.cancel(number)
 

@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import optuna
 from hydra.core.utils import JobReturn
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
+from doctune.launcher.submission import JobTimeError
 from doctune.space.search_space import SearchSpace
 from doctune.study.budget import Budget
-from doctune.study.outage import Outage
+from doctune.study.outage import AWAY, Outage
 from doctune.study.ownership import Heartbeat, Watch, this_process
 from doctune.study.queue import (
     HANDED_ON,
@@ -50,6 +50,8 @@ OUR_NAMES = frozenset(
         *("progress", "stopped", "processes_left"),
     )
 )
+# Why a trial was stopped whose job had no more time, beside what `current_trial` knows.
+JOB_TIME = "job_time"
 # How often a process that has nothing to start looks at the others' trials, in seconds.
 LOOK_SECONDS = 1.0
 
@@ -60,8 +62,11 @@ class Jobs(Protocol):
     def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
         """Run one job and wait for it; called from several threads at once."""
 
+    def began(self, number: int) -> float | None:
+        """Return when a job began, by the monotonic clock; None while it waits in a queue."""
+
     def cancel(self, number: int) -> None:
-        """End a job that hangs, if the launcher can."""
+        """End a job that hangs or waits, if the launcher can."""
 
     def room(self, most: int) -> int:
         """Return how many jobs may run at a time now, up to `most`."""
@@ -72,9 +77,10 @@ class InFlight:
     """A trial that was handed to the launcher."""
 
     trial: optuna.Trial
-    # By the monotonic clock.
-    started: float = field(default_factory=time.monotonic)
+    # Because it hangs.
     cancelled: bool = False
+    # Because it waited when the search's time was over.
+    put_back: bool = False
 
 
 class AsyncLoop:
@@ -144,7 +150,7 @@ class AsyncLoop:
                             return
                         self._collect()
                         self._outage.is_over()
-                    except StorageInternalError as error:
+                    except AWAY as error:
                         self._outage.wait(error)
         finally:
             slots.shutdown(wait=False, cancel_futures=True)
@@ -250,9 +256,13 @@ class AsyncLoop:
             self._display.trial_finished(frozen)
             if not was_interrupted(frozen):
                 self._failures.add(frozen)
-        for entry in self._in_flight.values():
-            if self._budget.hangs(entry.started) and not entry.cancelled:
-                entry.cancelled = True
+        for future, entry in self._in_flight.items():
+            if entry.cancelled or entry.put_back or future.done():
+                continue
+            began = self._jobs.began(entry.trial.number)
+            entry.cancelled = began is not None and self._budget.hangs(began)
+            entry.put_back = began is None and self._budget.time_is_over
+            if entry.cancelled or entry.put_back:
                 self._jobs.cancel(entry.trial.number)
 
     def _tell_left(self, entry: InFlight, future: "Future[JobReturn]") -> None:
@@ -278,6 +288,11 @@ class AsyncLoop:
             self._complete(entry.trial, future.result()._return_value)
         elif entry.cancelled:
             self._fail(entry.trial, TrialTimeoutError(self._budget.trial_timeout or 0.0))
+        elif entry.put_back:
+            self._put_back(entry.trial)
+        elif isinstance(error, JobTimeError) and self._has_reported(entry.trial):
+            entry.trial.set_user_attr("stopped", JOB_TIME)
+            self._tell(entry.trial, None, TrialState.PRUNED)
         elif not self._stopping:
             self._fail(entry.trial, error)
 
@@ -296,12 +311,20 @@ class AsyncLoop:
         attempts = int(trial.user_attrs.get("attempts", 0))
         if is_transient(error) and attempts < self._budget.retries:
             trial.set_user_attr("attempts", attempts + 1)
-            with self._lock():
-                interrupt(self._study, self._study._storage.get_trial(trial._trial_id))
-                requeue_interrupted(self._study)
+            self._put_back(trial)
             return
         self._failures.last_error = error
         self._tell(trial, None, TrialState.FAIL)
+
+    def _put_back(self, trial: optuna.Trial) -> None:
+        """End a trial as interrupted, queued again."""
+        with self._lock():
+            interrupt(self._study, self._study._storage.get_trial(trial._trial_id))
+            requeue_interrupted(self._study)
+
+    def _has_reported(self, trial: optuna.Trial) -> bool:
+        frozen = self._study._storage.get_trial(trial._trial_id)
+        return bool(frozen.intermediate_values)
 
     def _tell(self, trial: optuna.Trial, values: list[float] | None, state: TrialState) -> None:
         try:

@@ -4,15 +4,23 @@ Hydra imports every plugin at every start, so this file stays light: Optuna is i
 a search really runs.
 """
 
-from typing import Any
+import signal
+import sys
+from typing import Any, NoReturn
 
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from doctune.sweeper import config as config
+from doctune.sweeper.config import read_keys
 
 STOPPED = "stopped; the same command goes on"
+
+
+def _stop() -> NoReturn:
+    print(STOPPED, file=sys.stderr)
+    # As of any program that a signal has ended.
+    sys.exit(128 + signal.SIGINT)
 
 
 class OptunaAsyncSweeper(Sweeper):
@@ -25,33 +33,29 @@ class OptunaAsyncSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Take what Hydra gives every sweeper."""
-        from doctune.errors import UserError
-
         try:
             from doctune.shown_keys import show_keys_of
             from doctune.sweeper.sweeper import AsyncSweeper
 
             show_keys_of(config)
-            self._sweeper = AsyncSweeper(**self._keys)
+            self._sweeper = AsyncSweeper(read_keys(self._keys))
             self._sweeper.setup(
                 hydra_context=hydra_context, task_function=task_function, config=config
             )
         except KeyboardInterrupt:
-            raise UserError(STOPPED) from None
+            _stop()
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search that the command line describes."""
-        from optuna.exceptions import StorageInternalError
-
         from doctune.errors import UserError
-        from doctune.study.outage import reason_of
+        from doctune.study.outage import AWAY, reason_of
 
         try:
             return self._sweeper.sweep(arguments)
         except KeyboardInterrupt:
             # While trials run the signal is taken otherwise.
-            raise UserError(STOPPED) from None
-        except StorageInternalError as error:
+            _stop()
+        except AWAY as error:
             raise UserError(
                 f"storage: it does not answer ({reason_of(error)}); nothing that is finished is "
                 "lost, the same command goes on when it is back"

@@ -6,10 +6,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from doctune.launcher.family import descendants, end_all, words_of
+
+# How long jobs may take to end that were cancelled, in seconds.
+LEAVE_SECONDS = 2.0
 
 
 class StopSignals:
@@ -37,6 +41,12 @@ def _end_at_once(code: int) -> NoReturn:
     """End this process without waiting, and without a word from what it has started."""
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
     os.write(2, f"{show_cursor}ended at once; the same command goes on\n".encode())
+    _end_children()
+    os._exit(code)
+
+
+def _end_children() -> None:
+    """End what this process has started, and what Python keeps beside it."""
     trackers = ("resource_tracker", "forkserver")
     children = [
         child
@@ -49,6 +59,26 @@ def _end_at_once(code: int) -> NoReturn:
     finalizers = threading.Thread(target=finalize, daemon=True)
     finalizers.start()
     finalizers.join(1.0)
+
+
+def leave(code: int, threads: str) -> NoReturn:
+    """End this process after a stop, without jobs that cannot be ended in another way.
+
+    Args:
+        code: the exit status.
+        threads: what the names of those threads begin with that wait for jobs.
+    """
+    end = time.monotonic() + LEAVE_SECONDS
+    for thread in threading.enumerate():
+        if thread.name.startswith(threads):
+            thread.join(max(0.0, end - time.monotonic()))
+    if not any(thread.name.startswith(threads) for thread in threading.enumerate()):
+        sys.exit(code)
+    # Python would wait for them, and joblib for its processes.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    _end_children()
     os._exit(code)
 
 

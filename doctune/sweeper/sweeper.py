@@ -1,9 +1,10 @@
 """The sweep from start to end: space, study, loop, results."""
 
+import dataclasses
 import functools
 import logging
-import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from doctune.space.follow import follow, show_focus
 from doctune.space.grid import fit_sampler
 from doctune.space.record import record_space
 from doctune.space.search_space import SearchSpace, build_search_space
-from doctune.study.budget import Budget, check_limits
+from doctune.study.budget import Budget
+from doctune.study.keys import check_limits
 from doctune.study.lock import study_lock
 from doctune.study.outage import told_if_away
 from doctune.study.pruners import make_pruner
@@ -41,12 +43,13 @@ from doctune.study.study import (
     is_complete,
     open_study,
 )
-from doctune.study.warm_start import FirstTrials
+from doctune.study.warm_start import FirstTrials, check_source
+from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
 from doctune.sweeper.loop import AsyncLoop
-from doctune.sweeper.records import lines, log_to, shell_command, write_stock_results
-from doctune.sweeper.stop_signals import StopSignals, stop_signals
+from doctune.sweeper.records import SLOTS, lines, log_to, shell_command, write_stock_results
+from doctune.sweeper.stop_signals import StopSignals, leave, stop_signals
 from doctune.words import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -62,60 +65,17 @@ SAMPLER_WHITELIST = (
 class AsyncSweeper(OptunaSweeperImpl):
     """The stock sweeper's config and helpers around an asynchronous loop."""
 
-    def __init__(
-        self,
-        *,
-        sampler: Any,
-        enabled: bool,
-        timeout: float | None,
-        trial_timeout: float | None,
-        retries: int,
-        count_failed: bool,
-        heartbeat: float,
-        reuse_duplicates: bool,
-        accept_changes: bool,
-        pruner: DictConfig | None,
-        prune: bool,
-        search_space: DictConfig | None,
-        settings: DictConfig | None,
-        places: DictConfig | None,
-        on_start: str | None,
-        on_end: str | None,
-        start_with_defaults: bool,
-        metric_names: list[str] | None,
-        from_study: str | None,
-        from_study_trials: int,
-        focus: DictConfig | None,
-        **stock: Any,
-    ) -> None:
+    def __init__(self, keys: OptunaAsyncSweeperConf) -> None:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        limited = {"timeout": timeout, "trial_timeout": trial_timeout, "retries": retries}
-        check_limits({**stock, **limited, "from_study_trials": from_study_trials})
+        check_limits(vars(keys), type(keys))
         with told_by_key("hydra.sweeper.sampler"):
-            sampler = instantiate(sampler, _execution_whitelist_=SAMPLER_WHITELIST)
+            sampler = instantiate(keys.sampler, _execution_whitelist_=SAMPLER_WHITELIST)
         check_installed(sampler)
         with told_by_key("hydra.sweeper.custom_search_space"):
-            super().__init__(sampler=sampler, **stock)
-        self._enabled = enabled
-        self._timeout = timeout
-        self._trial_timeout = trial_timeout
-        self._retries = retries
-        self._count_failed = count_failed
-        self._heartbeat = heartbeat
-        self._reuse_duplicates = reuse_duplicates
-        self._accept_changes = accept_changes
-        self._pruner = pruner if prune else None
-        self._typed_space = search_space
-        self._settings = settings
-        self._places = places
-        self._on_start = on_start
-        self._on_end = on_end
-        self._start_with_defaults = start_with_defaults
-        self._metric_names = metric_names
-        self._from_study = from_study
-        self._from_study_trials = from_study_trials
-        self._focus = focus
+            super().__init__(sampler=sampler, **keys.of_stock)
+        self._keys = keys
         self._console = Console()
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -139,28 +99,44 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Search, write the results and return the study; train once if not `enabled`."""
         arguments = [self._password.strip(argument) for argument in arguments]
         self._typed = arguments
-        if self._enabled:
+        if self._keys.enabled:
             # Before the app's own checks, which may look through its data.
             self._check_folder()
             self._check_study()
-        focus = self._follow() if self._focus is not None and self._enabled else None
-        space = self._build_space(arguments, focus)
-        if self._enabled:
+            typed = self._keys.search_space
+            entries: Any = OmegaConf.to_container(typed) if typed else {}
+            if self._keys.focus is None and not any(entries.values()):
+                self._check_not_empty(self._build_space(arguments))
+        if self._keys.on_command is not None:
+            at_once = self._jobs_at_once(arguments)
+            call("hydra.sweeper.on_command", self._keys.on_command, self._config, at_once)
+        if self._keys.enabled:
+            self._get_directions()
+            self._made_pruner = make_pruner(self._keys.pruner if self._keys.prune else None)
+        space = self._build_space(arguments)
+        if self._keys.enabled:
             self._check_not_empty(space)
             self.sampler, points = fit_sampler(self.sampler, space, self._to_grid_sampler_choices)
             if points is not None:
-                self.n_trials = min(self.n_trials, points)
+                n_trials = min(self._keys.n_trials, points)
+                self._keys = dataclasses.replace(self._keys, n_trials=n_trials)
         jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
-        if self._on_start is not None:
-            needs = call("hydra.sweeper.on_start", self._on_start, self._config, jobs)
+        # They are many where there are many branches.
+        self._composed.clear()
+        if self._keys.on_start is not None:
+            needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
             self._jobs.expect(needs)
-        if not self._enabled:
+        if not self._keys.enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
-        self._get_directions()
-        self._made_pruner = make_pruner(self._pruner)
-        if focus is not None:
-            show_focus(focus, space, self._console)
+        if self._followed is not None:
+            show_focus(self._followed, space, self._console)
         return self._search(space, arguments)
+
+    def _jobs_at_once(self, arguments: list[str]) -> Iterator[DictConfig]:
+        """Compose the jobs of what is known to be searched at once, each when it is asked for."""
+        space = self._build_space(arguments, at_once=True)
+        for params in space.examples():
+            yield self._compose(space.job_overrides(params))
 
     def _search(self, space: SearchSpace, arguments: list[str]) -> optuna.Study:
         folder = Path(str(self.sweep_dir))
@@ -171,36 +147,43 @@ class AsyncSweeper(OptunaSweeperImpl):
                 study = self._open_study()
                 check_folder(study, folder)
                 space.check_study(study)
-                if self._from_study or "command" in study.user_attrs or study.get_trials():
+                if self._keys.from_study or "command" in study.user_attrs or study.get_trials():
                     # A sampler with a seed would draw what the study's first process, or the
                     # earlier study, has drawn.
                     study.sampler.reseed_rng()
-                self._remember(study, space, arguments)
-                self._queue_first_trials(study, space)
+                if not self._keys.join:
+                    self._remember(study, space, arguments)
+                    self._queue_first_trials(study, space)
             with stop_signals() as signals:
                 try:
                     self._run_loop(study, space, signals)
                 finally:
                     self._jobs.close()
-                    with told_if_away(self._say, "no results are written"):
-                        self._write_results(study, folder)
+                    if not self._keys.join:
+                        with told_if_away(self._say, "no results are written"):
+                            self._write_results(study, folder)
         if signals.received:
             # As of any program that a signal has ended, so that a script does not go on.
-            sys.exit(128 + signals.received[0])
+            leave(128 + signals.received[0], SLOTS)
         return study
 
     def _check_study(self) -> None:
         """Tell what is wrong with the storage or the study before anything is read for it."""
         url, name = study_location(self._config.hydra)
         study = existing_study(url, name)
-        if study is not None and self._settings is not None and not self._accept_changes:
-            check_quick_settings(study, self._settings)
+        if study is None and self._keys.join:
+            raise UserError(f"{shown('study_name')}={name}: there is no such study to join")
+        if study is None and self._keys.from_study is not None and self._keys.focus is None:
+            check_source(self._keys.from_study, url)
+        if study is not None and self._keys.settings is not None and not self._keys.accept_changes:
+            assumed = self._keys.assumed_settings or {}
+            check_quick_settings(study, self._keys.settings, assumed)
 
     def _write_results(self, study: optuna.Study, folder: Path) -> None:
         try:
             write_stock_results(study, folder)
-            if self._on_end is not None:
-                call("hydra.sweeper.on_end", self._on_end, study, folder, self._config)
+            if self._keys.on_end is not None:
+                call("hydra.sweeper.on_end", self._keys.on_end, study, folder, self._config)
         except OSError as error:
             raise UserError(
                 f"{folder}: the results could not be written ({error}); every trial is in the "
@@ -208,9 +191,9 @@ class AsyncSweeper(OptunaSweeperImpl):
             ) from error
 
     def _settings_now(self) -> dict[str, Any]:
-        if self._settings is None:
+        if self._keys.settings is None:
             return {}
-        found: Any = OmegaConf.to_container(self._settings, resolve=True)
+        found: Any = OmegaConf.to_container(self._keys.settings, resolve=True)
         return dict(found)
 
     def _lock(self) -> AbstractContextManager[None]:
@@ -221,12 +204,18 @@ class AsyncSweeper(OptunaSweeperImpl):
         url, name = study_location(self._config.hydra)
         directions: Any = self._get_directions()
         study = open_study(
-            *(url, name, directions, self.sampler, self._made_pruner),
-            *(self._settings_now(), self._accept_changes),
+            url,
+            name,
+            directions,
+            sampler=self.sampler,
+            pruner=self._made_pruner,
+            settings=self._settings_now(),
+            accept_changes=self._keys.accept_changes,
+            assumed=self._keys.assumed_settings,
         )
-        if self._metric_names:
-            study.set_metric_names(list(self._metric_names))
-        log.info("study %s, %s trials asked for", study.study_name, self.n_trials)
+        if self._keys.metric_names:
+            study.set_metric_names(list(self._keys.metric_names))
+        log.info("study %s, %s trials asked for", study.study_name, self._keys.n_trials)
         return study
 
     def _remember(self, study: optuna.Study, space: SearchSpace, arguments: list[str]) -> None:
@@ -235,42 +224,45 @@ class AsyncSweeper(OptunaSweeperImpl):
         study.set_user_attr("folder", str(self.sweep_dir))
         study.set_user_attr("overrides", [without_passwords(word) for word in arguments])
         study.set_user_attr("choices", dict(choices(self._config)))
-        if self._places is not None:
-            study.set_user_attr("places", OmegaConf.to_container(self._places, resolve=True))
+        if self._keys.places is not None:
+            study.set_user_attr("places", OmegaConf.to_container(self._keys.places, resolve=True))
         record_space(study, space)
 
     def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
         url, _ = study_location(self._config.hydra)
         first = FirstTrials(
-            defaults=space.defaults(self._config) if self._start_with_defaults else None,
-            from_study=self._from_study,
-            n_best=self._from_study_trials,
+            defaults=space.defaults(self._config) if self._keys.start_with_defaults else None,
+            from_study=self._keys.from_study,
+            n_best=self._keys.from_study_trials,
         )
         for told in first.queue(study, space.distributions, url):
             self._say(told)
 
     def _run_loop(self, study: optuna.Study, space: SearchSpace, signals: StopSignals) -> None:
-        done = finished(study, self._count_failed)
+        done = finished(study, self._keys.count_failed)
         name = study.study_name
-        if done >= self.n_trials:
-            self._say(is_complete(name, done, self.n_trials))
+        if done >= self._keys.n_trials:
+            self._say(is_complete(name, done, self._keys.n_trials))
             return
         if done:
-            self._say(f"study {name} goes on: {done} of {self.n_trials} trials are finished")
+            self._say(f"study {name} goes on: {done} of {self._keys.n_trials} trials are finished")
         budget = self._budget()
-        display = make_display(
-            *(study, budget, self._console),
-            # Of the launchers only ours can tell how busy its devices are.
-            device_lines=getattr(self.launcher, "device_lines", None),
-        )
+        # Of the launchers only ours can tell how busy its devices are.
+        device_lines = getattr(self.launcher, "device_lines", None)
+        display = make_display(study, budget, self._console, device_lines)
         extender = self.custom_search_space_extender
         extend = functools.partial(extender, self._config) if extender else None
         loop = AsyncLoop(
-            *(study, space, self._jobs, budget, display, self._lock),
-            heartbeat=self._heartbeat,
+            study,
+            space,
+            self._jobs,
+            budget,
+            display,
+            lock=self._lock,
+            heartbeat=self._keys.heartbeat,
             extend=extend,
             # Without parameters every trial is a repetition, and is meant to be.
-            reuse=self._reuse_duplicates and not self._is_empty(space),
+            reuse=self._keys.reuse_duplicates and not self._is_empty(space),
         )
         display.start()
         signals.call_at_first(loop.stop)
@@ -284,34 +276,26 @@ class AsyncSweeper(OptunaSweeperImpl):
                 released = loop.release()
         if signals.received:
             self._say_stopped(study, released)
-        elif budget.time_is_over and finished(study, self._count_failed) < self.n_trials:
+        elif budget.time_is_over and finished(study, self._keys.count_failed) < self._keys.n_trials:
             self._say(f"time is over after {budget.timeout:g} s ({shown('timeout')})")
 
     def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
         again = f"; trials {released} run again next time" if released else ""
         with told_if_away(self._say, "stopped"):
-            done = finished(study, self._count_failed)
-            self._say(f"stopped with {done} of {self.n_trials} trials finished{again}.")
+            done = finished(study, self._keys.count_failed)
+            self._say(f"stopped with {done} of {self._keys.n_trials} trials finished{again}.")
         self._say(f"The same command goes on:\n  {shell_command()}")
 
     def _budget(self) -> Budget:
-        wanted: int | None = self.n_jobs
+        wanted = self._keys.n_jobs
         slots = self._jobs.slots(wanted)
         self._tell_slots(slots, wanted)
-        if self._trial_timeout is not None and not self._jobs.can_cancel:
+        if self._keys.trial_timeout is not None and not self._jobs.can_cancel:
             self._say(
                 f"hydra/launcher={self._jobs.name} cannot end a trial that hangs; "
                 "hydra/launcher=workers can"
             )
-        return Budget(
-            n_trials=self.n_trials,
-            n_jobs=slots,
-            timeout=self._timeout,
-            trial_timeout=self._trial_timeout,
-            max_failure_rate=self.max_failure_rate,
-            retries=self._retries,
-            count_failed=self._count_failed,
-        )
+        return Budget.of(self._keys, slots)
 
     def _tell_slots(self, slots: int, wanted: int | None) -> None:
         """Tell where fewer trials run at a time than a number that was given says."""
@@ -342,7 +326,7 @@ class AsyncSweeper(OptunaSweeperImpl):
 
     def _check_not_empty(self, space: SearchSpace) -> None:
         """Refuse a search of nothing in an app that has typed entries; others run as stock does."""
-        if not self._is_empty(space) or self._typed_space is None:
+        if not self._is_empty(space) or self._keys.search_space is None:
             return
         preset = ""
         if "hparams_search" in choices(self._config):
@@ -368,25 +352,38 @@ class AsyncSweeper(OptunaSweeperImpl):
     def _is_empty(self, space: SearchSpace) -> bool:
         return not space.distributions and self.custom_search_space_extender is None
 
-    def _follow(self) -> Focus:
-        rule: Any = OmegaConf.to_container(self._focus, resolve=True) if self._focus else {}
+    @functools.cached_property
+    def _followed(self) -> Focus | None:
+        """Return the ranges around the best of an earlier study, where the search follows one."""
+        keys = self._keys
+        if keys.focus is None or not keys.enabled:
+            return None
+        rule: Any = OmegaConf.to_container(keys.focus, resolve=True) if keys.focus else {}
         url, name = study_location(self._config.hydra)
-        return follow(self._from_study, url, name, FocusRule.read(rule), self._settings_now())
+        return follow(self._keys.from_study, url, name, FocusRule.read(rule), self._settings_now())
 
-    def _build_space(self, arguments: list[str], focus: Focus | None) -> SearchSpace:
+    def _build_space(self, arguments: list[str], *, at_once: bool = False) -> SearchSpace:
         options = self._loader.get_group_options
-        for where, when in conditions_of(self._typed_space).items():
+        for where, when in conditions_of(self._keys.search_space).items():
             check_condition(where, when, self._config, options)
         params = self._parse_sweeper_params_config()
         return build_search_space(
-            *(self._typed_space, params, arguments, self._config, self._compose),
-            base=None if focus is None else focus.space,
+            self._keys.search_space,
+            params,
+            arguments,
+            self._config,
+            self._compose,
+            base=None if self._followed is None else self._followed.space,
+            at_once=at_once,
         )
 
     def _compose(self, overrides: list[str]) -> DictConfig:
-        """Compose the config of a job; what cannot be composed is the search space's mistake."""
+        """Compose the config of a job, once; what cannot be is the search space's mistake."""
+        words = tuple(overrides)
         try:
-            return self._loader.load_sweep_config(self._config, overrides)
+            if words not in self._composed:
+                self._composed[words] = self._loader.load_sweep_config(self._config, overrides)
+            return self._composed[words]
         except HydraException as error:
             told = in_short(error)
             raise UserError(f"search space: {told}{as_whole_numbers(told, self._typed)}") from error

@@ -2,7 +2,9 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,17 +15,23 @@ from doctune.commands import task_overrides
 from doctune.errors import UserError
 from doctune.hydra_messages import dangling
 from doctune.launcher.packing import JobNeeds
+from doctune.study.keys import StudyKeys
 from doctune.words import did_you_mean
+from src.before.elsewhere import is_elsewhere, notes_on_machines
 from src.before.objectives import check_objectives
+from src.before.sizes import told_if_bounded
+from src.before.trial_length import told_if_longer
 from src.before.typed_keys import check_typed_keys
 from src.before.untrusted_config import check_environment
 from src.data.folds import notes_on_folds, stratified_folds
 from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
+from src.data.wear_presets import notes_on_wear, wear_of
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
 from src.training.card_rules import check_several_cards, is_first
+from src.training.model_names import check_known
 from src.training.room import check_room
 
 log = logging.getLogger(__name__)
@@ -44,8 +52,11 @@ CHOICES = {
 SMALLEST = {
     "trainer.max_epochs": 1,
     "trainer.devices": 1,
+    "trainer.precise_bn": 0,
     "quick_validation.epochs": 1,
-    "quick_validation.folds": 2,
+    "quick_validation.folds": 1,
+    "quick_validation.min_steps": 0,
+    "quick_validation.wear_draws": 1,
     "pruning.patience": 0,
     "pruning.n_startup_trials": 0,
     "optimizer.weight_decay": 0,
@@ -58,12 +69,17 @@ SMALLEST = {
     "gpu.max_batch_size": 1,
 }
 # These may have to be worked out, from the images or with timm, which takes its time.
-SMALLEST_SIZES = {"data.batch_size": 1, "data.img_size": 16}
+IMG_SIZE = "data.img_size"
+SMALLEST_SIZES = {"data.batch_size": 1, IMG_SIZE: 16}
 SHARED = "gpu.trials_per_device"
+EACH_TRIAL = "a search gives every trial"
+# Resolvers that bring timm along, and torch with it. Nobody types them; what the files of `conf/`
+# give them is looked at when their answers are needed.
+ASK_TIMM = ("img_size", "poolings", "without_effect")
 # With a rate of 0 nothing is learnt, and estimates divide by the others.
 ABOVE_ZERO = ("optimizer.lr", "gpu.tflops", "gpu.tflops_float32", "gpu.bandwidth_gb")
-# They do nothing in a training run.
-SEARCH_KEYS = ("optuna.n_trials=", "optuna.timeout=", "optuna.n_jobs=", "optuna.from_study=")
+# They do nothing in a training run, but for the one that asks for it.
+SEARCH_KEYS = tuple(f"optuna.{key.name}=" for key in fields(StudyKeys) if key.name != "enabled")
 SHARES = ("model.drop_rate", "model.drop_path_rate", "loss.label_smoothing")
 # What people call them, Lightning's own older names among it.
 PRECISIONS = {
@@ -86,9 +102,11 @@ def check_first(cfg: DictConfig) -> None:
     check_command(HydraConfig.get())
     check_references(cfg)
     _check_card(cfg)
-    check_values(cfg)
+    check_values(cfg, ask_timm=False)
     _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
+    _check_model_at_once(cfg)
     check_listing(cfg.data)
+    check_values(cfg)
 
 
 def check_model(cfg: DictConfig) -> None:
@@ -103,10 +121,15 @@ def check_model(cfg: DictConfig) -> None:
     from src.training.optimizer import check_optimizer
 
     check_backbone(cfg.model, cfg.data.img_size)
+    # A file is here; others may have to be fetched, so they come last.
+    is_file = cfg.model.checkpoint_path is not None
+    if is_file:
+        check_weights(cfg.model, cfg.data.img_size)
     check_acting(cfg.model, cfg.data.img_size)
     check_optimizer(cfg.optimizer, cfg.trainer.precision)
     _tell_all(notes_on(cfg.model, cfg.data.img_size))
-    check_weights(cfg.model, cfg.data.img_size)
+    if not is_file:
+        check_weights(cfg.model, cfg.data.img_size)
     from src.training.loggers import check_logger
     from src.training.trainer_arguments import check_trainer_arguments
 
@@ -148,8 +171,45 @@ def check_command(hydra: Any) -> None:
         )
 
 
+def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
+    """Check what a search needs as far as it can be told at once, without torch.
+
+    Args:
+        cfg: the config of the search.
+        jobs: configs of jobs that between them hold every choice and both ends of every range;
+            each takes a fifth of a second to compose.
+
+    Raises:
+        UserError: names the key, the value and what to do.
+    """
+    check_environment()
+    check_references(cfg)
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if HydraConfig.initialized() and is_elsewhere(HydraConfig.get()):
+        # Each job looks at the card of its own machine.
+        typed = [word.partition("=")[0] for word in task_overrides(HydraConfig.get())]
+        _tell_all(list(notes_on_machines(cfg, choices, typed)))
+    else:
+        _check_card(cfg)
+    if choices.get("hydra/launcher") == "local_workers":
+        check_jobs(cfg.gpu, cfg.trainer.accelerator, cfg.optuna.n_jobs)
+    check_objectives(cfg)
+    check_one_card(cfg, EACH_TRIAL)
+    check_values(cfg, ask_timm=False)
+    if HydraConfig.initialized():
+        _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
+    _check_model_at_once(cfg)
+    check_listing(cfg.data)
+    for job in jobs:
+        check_one_card(job, EACH_TRIAL)
+        check_values(job, ask_timm=False)
+        _check_model_at_once(job)
+
+
 def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
-    """Check what a search needs, and decode the data once for all its trials.
+    """Check the models of a search, and decode the data once for all its trials.
+
+    What can be told without them has been, by `check_at_once`.
 
     Returns what a launcher should know that packs several trials on a card.
 
@@ -160,23 +220,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     Raises:
         UserError: names the key, the value and what to do.
     """
-    check_environment()
-    check_references(cfg)
-    _check_card(cfg)
-    # Other launchers have the cards of other machines.
-    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    if choices.get("hydra/launcher") == "local_workers":
-        check_jobs(cfg.gpu, cfg.trainer.accelerator, cfg.optuna.n_jobs)
-    check_objectives(cfg)
     for job in [cfg, *jobs]:
-        check_one_card(job, "a search gives every trial")
-    check_values(cfg)
-    for job in jobs:
         check_values(job)
-    if HydraConfig.initialized():
-        _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
-    check_listing(cfg.data)
-    # Imported here, as they bring torch along: what is above is told at once.
+    # Imported here, as they bring torch along.
     from src.training.backbone import check_backbone, check_weights
     from src.training.model_notes import check_acting
     from src.training.optimizer import check_optimizer
@@ -196,12 +242,16 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     check_logger(cfg.logger)
     for job in jobs or [cfg]:
         check_trainer_arguments(job, in_search=True)
+    _tell_all(notes_on_wear(cfg, jobs or [cfg]))
     splits = load_splits(cfg.data)
     tell_notes(splits)
     train, quick = splits.train, cfg.quick_validation
     cut = (train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
     for note in notes_on_folds(stratified_folds(*cut), *cut):
         _tell(f"quick_validation.folds: {note}")
+    batches = _batches(cfg, jobs)
+    told = told_if_bounded(cfg, batches), told_if_longer(cfg, len(train), max(batches))
+    _tell_all([note for note in told if note is not None])
     # Last, as they may have to be fetched: now and not by every worker at once.
     sources = ("name", "pretrained", "checkpoint_path")
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
@@ -212,13 +262,18 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     return job_needs(cfg, jobs, train)
 
 
+def _batches(cfg: DictConfig, jobs: Sequence[DictConfig]) -> set[int]:
+    override = cfg.quick_validation.batch_size_override
+    return {override} if override else {job.data.batch_size for job in jobs or [cfg]}
+
+
 def check_references(cfg: DictConfig) -> None:
     """Refuse values that refer to keys that there are not.
 
     Raises:
         UserError: names the first.
     """
-    told = dangling(cfg)
+    told = dangling(cfg, ASK_TIMM)
     if told is not None:
         raise UserError(told)
 
@@ -230,6 +285,14 @@ def notes_on_model(job: DictConfig) -> list[str]:
     entries: Any = OmegaConf.to_container(job.search_space, resolve=False)
     searched = [entry["key"] for entry in entries.values() if entry]
     return notes_on(job.model, job.data.img_size, searched)
+
+
+def _check_model_at_once(cfg: DictConfig) -> None:
+    """Refuse a model that there is not, and a file of weights; what is in it is read with torch."""
+    check_known(cfg.model.name)
+    file = cfg.model.checkpoint_path
+    if file is not None and not Path(file).is_file():
+        raise UserError(f"model.checkpoint_path={file}: there is no such file")
 
 
 def _check_card(cfg: DictConfig) -> None:
@@ -306,8 +369,13 @@ def _tell(text: str) -> None:
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def check_values(cfg: DictConfig) -> None:
+def check_values(cfg: DictConfig, *, ask_timm: bool = True) -> None:
     """Check the numbers of a job, and the names that are chosen from a few.
+
+    Args:
+        cfg: the config of a job.
+        ask_timm: whether to check an image size that follows from the model, for which timm, and
+            torch with it, has to be imported.
 
     Raises:
         UserError: names the key, the value and what to do.
@@ -337,10 +405,13 @@ def check_values(cfg: DictConfig) -> None:
     ratio = cfg.scheduler.min_lr_ratio
     if not 0 <= ratio <= 1:
         raise UserError(f"scheduler.min_lr_ratio={ratio}: must be from 0 to 1, a share of the peak")
+    wear_of(cfg)
     _check_precision(cfg)
     check_several_cards(cfg)
     check_room(cfg.gpu)
     for key, low in SMALLEST_SIZES.items():
+        if key == IMG_SIZE and not ask_timm and OmegaConf.is_interpolation(cfg.data, "img_size"):
+            continue
         value = OmegaConf.select(cfg, key)
         if value < low:
             raise UserError(f"{key}={value}: must be at least {low}")

@@ -1,9 +1,10 @@
 """What makes the scores of a study comparable: its images, and the code that scores a trial.
 
-Importing this file registers the resolvers `${code_version:}` and `${data_fingerprint:}`, whose
-values a study remembers. A checkout changes without a new version number, so every statement that
-scores a trial is part of the version of the code, wherever it stands. Paths, imports, docstrings
-and comments are not, so that code may be moved and explained while a study runs.
+Importing this file registers the resolvers `${code_version:}`, `${data_fingerprint:}` and
+`${wear_in_words:}`, whose values a study remembers. A checkout changes without a new version
+number, so every statement that scores a trial is part of the version of the code, wherever it
+stands. Paths, imports, docstrings and comments are not, so that code may be moved and explained
+while a study runs.
 """
 
 import ast
@@ -17,6 +18,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
+from src.data.wear_presets import wear_in_words
 
 SOURCES = Path(__file__).parents[1]
 # What scores a trial.
@@ -96,5 +98,10 @@ def _fingerprint_of_data(*, _root_: DictConfig) -> str:
         return "unreadable"
 
 
+def _wear_in_words(*, _root_: DictConfig) -> str:
+    return wear_in_words(_root_)
+
+
 OmegaConf.register_resolver("code_version", code_version, replace=True, use_cache=True)
 OmegaConf.register_resolver("data_fingerprint", _fingerprint_of_data, replace=True)
+OmegaConf.register_resolver("wear_in_words", _wear_in_words, replace=True)

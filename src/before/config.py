@@ -8,7 +8,9 @@ from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import MISSING, OmegaConf
 
 from doctune.space.focus_rule import FocusRule
+from doctune.study.keys import StudyKeys
 from src.before import comparable as comparable  # registers the resolvers of `settings`
+from src.before import elsewhere as elsewhere  # registers the schemas of conf/hydra/launcher
 from src.before import objectives as objectives  # registers the resolver of conf/train.yaml
 from src.before import sizes as sizes  # registers resolvers of conf/data and search spaces
 from src.before import study_name as study_name  # registers the resolver of conf/train.yaml
@@ -26,25 +28,17 @@ from src.training.config import (
 
 
 @dataclass
-class StudyConfig:
-    """The study (guide section 3); `hydra.sweeper` takes its values from here."""
+class StudyConfig(StudyKeys):
+    """The study (guide section 3); `hydra.sweeper` takes its values from here.
 
-    # false: no search, one training run with the defaults.
-    enabled: bool = True
-    n_trials: int = 20
-    # Seconds for the whole search; null: as long as it takes.
-    timeout: float | None = None
-    # Seconds for one trial, from the start of its worker: over them it ends at its next report; one
-    # that hangs is killed.
-    trial_timeout: float | None = None
-    # How often a trial is tried again after a fault that may be gone then, such as a killed worker.
-    retries: int = 1
-    # Go on with a study although what makes its scores comparable has changed.
-    accept_changes: bool = False
+    `StudyKeys` has the keys of any app's search, here are those that need an app that scores.
+    """
+
     study_name: str = MISSING
     storage: str = MISSING
     # What is searched for: f1, accuracy, balanced_accuracy, worst_class_f1, log_loss; behind a
-    # score also train_seconds. Pruning and ranking follow the first one.
+    # score also train_seconds and, under quick_validation.wear, f1_clean and its like. Pruning and
+    # ranking follow the first one.
     objectives: list[str] = field(default_factory=lambda: ["f1"])
     # Follows from the objectives.
     direction: Any = "maximize"
@@ -55,13 +49,6 @@ class StudyConfig:
     tolerance: float = 0.01
     # Trials at a time: one a device, or the CPU's cores shared out.
     n_jobs: int = 1
-    # The search stops when more than this share of the last 10 trials failed.
-    max_failure_rate: float = 0.5
-    # Whether a failed trial is one of the n_trials.
-    count_failed: bool = True
-    # A study, or a YAML file of parameters, whose best are tried first by a new study.
-    from_study: str | None = None
-    from_study_trials: int = 5
 
 
 @dataclass
@@ -81,9 +68,20 @@ class QuickValidationConfig:
     """How a trial is scored: k-fold cross-validation at few epochs (guide section 3)."""
 
     epochs: int = 3
+    # 1: a single split, which holds out a fifth.
     folds: int = 3
+    # Optimizer steps of a fold at least, with the largest batch that is searched: where images are
+    # few all trials train more epochs (docs/scores.md). Whoever types `epochs` alone gets these.
+    min_steps: int = 0
     # A batch size for trials alone; takes the batch size out of the search.
     batch_size_override: int | None = None
+    # Wear that pages are scored under, wherever a score decides: none, a file of conf/augment
+    # (light, document, heavy or one's own), or keys of the group as {rotate: 20, blur: 0.01}.
+    wear: Any = "none"
+    # In place of the preset's own strength.
+    wear_strength: float | None = None
+    # Times that each page is worn, every time otherwise.
+    wear_draws: int = 1
 
 
 @dataclass

@@ -33,6 +33,7 @@ OF_THE_SEARCH = (
 SHARED = (
     *("optuna.objectives", "optuna.choose", "optuna.tolerance"),
     "quick_validation.batch_size_override",
+    *("quick_validation.wear", "quick_validation.wear_strength", "quick_validation.wear_draws"),
 )
 
 

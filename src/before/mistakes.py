@@ -32,9 +32,10 @@ from doctune.hydra_messages import (
     unknown_flag,
     unusable_choice,
 )
+from src.before.elsewhere import not_installed
 from src.before.own_yaml import unreadable_yaml, wrong_content
 from src.before.places import all_choices, value_of_flag
-from src.before.starting import end_at_once
+from src.before.starting import STARTING, end_at_once, stop
 from src.before.typed_words import check_words
 
 # A folder in which nothing can be written.
@@ -86,8 +87,7 @@ def hydra_in_short(own_flags: Sequence[str] = (), subject: str | None = None) ->
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         # While it starts; whatever has begun to work tells how it goes on.
-        print("stopped", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        stop(STARTING)
     finally:
         if report is not None:
             inside_hydra.run_and_report = report  # type: ignore[assignment]
@@ -123,6 +123,10 @@ def _told(error: Exception) -> str | None:
             return told
     if isinstance(error, HydraException) and INTERVAL in str(error):
         return in_short(error, words)
+    if isinstance(error, MissingConfigException):
+        extra = not_installed(error.missing_cfg_file or "")
+        if extra is not None:
+            return extra
     if isinstance(error, CompactHydraException):
         # Ours are lines already.
         own = type(error).__module__ != "hydra.errors"

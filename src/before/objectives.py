@@ -3,6 +3,7 @@
 Importing this file registers the resolver `${directions_of:NAMES}`.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -15,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
 from doctune.words import did_you_mean
+from src.data.wear_presets import wear_of
 
 Labels = npt.NDArray[np.int64]
-Probabilities = npt.NDArray[Any]
+Scores = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -26,44 +28,48 @@ class Objective:
 
     Args:
         direction: maximize or minimize.
-        score: of labels [N] and probabilities [N, C]; None for what predictions do not show.
+        score: of labels [N] and scores [N, C], logits or log-probabilities; None for what
+            predictions do not show.
         logged: the name under which a module logs it after each epoch, if it does.
         high: the most that it can be; the least is 0 for all.
+        clean: of pages as they are, whatever `quick_validation.wear` says.
     """
 
     direction: str
-    score: Callable[[Labels, Probabilities], float] | None
+    score: Callable[[Labels, Scores], float] | None
     logged: str | None = None
     high: float = 1.0
+    clean: bool = False
 
 
 # scikit-learn is imported where a score is computed: every command reads this file at its start.
-def _f1(labels: Labels, probabilities: Probabilities, average: str | None = "macro") -> Any:
+def _f1(labels: Labels, scores: Scores, average: str | None = "macro") -> Any:
     from sklearn.metrics import f1_score
 
     # A class that is neither in the fold nor predicted there counts neither for nor against.
-    predicted = probabilities.argmax(1)
+    predicted = scores.argmax(1)
     return f1_score(labels, predicted, average=average, zero_division=0.0)
 
 
-def _accuracy(labels: Labels, probabilities: Probabilities) -> float:
+def _accuracy(labels: Labels, scores: Scores) -> float:
     from sklearn.metrics import accuracy_score
 
-    return float(accuracy_score(labels, probabilities.argmax(1)))
+    return float(accuracy_score(labels, scores.argmax(1)))
 
 
-def _balanced_accuracy(labels: Labels, probabilities: Probabilities) -> float:
+def _balanced_accuracy(labels: Labels, scores: Scores) -> float:
     from sklearn.metrics import balanced_accuracy_score
 
-    return float(balanced_accuracy_score(labels, probabilities.argmax(1)))
+    return float(balanced_accuracy_score(labels, scores.argmax(1)))
 
 
-def _log_loss(labels: Labels, probabilities: Probabilities) -> float:
-    from sklearn.metrics import log_loss
-
-    exact = probabilities.astype(np.float64)
-    exact /= exact.sum(1, keepdims=True)
-    return float(log_loss(labels, exact, labels=np.arange(exact.shape[1])))
+def _log_loss(labels: Labels, scores: Scores) -> float:
+    # Not from probabilities: those of a confident mistake round to 0, and scikit-learn then counts
+    # 36 for it, whatever it was.
+    exact = scores.astype(np.float64)
+    exact -= exact.max(1, keepdims=True)
+    of_truth = exact[np.arange(len(labels)), labels]
+    return float((np.log(np.exp(exact).sum(1)) - of_truth).mean())
 
 
 OBJECTIVES = {
@@ -80,6 +86,21 @@ OBJECTIVES = {
     "train_seconds": Objective("minimize", None, high=math.inf),
 }
 
+
+CLEAN = "_clean"
+
+
+def as_clean(name: str) -> str:
+    """Return what a score is called where pages are not worn for it: `f1_clean`."""
+    return name + CLEAN
+
+
+# Beside a score under wear; not logged after each epoch.
+OBJECTIVES |= {
+    as_clean(name): dataclasses.replace(objective, logged=None, clean=True)
+    for name, objective in OBJECTIVES.items()
+    if objective.score is not None
+}
 
 # What scikit-learn, torchmetrics and logs call them.
 ELSEWHERE = {
@@ -123,6 +144,7 @@ def check_objectives(cfg: DictConfig) -> None:
             f"optuna.objectives={names}: pruning and ranking follow the first one, so put a score "
             "there, as in [f1, train_seconds]"
         )
+    _check_clean(cfg, names)
     if cfg.optuna.choose not in RULES:
         raise UserError(
             f"optuna.choose={cfg.optuna.choose}: unknown{did_you_mean(cfg.optuna.choose, RULES)}"
@@ -137,17 +159,36 @@ def check_objectives(cfg: DictConfig) -> None:
         )
 
 
-def fold_score(name: str, labels: Labels, probabilities: Probabilities) -> float:
+def _check_clean(cfg: DictConfig, names: Sequence[str]) -> None:
+    """Refuse scores of clean pages where there are no others, or in front of them."""
+    clean = [name for name in names if OBJECTIVES[name].clean]
+    if not clean:
+        return
+    plain = clean[0].removesuffix(CLEAN)
+    if wear_of(cfg) is None:
+        raise UserError(
+            f"optuna.objectives={names}: without quick_validation.wear every score is of clean "
+            f"pages; write {plain}, or choose a wear, as in quick_validation.wear=document"
+        )
+    if OBJECTIVES[names[0]].clean:
+        raise UserError(
+            f"optuna.objectives={names}: pruning and ranking follow the first one, which is taken "
+            f"under quick_validation.wear; leave the wear out to search by {plain} of clean pages, "
+            f"or put a score under wear first, as in [{plain}, {clean[0]}]"
+        )
+
+
+def fold_score(name: str, labels: Labels, scores: Scores) -> float:
     """Return a fold's score.
 
     Args:
         name: an objective that predictions show.
         labels: [N].
-        probabilities: [N, C].
+        scores: [N, C], logits or log-probabilities.
     """
     score = OBJECTIVES[name].score
     assert score is not None
-    return score(labels, probabilities)
+    return score(labels, scores)
 
 
 OmegaConf.register_resolver("directions_of", directions_of, replace=True)

@@ -11,6 +11,7 @@ an epoch. Importing this file registers the resolvers of the configs:
 
 import functools
 import json
+from collections.abc import Collection
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -82,6 +83,22 @@ def most_for(cfg: DictConfig) -> int:
     if count is None:
         return int(cfg.gpu.max_batch_size)
     return max(USUAL_BATCH, count // STEPS // MULTIPLE * MULTIPLE)
+
+
+def told_if_bounded(cfg: DictConfig, searched: Collection[int]) -> str | None:
+    """Say so where a search leaves out batches that the card is up to, as images are few.
+
+    Args:
+        cfg: the whole config.
+        searched: the batch sizes.
+    """
+    most, usual = most_for(cfg), max(cfg.gpu.batch_sizes)
+    if len(set(searched)) < 2 or not max(searched) <= most < usual:
+        return None
+    return (
+        f"data.batch_size is searched up to {max(searched)}, not {usual}, which would leave an "
+        f"epoch of so few images less than {STEPS} steps"
+    )
 
 
 @functools.cache

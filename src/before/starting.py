@@ -10,11 +10,19 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+STARTING = "stopped while it was starting; the same command starts again"
+
 
 def end_at_once(number: int, _: FrameType | None) -> NoReturn:
     """End the process; nothing has begun that could be put in order."""
-    os.write(2, b"stopped\n")
+    os.write(2, f"{STARTING}\n".encode())
     os._exit(128 + number)
+
+
+def stop(text: str) -> NoReturn:
+    """Say how to go on, and end as any program that Ctrl-C has ended."""
+    print(text, file=sys.stderr)
+    sys.exit(128 + signal.SIGINT)
 
 
 def _is_ours() -> bool:

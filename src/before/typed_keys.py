@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from doctune.hydra_messages import unquoted
-from doctune.words import did_you_mean, dotted_keys, other_name
+from doctune.words import counted, did_you_mean, dotted_keys, other_name
 from src.before.config import ExperimentConfig
 
 DOCUMENTS = "documents"
@@ -20,6 +20,7 @@ FREE = ("model.kwargs", "optimizer.kwargs", "trainer.kwargs")
 # Keys of `data` -> the sources that read them; all sources read the others.
 READ_BY = {
     "n_images": (DOCUMENTS,),
+    "wear_test": (DOCUMENTS,),
     "root": ("image_folder", "csv"),
     "fit": ("image_folder", "csv"),
     "on_bad_image": ("image_folder", "csv"),
@@ -128,6 +129,6 @@ def _long_warmup(cfg: DictConfig, given: dict[str, str]) -> list[str]:
     if "scheduler.warmup_epochs" not in given or warmup <= epochs / 2:
         return []
     return [
-        f"scheduler.warmup_epochs={warmup:g}: of {epochs} {'epoch' if epochs == 1 else 'epochs'} "
+        f"scheduler.warmup_epochs={warmup:g}: of {counted(epochs, 'epoch')} "
         f"at most half are warm-up, so it is cut to {epochs / 2:g}"
     ]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src.data.config import AugmentConfig
+from src.data.draws import Draws, FreshDraws
 
 # A blur's kernel reaches this many standard deviations to each side.
 REACH = 2.5
@@ -41,8 +42,8 @@ class Normalize(nn.Module):
 class Augment(nn.Module):
     """Normalised float [B, 3, H, W] -> the same, changed as a camera and a copier would.
 
-    Every image has its own draw from torch's generator of the device. An operation whose size is
-    0, or all at strength 0, is not run.
+    Every image has its own draw, from torch's generator of the device unless `draws` are given. An
+    operation whose size is 0, or all at strength 0, is not run.
 
     Args:
         cfg: the `augment` group; `strength` multiplies every size and probability in it.
@@ -58,32 +59,34 @@ class Augment(nn.Module):
         self._light = _Light(cfg)
         self._noise = cfg.noise * cfg.strength
         self._erase = min(cfg.erase * cfg.strength, 0.9)
-        self._acts = bool(
+        # Whether it changes anything.
+        self.acts = bool(
             self._geometry.acts or self._light.acts or self._blur or self._noise or self._erase
         )
         self.register_buffer("mean", torch.tensor(list(cfg.mean)).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(list(cfg.std)).view(1, 3, 1, 1), False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, draws: Draws | None = None) -> Tensor:
         """Return augmented images of the same shape and dtype, at full precision inside."""
-        if not self._acts:
+        if not self.acts:
             return images
         with torch.autocast(images.device.type, enabled=False):
-            return self._change(images)
+            return self._change(images, draws or FreshDraws(images))
 
-    def _change(self, images: Tensor) -> Tensor:
+    def _change(self, images: Tensor, draws: Draws) -> Tensor:
         if self._geometry.acts:
-            images = self._geometry(images)
+            images = self._geometry(images, draws)
         if self._blur:
             most = self._blur * images.shape[-1]
-            images = blur(images, most * _uniform(images), most)
+            images = blur(images, most * draws.uniform(), most)
         if self._light.acts:
-            images = self._light(images, self.mean, self.std)
+            images = self._light(images, self.mean, self.std, draws)
         if self._noise:
-            amount = self._noise * _uniform(images).view(-1, 1, 1, 1)
-            images = images + amount / self.std.to(images.dtype) * torch.randn_like(images[:, :1])
+            amount = self._noise * draws.uniform().view(-1, 1, 1, 1)
+            grain = draws.normal(1, *images.shape[2:]).to(images.dtype)
+            images = images + amount / self.std.to(images.dtype) * grain
         if self._erase:
-            images = erase(images, self._erase * _uniform(images))
+            images = erase(images, self._erase * draws.uniform(), draws)
         return images
 
 
@@ -108,17 +111,16 @@ class _Geometry(nn.Module):
             )
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        like = images.new_empty(len(images), dtype=torch.float32)
-        angle = self._angle * _signed(like)
-        angle = angle + math.pi * _chance(like, self._half)
-        angle = angle + math.pi / 2 * _chance(like, self._quarter) * _sign(like)
-        size = torch.exp(math.log1p(self._scale) * _signed(like))
-        across = size * (1 - 2 * _chance(like, self._hflip))
-        down = size * (1 - 2 * _chance(like, self._vflip))
+    def forward(self, images: Tensor, draws: Draws) -> Tensor:
+        angle = self._angle * _signed(draws)
+        angle = angle + math.pi * _chance(draws, self._half)
+        angle = angle + math.pi / 2 * _chance(draws, self._quarter) * _sign(draws)
+        size = torch.exp(math.log1p(self._scale) * _signed(draws))
+        across = size * (1 - 2 * _chance(draws, self._hflip))
+        down = size * (1 - 2 * _chance(draws, self._vflip))
         # The grid runs from -1 to 1, so a share of the side is twice as much there.
-        shift_x, shift_y = (2 * self._shift * _signed(like) for _ in range(2))
-        tilt_x, tilt_y = (self._tilt * _signed(like) for _ in range(2))
+        shift_x, shift_y = (2 * self._shift * _signed(draws) for _ in range(2))
+        tilt_x, tilt_y = (self._tilt * _signed(draws) for _ in range(2))
         cos, sin = angle.cos(), angle.sin()
         side = images.shape[-1]
         ends = (1 - side) / side, (side - 1) / side
@@ -129,7 +131,7 @@ class _Geometry(nn.Module):
             # Not a matrix product, which autocast would round to fewer bits than a pixel needs.
             return a.view(-1, 1, 1) * x + b.view(-1, 1, 1) * y + c.view(-1, 1, 1)
 
-        depth = plane(tilt_x, tilt_y, torch.ones_like(like))
+        depth = plane(tilt_x, tilt_y, torch.ones_like(angle))
         grid_x = plane(cos * across, -sin * across, shift_x) / depth
         grid_y = plane(sin * down, cos * down, shift_y) / depth
         grid = torch.stack((grid_x, grid_y), -1).to(images.dtype)
@@ -146,26 +148,26 @@ class _Light(nn.Module):
         self._shadow = min(cfg.shadow * cfg.strength, 0.95)
         self.acts = any((self._contrast, self._brightness, self._shadow))
 
-    def forward(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        gain = 1 + self._contrast * _signed(images).view(-1, 1, 1, 1)
-        bias = self._brightness * _signed(images).view(-1, 1, 1, 1)
+    def forward(self, images: Tensor, mean: Tensor, std: Tensor, draws: Draws) -> Tensor:
+        gain = 1 + self._contrast * _signed(draws).view(-1, 1, 1, 1)
+        bias = self._brightness * _signed(draws).view(-1, 1, 1, 1)
         # In grey levels x of 0 to 1: (x - 1/2) * gain + 1/2 + bias, times the shadow.
         offset = (1 - gain) / 2 + bias
         if self._shadow:
-            shade = 1 - self._shadow * self._shadows(images)
+            shade = 1 - self._shadow * self._shadows(images, draws)
             gain, offset = gain * shade, offset * shade
         mean, std = mean.to(images.dtype), std.to(images.dtype)
         return torch.addcmul((mean * (gain - 1) + offset) / std, images, gain)
 
-    def _shadows(self, images: Tensor) -> Tensor:
+    def _shadows(self, images: Tensor, draws: Draws) -> Tensor:
         """Return 0 in the light to 1 at the darkest, over an edge at any place and angle."""
-        angle = 2 * math.pi * _uniform(images).view(-1, 1, 1)
+        angle = 2 * math.pi * draws.uniform().view(-1, 1, 1)
         height, width = images.shape[-2:]
         x = torch.linspace(-1, 1, width, device=images.device).view(1, 1, width)
         y = torch.linspace(-1, 1, height, device=images.device).view(1, height, 1)
-        across = x * angle.cos() + y * angle.sin() - 1.2 * _signed(images).view(-1, 1, 1)
-        softness = 0.05 + 0.75 * _uniform(images).view(-1, 1, 1)
-        depth = _uniform(images).view(-1, 1, 1, 1)
+        across = x * angle.cos() + y * angle.sin() - 1.2 * _signed(draws).view(-1, 1, 1)
+        softness = 0.05 + 0.75 * draws.uniform().view(-1, 1, 1)
+        depth = draws.uniform().view(-1, 1, 1, 1)
         return (depth * torch.sigmoid(across / softness).unsqueeze(1)).to(images.dtype)
 
 
@@ -195,43 +197,41 @@ def blur(images: Tensor, sigma: Tensor, most: float) -> Tensor:
     return planes.view(images.shape)
 
 
-def erase(images: Tensor, area: Tensor) -> Tensor:
+def erase(images: Tensor, area: Tensor, draws: Draws | None = None) -> Tensor:
     """Paint a box over every image (Zhong et al., AAAI 2020, arXiv 1708.04896), in one colour.
 
     Args:
         images: float [B, C, H, W].
         area: share of the image that the box covers, [B]; parts beyond the edge are cut.
+        draws: of shape, place and colour; fresh ones by default.
 
     Returns:
         The same shape.
     """
+    draws = draws or FreshDraws(images)
     height, width = images.shape[-2:]
     # Up to three times as wide as high, or the other way round.
-    stretch = torch.exp(math.log(3) / 2 * _signed(images))
+    stretch = torch.exp(math.log(3) / 2 * _signed(draws))
     wide, high = (area.sqrt() * s for s in (stretch, 1 / stretch))
-    left, top = (_uniform(images) * (1 - side.clamp(max=1)) for side in (wide, high))
+    left, top = (draws.uniform() * (1 - side.clamp(max=1)) for side in (wide, high))
     x = (torch.arange(width, device=images.device) + 0.5) / width
     y = (torch.arange(height, device=images.device) + 0.5) / height
     in_x = (x >= left.view(-1, 1)) & (x < (left + wide).view(-1, 1))
     in_y = (y >= top.view(-1, 1)) & (y < (top + high).view(-1, 1))
     box = in_y.view(-1, 1, height, 1) & in_x.view(-1, 1, 1, width)
-    return torch.where(box, torch.randn_like(images[:, :, :1, :1]), images)
+    colour = draws.normal(images.shape[1], 1, 1).to(images.dtype)
+    return torch.where(box, colour, images)
 
 
-def _uniform(images: Tensor) -> Tensor:
-    """Draw from 0..1 for every image, [B]."""
-    return torch.rand(len(images), device=images.device)
-
-
-def _signed(images: Tensor) -> Tensor:
+def _signed(draws: Draws) -> Tensor:
     """Draw from -1..1 for every image, [B]."""
-    return 2 * _uniform(images) - 1
+    return 2 * draws.uniform() - 1
 
 
-def _sign(images: Tensor) -> Tensor:
-    return 1 - 2 * _chance(images, 0.5)
+def _sign(draws: Draws) -> Tensor:
+    return 1 - 2 * _chance(draws, 0.5)
 
 
-def _chance(images: Tensor, probability: float) -> Tensor:
+def _chance(draws: Draws, probability: float) -> Tensor:
     """Draw 1 with a probability and else 0 for every image, [B]."""
-    return (_uniform(images) < probability).float()
+    return (draws.uniform() < probability).float()

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from doctune.errors import UserError
+from doctune.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ def cached_array(
         if array is not None:
             return array
         log.info("building %s", path)
-        replace_file(path, lambda part: _build(part, shape, fill, dtype))
+        with replacing(path, alone=True) as part:
+            _build(part, shape, fill, dtype)
         built: Array = np.load(path, mmap_mode="r")
         return built
 
@@ -94,18 +96,6 @@ def lock(path: Path) -> Iterator[None]:
         yield
     finally:
         guard.release()
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under another name and rename it, so that nobody reads half; hold its lock."""
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        write(part)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _build(

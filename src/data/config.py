@@ -24,6 +24,9 @@ class DataConfig:
     # csv: the names of the classes by target; auto: meta.csv if it is there.
     meta_file: str | None = "auto"
     class_name_column: str = "class_name"
+    # A table of decisions on labels that are probably wrong, suspect_labels.csv of a search whose
+    # column `accept` says relabel, leave out, keep, or nothing.
+    labels: str | None = None
     # pad: whole pages on a white square; stretch: filled to the edges.
     fit: str = "pad"
     # Images that are missing or cannot be read: error, or skip.
@@ -32,6 +35,9 @@ class DataConfig:
     near_duplicates: bool = True
     # Images of the built-in documents, all splits together.
     n_images: int = 2400
+    # documents: office, phone or rough: pages to train on and of validation are flat, clean scans,
+    # and test pages are worn so; none: all pages are alike, some good and some bad.
+    wear_test: str = "none"
     # Shares of the images that are held out; `test` is never seen by a search.
     val_fraction: float = 0.15
     test_fraction: float = 0.25

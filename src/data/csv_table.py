@@ -8,13 +8,13 @@ The layout of document classification competitions: train.csv (ID, target), trai
 
 import codecs
 import csv
-import difflib
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from doctune.errors import UserError
+from doctune.words import counted, nearest
 from src.data.config import DataConfig
 from src.data.files import Listing, image_files, named_inside, path_inside
 from src.data.formats import SUFFIXES
@@ -41,6 +41,9 @@ USUAL = {
     "target_column": "target label labels class class_name class_id category species y type",
     "class_name_column": "class_name name class label category title",
 }
+
+# How alike a column's name has to be to one that was looked for.
+COLUMN_ALIKE = 0.75
 
 Rows = list[dict[str, str]]
 
@@ -168,8 +171,7 @@ def _lacking(
             taken.append(guess)
             keys.append(f"{section}.{key}={guess}" if section else f"{key}={guess}")
     key, column = next(iter(missing.items()))
-    lower = [name.lower() for name in names]
-    near = difflib.get_close_matches(column.lower(), lower, n=1, cutoff=0.75)
+    near = nearest(column, names, alike=COLUMN_ALIKE)
     hint = f"; did you mean {' '.join(keys)}?" if near and keys else f"; write {' '.join(keys)}"
     if not keys:
         hint = f"; write {section}.{key}=NAME with one of these"
@@ -178,15 +180,15 @@ def _lacking(
 
 def _guess(key: str, column: str, names: Sequence[str], rows: Rows) -> str | None:
     """Return which column may be meant: by its name, else by what stands in it."""
-    lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(column.lower(), lower, n=1, cutoff=0.75)
+    near = nearest(column, names, alike=COLUMN_ALIKE)
     if near:
-        return lower[near[0]]
+        return near[0]
     if key == "id_column":
         some = rows[:20]
         for name in names:
             if some and all(Path(row[name]).suffix.lower() in SUFFIXES for row in some):
                 return name
+    lower = {name.lower(): name for name in names}
     usual = next((word for word in USUAL.get(key, "").split() if word in lower), None)
     if usual is not None:
         return lower[usual]
@@ -236,7 +238,7 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
         by_name = {row[cfg.id_column]: row[cfg.group_column] for row in rows}
         listing.groups = [by_name[name] for name in labels]
     if len(labels) < len(rows):
-        listing.notes.append(f"{table}: {_rows(len(rows) - len(labels))} there twice")
+        listing.notes.append(f"{table}: {counted(len(rows) - len(labels), 'row')} there twice")
     unused = [by_target[t] for t in by_target if t not in set(labels.values())]
     if unused:
         listing.notes.append(f"{table}: has no images of {', '.join(unused)}")
@@ -268,18 +270,15 @@ def _classes(cfg: DataConfig, root: Path, targets: list[str], table: Path) -> di
     names = {row[cfg.target_column]: row[cfg.class_name_column] for row in rows}
     unknown = sorted(set(counts) - set(names), key=_numeric)
     if unknown:
+        rows_of_it = counted(sum(counts[t] for t in unknown), "row")
         raise UserError(
-            f"{table}: {cfg.target_column} of {_rows(sum(counts[t] for t in unknown))} is not in "
+            f"{table}: {cfg.target_column} of {rows_of_it} is not in "
             f"{meta}: {', '.join(unknown[:MOST_NAMED])}"
         )
     twice = [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise UserError(f"{meta}: two classes are called {', '.join(twice)}")
     return {target: names[target] for target in sorted(names, key=_numeric)}
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _numeric(target: str) -> tuple[int, float, str]:

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Indices = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -56,6 +54,10 @@ def group_same(keys: Sequence[Sequence[str]], pairs: Indices | None = None) -> I
 
 def components(pairs: Indices, count: int) -> Indices:
     """Return a number for each of `count` things, the same for those that pairs connect."""
+    # Imported here: a mistake in a command is told before it is needed.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     first, second = pairs.T
     links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
     labels: Indices = connected_components(links, directed=False)[1].astype(np.int64)

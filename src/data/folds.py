@@ -16,9 +16,17 @@ Folds = list[tuple[Indices, Indices]]
 # share of its even part of the images is told, and refused.
 TOLD, REFUSED = 1 / 2, 1 / 4
 
+# A single split holds out the first of so many folds: a fifth of the images, as is usual.
+ONE_SPLIT = 5
+
 # scikit-learn shares out groups one by one in Python, 0.5 ms each. Above so many images only
 # the groups of several go that way, and single images are shared out beside them.
 MOST_GROUPED = 4000
+
+
+def parts_of(n_folds: int) -> int:
+    """Return into how many parts images are cut, of which each fold holds out one."""
+    return ONE_SPLIT if n_folds == 1 else n_folds
 
 
 def stratified_folds(
@@ -32,7 +40,7 @@ def stratified_folds(
 
     Args:
         labels: int64 [N].
-        n_folds: at least 2.
+        n_folds: 1 is a single split, which holds out a fifth.
         seed: the folds depend on it, on the labels and on the groups alone.
         groups: int64 [N]; images of a group stay in one fold. None: each stands for itself.
         classes: names for messages.
@@ -41,20 +49,22 @@ def stratified_folds(
         For each fold the indices to train and to validate on.
 
     Raises:
-        UserError: fewer than 2 folds, or a class has fewer images than folds.
+        UserError: no fold, or a class has fewer images than there are parts.
     """
     # Imported here, as pandas comes along: mistakes on the command line are told before.
     from sklearn.model_selection import StratifiedKFold
 
-    if n_folds < 2:
-        raise UserError(f"quick_validation.folds={n_folds}: cross-validation needs 2 or more")
+    if n_folds < 1:
+        raise UserError(f"quick_validation.folds={n_folds}: must be at least 1")
+    parts = parts_of(n_folds)
     if groups is not None and len(np.unique(groups)) == len(groups):
         groups = None
     _check_classes(labels, n_folds, groups, classes)
     if groups is None:
-        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-        return [(train, val) for train, val in splitter.split(np.zeros(len(labels)), labels)]
-    fold_of = np.frombuffer(_grouped(labels.tobytes(), groups.tobytes(), n_folds, seed), np.int64)
+        splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
+        folds = splitter.split(np.zeros(len(labels)), labels)
+        return [(train, val) for train, val in folds][:n_folds]
+    fold_of = np.frombuffer(_grouped(labels.tobytes(), groups.tobytes(), parts, seed), np.int64)
     return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(n_folds)]
 
 
@@ -71,7 +81,7 @@ def notes_on_folds(
     Args:
         folds: as `stratified_folds` has cut them, from the other arguments.
         labels: int64 [N].
-        n_folds: at least 2.
+        n_folds: how many.
         seed: of the cut.
         groups: int64 [N], or None.
         classes: names for messages.
@@ -80,9 +90,10 @@ def notes_on_folds(
         UserError: a fold has no image of a class to validate on or to train on, or far fewer
             images than the others, so that the mean over folds is not worth searching with.
     """
-    wrong = _wrong_with(folds, labels, classes)
+    parts = parts_of(n_folds)
+    wrong = _wrong_with(folds, labels, classes, parts)
     if wrong is not None:
-        fewer = range(n_folds - 1, 1, -1)
+        fewer = range(parts - 1, 1, -1)
         better = next((n for n in fewer if _is_even(labels, n, seed, groups)), None)
         advice = (
             f"take quick_validation.folds={better}"
@@ -94,7 +105,7 @@ def notes_on_folds(
             f"{wrong}; {advice}"
         )
     sizes = [len(val) for _, val in folds]
-    if min(sizes) < TOLD * len(labels) / len(folds):
+    if min(sizes) < TOLD * len(labels) / parts:
         return [
             f"the folds hold {', '.join(map(str, sizes))} images, as those that belong together "
             "stay together; each counts as much as any other in a trial's score"
@@ -103,13 +114,14 @@ def notes_on_folds(
 
 
 def _is_even(labels: Indices, n_folds: int, seed: int, groups: Indices | None) -> bool:
-    return _wrong_with(stratified_folds(labels, n_folds, seed, groups), labels, ()) is None
+    folds = stratified_folds(labels, n_folds, seed, groups)
+    return _wrong_with(folds, labels, (), n_folds) is None
 
 
-def _wrong_with(folds: Folds, labels: Indices, classes: Sequence[str]) -> str | None:
+def _wrong_with(folds: Folds, labels: Indices, classes: Sequence[str], parts: int) -> str | None:
     """Return what makes folds useless, None where nothing does."""
     present = np.unique(labels)
-    even = len(labels) / len(folds)
+    even = len(labels) / parts
     for number, (train, val) in enumerate(folds, start=1):
         for part, what in ((val, "validate"), (train, "train")):
             missing = np.setdiff1d(present, labels[part])
@@ -130,11 +142,13 @@ def _check_classes(
     pairs = np.stack([labels, np.arange(len(labels)) if groups is None else groups], 1)
     found, sizes = np.unique(np.unique(pairs, axis=0)[:, 0], return_counts=True)
     rarest, size = found[sizes.argmin()], int(sizes.min())
-    if size < n_folds:
+    parts = parts_of(n_folds)
+    if size < parts:
         name = f"class {classes[rarest]}" if len(classes) else "the rarest class"
         kind = "images" if groups is None else "different images"
+        why = ", too few for a single split, which holds out a fifth" if n_folds == 1 else ""
         raise UserError(
-            f"quick_validation.folds={n_folds}: {name} has only {size} {kind} to train on; "
+            f"quick_validation.folds={n_folds}: {name} has only {size} {kind} to train on{why}; "
             f"take {max(2, size)} folds or add images"
         )
 

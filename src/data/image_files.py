@@ -21,6 +21,7 @@ from src.data.files import Listing
 from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
 from src.data.inspection import FileFacts, Page, inspect_files
+from src.data.labels import NOWHERE, changes, decided, with_decisions
 from src.data.near_duplicates import VERSION as NEAR_VERSION
 from src.data.near_duplicates import same_sheets
 from src.data.pdf import drawn_in_processes
@@ -66,6 +67,7 @@ class FoundImages:
         pages: what is known of each.
         same: int64 [N], equal for images that show the same.
         faults: images that are left out, with the reason.
+        corrected: int64 [N], the classes after `data.labels`, -1 for images that it leaves out.
     """
 
     root: Path
@@ -80,11 +82,14 @@ class FoundImages:
     pages: list[Page]
     same: Indices
     faults: list[tuple[str, str]]
+    corrected: Indices
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides about the images, labels and splits."""
         facts = [self.names, self.contents, self.targets.tolist(), self.classes, self.splits]
-        return _short_hash([*facts, self.groups.tolist()])
+        # Nothing more where no label was changed, as in studies of before.
+        changed = changes(self.targets, self.corrected)
+        return _short_hash([*facts, self.groups.tolist(), *([changed] if changed else [])])
 
 
 def load_image_files(cfg: DataConfig) -> Splits:
@@ -111,12 +116,8 @@ def load_image_files(cfg: DataConfig) -> Splits:
             raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error
 
     content = _short_hash([found.contents, cfg.fit, DECODING_VERSION])
-    pixels = cached_array(
-        cfg.cache_dir,
-        f"{cfg.source}-{content}-{size}px",
-        (len(found.names), size, size, 3),
-        fill,
-    )
+    name = f"{cfg.source}-{content}-{size}px"
+    pixels = cached_array(cfg.cache_dir, name, (len(found.names), size, size, 3), fill)
     alone = len(np.unique(found.groups)) == len(found.groups)
     everything = ImageSet(
         pixels,
@@ -125,8 +126,10 @@ def load_image_files(cfg: DataConfig) -> Splits:
         files=found.names,
         codes=found.codes,
         group_of=np.empty(0, np.int64) if alone else found.groups,
+        stored_as=name,
     )
     splits = cut(everything, cfg, found.splits, found.notes)
+    splits = with_decisions(splits, found.corrected, cfg.labels)
     return replace(splits, fingerprint=found.fingerprint())
 
 
@@ -161,10 +164,15 @@ def find_images(cfg: DataConfig) -> FoundImages:
     ]
     looks = [pages[i].look for i in good] if cfg.near_duplicates else None
     same = _same((names, contents, listing.root), looks, cfg.cache_dir)
+    targets = np.array([listing.targets[i] for i in origin], np.int64)
+    unreadable = [name for name, _ in faults]
+    corrected = decided(
+        cfg.labels, names, targets, listing.classes, listing.codes, unreadable=unreadable
+    )
     found = FoundImages(
         root=listing.root,
         names=names,
-        targets=np.array([listing.targets[i] for i in origin], np.int64),
+        targets=targets,
         classes=listing.classes,
         codes=listing.codes,
         splits=[listing.splits[i] for i in origin] if listing.splits else [],
@@ -180,6 +188,7 @@ def find_images(cfg: DataConfig) -> FoundImages:
         pages=[pages[i] for i in good],
         same=same,
         faults=faults,
+        corrected=corrected,
     )
     found.notes.extend(describe_duplicates(found))
     return found
@@ -193,13 +202,13 @@ def describe_duplicates(found: FoundImages) -> list[str]:
     several = [rows for rows in members.values() if len(rows) > 1]
     if not several:
         return []
-    names, targets = found.names, found.targets
+    names, targets = found.names, found.corrected
     notes = [
         f"{sum(map(len, several))} images are {len(several)} in truth, the others being copies "
         f"or scans of the same sheet ({_examples(several, names)}); they stay in one fold "
         "(data.near_duplicates=false keeps together only what is equal byte for byte)"
     ]
-    torn = [rows for rows in several if len({int(targets[row]) for row in rows}) > 1]
+    torn = [rows for rows in several if len({int(targets[row]) for row in rows} - {NOWHERE}) > 1]
     if torn:
         labelled = [f"{n} ({found.classes[t]})" for n, t in zip(names, targets, strict=True)]
         notes.append(f"{len(torn)} of them have several classes: {_examples(torn, labelled)}")

@@ -27,6 +27,7 @@ class ImageSet:
         group_of: int64 [M], for each row the group of images that must stay in one fold; empty
             where every image stands for itself.
         codes: what the source calls each class, 0 or A17 for instance, where that is not its name.
+        stored_as: the name of `pixels` in the cache; empty where they are not kept there.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -36,6 +37,7 @@ class ImageSet:
     files: Sequence[str] = ()
     group_of: Indices = field(default_factory=lambda: np.empty(0, np.int64))
     codes: tuple[str, ...] = ()
+    stored_as: str = ""
 
     def __post_init__(self) -> None:
         if not len(self.rows):

@@ -17,7 +17,8 @@ import imagehash
 import numpy as np
 from PIL import Image, ImageOps
 
-from src.data.cache import lock, replace_file
+from doctune.files import write_text
+from src.data.cache import lock
 from src.data.decode import UnreadableImageError, open_image, page_names, split_page
 from src.data.pdf import drawn_in_processes
 from src.data.progress import show_progress
@@ -182,7 +183,9 @@ def _load(path: Path) -> dict[str, FileFacts]:
         return {}
     return {
         name: FileFacts(
-            *(size, changed, digest),
+            size,
+            changed,
+            digest,
             {
                 page: Page(look, fault, tuple(sides), tuple(words))
                 for page, (look, fault, sides, words) in pages.items()
@@ -203,4 +206,4 @@ def _save(path: Path, known: dict[str, FileFacts]) -> None:
         )
         for name, facts in known.items()
     }
-    replace_file(path, lambda part: part.write_text(json.dumps(content), encoding="utf-8"))
+    write_text(path, json.dumps(content))

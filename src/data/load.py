@@ -1,27 +1,38 @@
 """From the `data` group to images, cut into train, validation and test."""
 
-import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from doctune.errors import UserError
+from doctune.words import nearest
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.decode import FITS
-from src.data.documents.generate import DRAWING_VERSION, class_sizes, draw_documents
+from src.data.documents.generate import (
+    DRAWING_VERSION,
+    FLAT,
+    MIXED,
+    class_sizes,
+    draw_documents,
+)
+from src.data.documents.worn import HANDLINGS
 from src.data.image_files import SOURCES, find_images, list_images, load_image_files
 from src.data.image_set import ImageSet
+from src.data.labels import changes, decided, read_decisions, with_decisions
 from src.data.splits import Splits, cut
 
+NO_WEAR = "none"
 CHOICES = {
     "source": ("documents", *SOURCES),
     "fit": FITS,
     "on_bad_image": ("error", "skip"),
     "sampling": ("shuffle", "balanced"),
+    "wear_test": (NO_WEAR, *HANDLINGS),
 }
 
 
@@ -60,7 +71,16 @@ def data_fingerprint(cfg: DataConfig) -> str:
 
 
 def _fingerprint(cfg: DataConfig, files: str) -> str:
-    facts = _drawing_facts(cfg) if cfg.source == "documents" else [files, cfg.seed]
+    facts: list[object] = [files, cfg.seed]
+    if cfg.source == "documents":
+        facts = [*_drawing_facts(cfg)]
+        if cfg.wear_test != NO_WEAR:
+            facts.append(cfg.wear_test)
+        if cfg.labels is not None:
+            sizes = class_sizes(cfg.n_images)
+            labels = np.repeat(np.arange(len(sizes)), list(sizes.values()))
+            changed = changes(labels, decided(cfg.labels, names_of(sizes), labels, tuple(sizes)))
+            facts += [changed] if changed else []
     return _short_hash([*facts, cfg.val_fraction, cfg.test_fraction])
 
 
@@ -69,22 +89,36 @@ def _load_documents(cfg: DataConfig) -> Splits:
     _check_sizes(cfg, sizes)
     classes = tuple(sizes)
     labels = np.repeat(np.arange(len(classes)), list(sizes.values()))
-    side = cfg.img_size
+    files = names_of(sizes)
 
-    def fill(out: Pixels) -> None:
-        out[:] = draw_documents(sizes, side, cfg.seed)
+    def drawn(taken: str) -> ImageSet:
+        def fill(out: Pixels) -> None:
+            out[:] = draw_documents(sizes, cfg.img_size, cfg.seed, taken)
 
-    name = f"documents-{_short_hash(_drawing_facts(cfg))}-{side}px"
-    images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
-    files = [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
-    return cut(ImageSet(images, labels, classes, files=files), cfg)
+        side, facts = cfg.img_size, _drawing_facts(cfg)
+        name = f"documents-{_short_hash(facts if taken == MIXED else [*facts, taken])}-{side}px"
+        images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
+        return ImageSet(images, labels, classes, files=files, stored_as=name)
+
+    if cfg.wear_test == NO_WEAR:
+        splits = cut(drawn(MIXED), cfg)
+    else:
+        splits, worn = cut(drawn(FLAT), cfg), drawn(cfg.wear_test)
+        splits = replace(splits, test=replace(worn, rows=splits.test.rows))
+    corrected = decided(cfg.labels, files, labels, classes)
+    return with_decisions(splits, corrected, cfg.labels)
 
 
 def _drawing_facts(cfg: DataConfig) -> list[str | int | float]:
     return [cfg.source, cfg.n_images, cfg.seed, DRAWING_VERSION]
 
 
-def _short_hash(facts: list[str | int | float]) -> str:
+def names_of(sizes: Mapping[str, int]) -> list[str]:
+    """Return what the pages of the built-in documents are called."""
+    return [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
+
+
+def _short_hash(facts: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
@@ -97,7 +131,7 @@ def check_keys(cfg: DataConfig) -> None:
     for key, choices in CHOICES.items():
         value = getattr(cfg, key)
         if value not in choices:
-            near = difflib.get_close_matches(str(value), choices, n=1)
+            near = nearest(str(value), choices)
             hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(choices)}"
             raise UserError(f"data.{key}={value}: unknown; {hint}")
     for key in ("val_fraction", "test_fraction"):
@@ -111,6 +145,8 @@ def check_keys(cfg: DataConfig) -> None:
         )
     if cfg.seed < 0:
         raise UserError(f"data.seed={cfg.seed}: must be 0 or more")
+    if cfg.labels is not None:
+        read_decisions(Path(cfg.labels).expanduser())
 
 
 def _check_sizes(cfg: DataConfig, sizes: Mapping[str, int]) -> None:

@@ -1,7 +1,9 @@
 """Batches from images in memory: one indexing operation a batch, no Python per image.
 
-A `torch.utils.data.DataLoader` collates image by image, which at 64 px costs more than the
-training step of a small model.
+A `torch.utils.data.DataLoader` takes image by image and collates them, which at 64 px costs more
+than the training step of a small model. With a batch sampler as its `sampler` it indexes once a
+batch as well; what is here beside that keeps the set on the device, gathers ahead into memory that
+it can fetch from, and cuts batches into equal parts for several cards.
 """
 
 from collections.abc import Iterator

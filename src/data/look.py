@@ -15,6 +15,7 @@ from rich.console import Console
 from doctune.errors import UserError
 from src.data.decode import Pixels, decode
 from src.data.image_files import WORDS, FoundImages, file_of, find_images
+from src.data.labels import NOWHERE
 from src.data.load import check_keys, load_splits
 from src.data.look_config import LookConfig
 
@@ -97,7 +98,7 @@ def write_sheet(cfg: LookConfig, console: Console) -> None:
 def _documents(cfg: LookConfig) -> Shown:
     splits = load_splits(cfg.data)
     part = splits.train
-    labels = [part.classes[target] for target in part.targets]
+    labels = [_class_of(target, part.classes) for target in part.targets.tolist()]
     return Shown(
         list(part.files),
         labels,
@@ -109,7 +110,7 @@ def _documents(cfg: LookConfig) -> Shown:
 
 
 def _files(found: FoundImages, cfg: LookConfig) -> Shown:
-    labels = [found.classes[target] for target in found.targets]
+    labels = [_class_of(target, found.classes) for target in found.corrected.tolist()]
     sizes = [f"{page.size[0]} x {page.size[1]}" for page in found.pages]
 
     def picture(row: int) -> Pixels:
@@ -131,14 +132,18 @@ def _files(found: FoundImages, cfg: LookConfig) -> Shown:
     )
 
 
+def _class_of(target: int, classes: Sequence[str]) -> str:
+    return "left out" if target == NOWHERE else classes[target]
+
+
 def _odd(found: FoundImages, size: int) -> Iterator[tuple[str, list[int]]]:
     """Yield what is odd, with the images of which it is true."""
     groups = defaultdict(list)
     for row, number in enumerate(found.same.tolist()):
         groups[number].append(row)
     several = [rows for rows in groups.values() if len(rows) > 1]
-    targets = found.targets
-    torn = [rows for rows in several if len({int(targets[row]) for row in rows}) > 1]
+    targets = found.corrected
+    torn = [rows for rows in several if len({int(targets[row]) for row in rows} - {NOWHERE}) > 1]
     same = [rows for rows in several if rows not in torn]
     yield "the same sheet in several classes", [row for rows in torn for row in rows]
     yield "the same sheet several times", [row for rows in same for row in rows]
@@ -157,6 +162,7 @@ def _odd(found: FoundImages, size: int) -> Iterator[tuple[str, list[int]]]:
     pixels = np.array([".pdf" not in name.lower() for name in found.names])
     small = (sides.max(1) < size) & pixels
     yield f"smaller than {size} pixels", np.flatnonzero(small).tolist()
+    yield "left out by data.labels", np.flatnonzero(targets == NOWHERE).tolist()
 
 
 def _classes(

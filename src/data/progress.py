@@ -7,6 +7,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from doctune.words import clock
+
 # A bar appears after so many seconds; shorter work shows nothing.
 PATIENCE = 2.0
 # Where there is no terminal to draw it in, a line is printed every so many.
@@ -43,5 +45,5 @@ def _lines(items: Iterable[Item], what: str, total: int, console: Console) -> It
         if now >= following and done < total:
             following = now + INTERVAL
             left = (now - started) / done * (total - done)
-            told = f"{what}: {done} of {total}, {int(left // 60)}:{int(left % 60):02d} left"
+            told = f"{what}: {done} of {total}, {clock(left)} left"
             console.print(told, highlight=False, soft_wrap=True)

@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
-from scipy.fft import irfft2, rfft2
-from scipy.ndimage import gaussian_filter
 
 Floats = npt.NDArray[np.float32]
 # float64 [2, 3]: where a point is, in coordinates from -1 to 1.
@@ -89,16 +87,25 @@ def view(grey: Image.Image) -> View:
     left, top, edge = (SIDE - width) // 2, (SIDE - height) // 2, round(EDGE * SIDE)
     square[top : top + height, left : left + width] = (paper - levels) / 255
     inner[top + edge : top + height - edge, left + edge : left + width - edge] = 1
-    pyramid = [gaussian_filter(square, SMOOTHED, truncate=3)]
+    pyramid = [_smooth(square, SMOOTHED, 3)]
     for _ in range(LEVELS):
         pyramid.insert(0, _half(pyramid[0]))
     return View(pyramid[-1], tuple(pyramid[:-1]), inner, detail)
 
 
+def _smooth(values: Floats, sigma: float, truncate: float) -> Floats:
+    """Smooth with a Gaussian of `sigma` pixels, which ends at `truncate` times that."""
+    # Imported here: a mistake in a command is told before it is needed.
+    from scipy.ndimage import gaussian_filter
+
+    smoothed: Floats = gaussian_filter(values, sigma, truncate=truncate)
+    return smoothed
+
+
 def _half(values: Floats) -> Floats:
     """Halve both sides; smoothed before, as lines of text would make waves that are not there."""
     side = len(values) // 2
-    smooth = gaussian_filter(values, 1.0, truncate=3)
+    smooth = _smooth(values, 1.0, 3)
     small: Floats = smooth.reshape(side, 2, side, 2).mean((1, 3))
     return small
 
@@ -118,9 +125,7 @@ def difference(a: View, b: View) -> float:
     detail = min(a.detail, b.detail)
     if detail < FULL:
         # One of them shows no more than this.
-        fixed, moved = (
-            gaussian_filter(values, SMOOTHED / detail, truncate=2.5) for values in (fixed, moved)
-        )
+        fixed, moved = (_smooth(values, SMOOTHED / detail, 2.5) for values in (fixed, moved))
     alike = _correlation(fixed, moved)
     far = np.argwhere(inside & (1 - alike > SAME))
     if not len(far):
@@ -213,6 +218,8 @@ def filling(model: View, page: View, fields: npt.NDArray[np.bool_]) -> tuple[Flo
 
 
 def _shift(a: Floats, b: Floats) -> Warp:
+    from scipy.fft import irfft2, rfft2
+
     side = len(a)
     spectrum = rfft2(b) * np.conj(rfft2(a))
     peaks = np.fft.fftshift(irfft2(spectrum / np.maximum(np.abs(spectrum), 1e-6), s=a.shape))

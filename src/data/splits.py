@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from doctune.errors import UserError
+from doctune.words import counted
 from src.data.config import DataConfig
 from src.data.files import SPLITS
 from src.data.image_set import ImageSet, Indices
@@ -157,7 +158,7 @@ def _check_sizes(
     if all(size * wanted >= 1 for wanted in (share, 1 - share)):
         return
     images, different = int(pool.images[rarest]), int(pool.different[rarest])
-    told = f"{images} {'image' if images == 1 else 'images'}"
+    told = counted(images, "image")
     if different < images:
         told += f", {different} of them different"
     shares = _working_shares(different, cfg, pool.splits)

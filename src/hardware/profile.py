@@ -15,6 +15,7 @@ import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
+from doctune.words import counted
 from src.hardware.config import AUTO
 from src.hardware.detect import cards, cores, visible_devices
 
@@ -75,7 +76,7 @@ def check_jobs(gpu: DictConfig, accelerator: str, n_jobs: int) -> None:
         return
     count = max(1, len(cards()))
     each = -(-n_jobs // count)
-    what = "1 card" if count == 1 else f"{count} cards"
+    what = counted(count, "card")
     if gpu.trials_per_device == AUTO:
         raise UserError(
             f"optuna.n_jobs={n_jobs}: this machine has {what}, and cores and memory for {most} "
@@ -123,6 +124,12 @@ def devices(accelerator: str) -> list[str]:
     return visible_devices() if accelerator in ("cuda", "gpu") else []
 
 
+def card_of_a_trial(accelerator: str, none: int | None = None) -> int | None:
+    """Return how many cards a scheduler is asked for; `none` on a CPU."""
+    return 1 if accelerator in ("cuda", "gpu") else none
+
+
+OmegaConf.register_resolver("card_of_a_trial", card_of_a_trial, replace=True)
 OmegaConf.register_resolver("machine", lambda key: machine_profile()[key], replace=True)
 OmegaConf.register_resolver("slots", slots, replace=True)
 OmegaConf.register_resolver("devices", devices, replace=True)

@@ -56,8 +56,11 @@ class PredictConfig:
     batch_size: int = 64
     # auto, cpu, cuda, mps
     accelerator: str = "auto"
-    # Average over skewed and scaled views of each image.
+    # Average over skewed and scaled views of images whose prediction is unsure.
     tta: bool = False
+    # Unsure: the most probable class is less than this ahead of the next one; 1: all images. null:
+    # what src.ensemble has found for an ensemble, all images for a run.
+    tta_margin: float | None = None
     # onnx: write the model as `<run>/model.onnx` instead of predicting.
     export: str | None = None
 

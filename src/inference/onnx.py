@@ -10,7 +10,6 @@ import importlib.util
 import io
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +19,10 @@ import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from doctune.errors import UserError
+from doctune.files import replacing
 from src.inference.config import PredictConfig
 from src.inference.predictor import Predictor, open_predictor
 from src.inference.tables import check_choice
@@ -70,7 +71,13 @@ def export(cfg: PredictConfig, console: Console) -> Path:
             "them one by one, run=<member>"
         )
     path = Path(cfg.run) / "model.onnx"
-    write_onnx(predictor, path)
+    try:
+        write_onnx(predictor, path)
+    except torch.onnx.OnnxExporterError as error:
+        reason = next(iter(str(error.__cause__ or error).splitlines()), "")
+        raise UserError(
+            f"run={cfg.run}: torch cannot write this model as ONNX ({reason})"
+        ) from error
     difference = largest_difference(predictor, path)
     size = predictor.formats[0].size
     console.print(
@@ -94,9 +101,10 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
     wanted = predictor.formats[0]
     model = _WeightedMean(predictor).eval()
     example = torch.zeros((2, 3, wanted.size, wanted.size), dtype=torch.uint8)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with _quiet():
+    with replacing(path) as part:
+        # The CPU's other kernels of attention lay out what they return otherwise than the parts
+        # that the exporter puts in their place: BEiT would be refused.
+        with _quiet(), sdpa_kernel(SDPBackend.MATH):
             program: Any = torch.onnx.export(
                 model,
                 (example,),
@@ -109,9 +117,6 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
         facts = {"classes": json.dumps(predictor.classes, ensure_ascii=False), "fit": wanted.fit}
         onnx.helper.set_model_props(found, {**facts, "image_size": str(wanted.size)})
         onnx.save(found, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def largest_difference(predictor: Predictor, path: Path) -> float:

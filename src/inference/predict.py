@@ -38,6 +38,7 @@ from src.inference.tables import (
     unreadable_path,
     write_unreadable,
 )
+from src.inference.unsure import Spent
 
 # Of the images that could not be read, this many are named on the screen.
 MOST_NAMED = 20
@@ -51,6 +52,8 @@ class Counts:
     """What became of the images."""
 
     read: int = 0
+    # Predicted from several views.
+    unsure: int = 0
     # Name and reason.
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
@@ -66,7 +69,9 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
     check_choice("data", cfg.data.source, SOURCES)
     if cfg.batch_size < 1:
         raise UserError(f"batch_size={cfg.batch_size}: must be at least 1")
-    predictor = open_predictor(Path(cfg.run), cfg.accelerator, cfg.tta)
+    if cfg.tta_margin is not None and not 0 < cfg.tta_margin <= 1:
+        raise UserError(f"tta_margin={cfg.tta_margin}: must be above 0, and 1 at most")
+    predictor = open_predictor(Path(cfg.run), cfg.accelerator, cfg.tta, cfg.tta_margin)
     default = _class_index(cfg.default_class, predictor)
     items = stream_items(cfg, predictor)
     console.print(predictor.describe(), highlight=False, soft_wrap=True)
@@ -94,6 +99,9 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
             raise UserError(f"data={cfg.data.root}: no image can be read\n{_named(counts)}")
     write_unreadable(output, cfg.id_column, counts.unreadable)
     _say_end(cfg, counts, output, console)
+    if cfg.tta:
+        spent = Spent(counts.read, counts.unsure, predictor.views)
+        console.print(f"test-time augmentation: {spent.in_words()}", highlight=False)
     return counts
 
 
@@ -145,7 +153,9 @@ def _predict_batch(
             wanted: torch.from_numpy(np.stack([sizes[i] for sizes in readable])).permute(0, 3, 1, 2)
             for i, wanted in enumerate(predictor.formats)
         }
-        rows = iter(predictor.probabilities(images).tolist())
+        probabilities, unsure = predictor.with_cost(images)
+        counts.unsure += unsure
+        rows = iter(probabilities.tolist())
     for name, image in batch:
         if not isinstance(image, UnreadableImageError):
             shares = next(rows)

@@ -2,13 +2,12 @@
 
 import contextlib
 import csv
-import os
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doctune.errors import UserError
+from doctune.files import replacing
 
 if TYPE_CHECKING:
     from _csv import Writer
@@ -142,13 +141,9 @@ def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def _whole_or_nothing(path: Path) -> "Iterator[Writer]":
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("x", newline="", encoding="utf-8") as file:
+        with replacing(path) as part, part.open("x", newline="", encoding="utf-8") as file:
             yield csv.writer(file)
-        os.replace(part, path)
     except OSError as error:
         raise UserError(f"output={path}: cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,19 +2,22 @@
 
 import copy
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import FrozenTrial
 
 from doctune.errors import UserError
-from doctune.study.budget import check_limits
+from doctune.study.keys import check_limits
 from src.before.checks import check_one_card, check_values
 from src.before.objectives import check_objectives
+from src.before.sizes import told_if_bounded
+from src.before.trial_length import epochs_of_trials, told_if_longer
 from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
@@ -24,7 +27,9 @@ from src.planning.counting import count_all
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
 from src.planning.trial_time import Saving, at_size, expected_saving, trial_seconds
 from src.planning.workload import Images, Searched, count_images, searched_sizes
+from src.training.backbone import check_backbone
 from src.training.forecast import fit_into, footprint_of, pruning
+from src.training.model_notes import check_acting
 from src.training.room import room
 from src.trial.out_of_memory import FORESEEN
 
@@ -71,6 +76,10 @@ class SearchPlan:
     gain_of_sharing: float
     correction: Correction
     pruning: Saving
+    # Share of a trial's time that goes into batch norm's statistics, `trainer.precise_bn`.
+    statistics: float
+    # What is different as the images are few, in words.
+    few_images: tuple[str, ...]
     seconds_a_trial: float
     n_trials: int
     n_jobs: int
@@ -124,15 +133,27 @@ def make_plan(
     _check(cfg, searched)
     progress("counting images")
     images = count_images(cfg)
+    largest = max(searched.batch_sizes)
+    told = (
+        told_if_bounded(cfg, searched.batch_sizes),
+        told_if_longer(cfg, images.train, largest),
+    )
+    cfg.quick_validation.epochs = epochs_of_trials(cfg, images.train, largest)
     plain, checkpointed = _count(cfg, searched, images, progress)
     progress("reading earlier trials")
     earlier = list(stored_trials(cfg.optuna.storage))
     corrected = _correction(cfg, images, earlier)
-    cells = tuple(
-        _cell(cfg, images, side, batch, plain[side], checkpointed.get(side), corrected.factor)
-        for side in searched.img_sizes
-        for batch in searched.batch_sizes
-    )
+
+    def all_cells(config: DictConfig) -> tuple[Cell, ...]:
+        return tuple(
+            _cell(
+                config, images, *size, plain[size[0]], checkpointed.get(size[0]), corrected.factor
+            )
+            for size in itertools.product(searched.img_sizes, searched.batch_sizes)
+        )
+
+    cells, without = all_cells(cfg), all_cells(_without_statistics(cfg))
+    taken = 1 - fmean(cell.seconds for cell in without) / fmean(cell.seconds for cell in cells)
     saved = expected_saving(cfg, pruning(cfg), earlier)
     fitting, n_jobs = _trials_a_card(cfg, cells), cfg.optuna.n_jobs
     if cfg.gpu.trials_per_device == AUTO:
@@ -151,6 +172,8 @@ def make_plan(
         gain_of_sharing=_gain_of_sharing(cfg, images, cells, plain, fitting),
         correction=corrected,
         pruning=saved,
+        statistics=taken,
+        few_images=tuple(note for note in told if note is not None),
         unpruned=cfg.pruning.n_startup_trials,
         seconds_a_trial=fmean(cell.seconds for cell in cells),
         n_trials=cfg.optuna.n_trials,
@@ -163,7 +186,7 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
     """Refuse what the search would refuse.
 
     Raises:
-        UserError, UserError: names the key, the value and what to do.
+        UserError: names the key, the value and what to do.
     """
     check_limits(cfg.optuna)
     check_objectives(cfg)
@@ -172,6 +195,8 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
     for side in searched.img_sizes:
         for batch in searched.batch_sizes:
             check_values(at_size(cfg, img_size=side, batch_size=batch))
+        check_backbone(cfg.model, side)
+        check_acting(cfg.model, side)
 
 
 def _count(
@@ -189,6 +214,12 @@ def _count(
     if refused:
         progress(f"counting {cfg.model.name} with gradient checkpointing")
     return plain, count_all(refused, images.classes, checkpointing=True)
+
+
+def _without_statistics(cfg: DictConfig) -> DictConfig:
+    found = OmegaConf.merge(cfg, {"trainer": {"precise_bn": 0}})
+    assert isinstance(found, DictConfig)
+    return found
 
 
 def _largest(cfg: DictConfig, footprints: Footprints) -> dict[int, int]:
@@ -236,6 +267,8 @@ def _correction(cfg: DictConfig, images: Images, trials: Sequence[FrozenTrial]) 
             other.trainer.precision = load["precision"]
             other.gpu.trials_per_device = load.get("trials_per_device", 1)
             other.quick_validation.folds = load["folds"]
+            # Those of an earlier version took none.
+            other.trainer.precise_bn = load.get("precise_bn", 0)
         try:
             less = bool(noted.get(FORESEEN, {}).get("checkpointing"))
             footprint = footprint_of(other, images.classes, checkpointing=less)
@@ -274,7 +307,7 @@ def _in_company(
     shared = at_size(cfg, img_size=cell.img_size, batch_size=cell.batch_size)
     shared.gpu.trials_per_device = together
     epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
-    seconds = trial_seconds(*(shared, plain[cell.img_size], images.train, epochs, cell.micro_batch))
+    seconds = trial_seconds(shared, plain[cell.img_size], images.train, epochs, cell.micro_batch)
     return dataclasses.replace(cell, seconds=corrected.factor * seconds)
 
 
@@ -293,7 +326,9 @@ def _gain_of_sharing(
         return sum(
             trial_seconds(
                 at_size(config, img_size=cell.img_size, batch_size=cell.batch_size),
-                *(plain[cell.img_size], images.train, epochs),
+                plain[cell.img_size],
+                images.train,
+                epochs,
             )
             for cell in cells
         )

@@ -19,6 +19,8 @@ from src.training.model_notes import in_words, notes_on
 def print_plan(plan: SearchPlan, cfg: DictConfig, console: Console) -> None:
     """Print what is planned, the table, the times, and what to change."""
     console.print(_head(plan, cfg), highlight=False, soft_wrap=True)
+    for note in plan.few_images:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     console.print(_model(plan, cfg), highlight=False, soft_wrap=True)
     console.print(_table(plan))
     console.print(_legend(plan), highlight=False, soft_wrap=True)
@@ -49,7 +51,7 @@ def _head(plan: SearchPlan, cfg: DictConfig) -> Text:
         f"  {plan.parameters / 1e6:.1f} million parameters, {cfg.trainer.precision}, "
         f"{plan.images.train} images to train on, {plan.images.classes} classes\n"
         f"{counted(plan.n_trials, 'trial')} of {counted(quick.epochs, 'epoch')} x "
-        f"{quick.folds} folds, "
+        f"{counted(quick.folds, 'fold')}, "
         f"{plan.n_jobs} at a time",
         style="not bold",
     )
@@ -123,6 +125,11 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
     if plan.timeout is not None:
         text.append(", within " if plan.in_time else ", more than ")
         text.append(f"optuna.timeout ({duration(plan.timeout)})")
+    if plan.statistics:
+        text.append(
+            f"\n{plan.statistics:.0%} of it for batch norm's statistics before each validation, "
+            f"over {cfg.trainer.precise_bn} images (trainer.precise_bn)"
+        )
     found = plan.correction
     if not found.trials:
         source = "from the card's data sheet" if cfg.gpu.memory_gb else "a guess for a CPU"
@@ -130,9 +137,9 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
     else:
         of = "of this model" if found.same_model else "of other models"
         source = "the data sheet's" if cfg.gpu.memory_gb else "the guess"
-        counted = "1 earlier trial" if found.trials == 1 else f"{found.trials} earlier trials"
+        earlier = counted(found.trials, "earlier trial")
         text.append(
-            f"\ntimes are {source} x {found.factor:.2f}, as {counted} {of} took on this "
+            f"\ntimes are {source} x {found.factor:.2f}, as {earlier} {of} took on this "
             "kind of device"
         )
     return text

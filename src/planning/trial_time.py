@@ -11,8 +11,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
+from src.data.folds import parts_of
+from src.data.wear_presets import wear_of
 from src.hardware.footprint import Footprint
 from src.hardware.speed import step_time
+from src.training.abilities import abilities
+from src.training.batch_norm import images_for_statistics
 from src.training.fit import scored_at_a_time
 
 
@@ -32,15 +36,37 @@ def trial_seconds(
         epochs: over all folds.
         micro_batch: images at a time.
     """
-    folds, batch_size = int(cfg.quick_validation.folds), int(cfg.data.batch_size)
+    batch_size = int(cfg.data.batch_size)
     at_a_time = min(micro_batch or batch_size, batch_size)
-    held_out = train_images / folds
+    held_out = train_images / parts_of(cfg.quick_validation.folds)
     steps = max(1, (train_images - held_out) // batch_size)
     pieces = math.ceil(batch_size / at_a_time)
     train = step_time(footprint, math.ceil(batch_size / pieces), cfg.gpu).train * pieces
     evaluated = scored_at_a_time(cfg, at_a_time)
     forward = step_time(footprint, evaluated, cfg.gpu).forward
-    return epochs * (steps * train + math.ceil(held_out / evaluated) * forward)
+    wear = wear_of(cfg)
+    held_out_worn = held_out * (1 if wear is None else wear.draws)
+    scored = math.ceil(held_out_worn / evaluated)
+    scored += statistics_batches(cfg, train_images, evaluated)
+    seconds = epochs * (steps * train + scored * forward)
+    if wear is not None:
+        # Under wear the pages are scored as they are too, at the end of each fold.
+        seconds += cfg.quick_validation.folds * math.ceil(held_out / evaluated) * forward
+    return seconds
+
+
+def statistics_batches(cfg: DictConfig, train_images: int, at_a_time: int) -> int:
+    """Return how many batches batch norm's statistics are taken over before a validation.
+
+    Args:
+        cfg: of a trial.
+        train_images: of all folds.
+        at_a_time: images of such a batch.
+    """
+    if not cfg.trainer.precise_bn or not abilities(cfg.model, cfg.data.img_size).batch_norm:
+        return 0
+    trained = int(train_images * (1 - 1 / parts_of(cfg.quick_validation.folds)))
+    return math.ceil(images_for_statistics(cfg.trainer.precise_bn, trained, at_a_time) / at_a_time)
 
 
 def at_size(cfg: DictConfig, **data: int) -> DictConfig:

@@ -9,9 +9,8 @@ from optuna.trial import FrozenTrial
 from doctune.commands import command
 from doctune.space.focus import pressed_end, widened
 from doctune.space.focus_rule import FocusRule
-from doctune.words import key_of
+from doctune.words import counted, key_of, show
 from src.results.summary import ENOUGH_FOLDS, Summary
-from src.results.words import counted, show
 
 # Above this share of pruned trials, good ones may be among them.
 MANY_PRUNED = 0.6

@@ -9,9 +9,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.words import key_of, settings_of
+from doctune.words import key_of, settings_of, short, show
 from src.results.summary import Summary
-from src.results.words import short, show
+from src.results.under_wear import clean_column, clean_score
 
 # More digits would only make the page larger.
 DIGITS = 6
@@ -56,6 +56,9 @@ def all_trials(study: optuna.Study, found: Summary, chosen: FrozenTrial | None) 
         ],
         # Of those that have no score: what they had come to.
         "estimate": [None if t.values else _last(t) for t in trials],
+        # On the pages as they are, where the score is under wear.
+        "clean": [_clean(trial) for trial in trials],
+        "cleanName": clean_column(found),
         "spread": [spread(trial) for trial in trials],
         "params": [[_plain(each.get(key)) for each in settings] for key in keys],
         "epochs": [t.user_attrs.get("epochs", len(t.intermediate_values)) for t in trials],
@@ -115,6 +118,11 @@ def _plain(value: Any) -> Any:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
+
+
+def _clean(trial: FrozenTrial) -> float | None:
+    value = clean_score(trial)
+    return None if value is None else _rounded(value)
 
 
 def _last(trial: FrozenTrial) -> float | None:

@@ -1,7 +1,4 @@
-"""Whether a table has room on the screen.
-
-The best trials as a table, in as many columns as the screen has room for.
-"""
+"""The best trials as a table, in as many columns as the screen has room for."""
 
 from collections.abc import Sequence
 
@@ -11,9 +8,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from doctune.words import settings_of
+from doctune.words import score, settings_of, short, show
 from src.results.summary import Summary
-from src.results.words import score, short, show
+from src.results.under_wear import clean_column, clean_score
 
 # Wider than any table: the width that a table would like to have is asked for within it.
 WIDEST = 10_000
@@ -23,6 +20,15 @@ def fits(table: Table, console: Console) -> bool:
     """Tell whether all lines of a table can be shown without being broken or cut."""
     options = console.options.update(max_width=WIDEST)
     return Measurement.get(console, options, table).maximum <= console.width
+
+
+def describe_score(trial: FrozenTrial) -> str:
+    """Write a trial's score, and how far its folds lie apart."""
+    score = ", ".join(f"{value:.4f}" for value in trial.values or [])
+    folds = trial.user_attrs.get("folds") or []
+    if len(folds) < 2:
+        return f"score {score}"
+    return f"score {score} (folds {', '.join(f'{fold:.3f}' for fold in folds)})"
 
 
 def print_best_trials(found: Summary, console: Console) -> None:
@@ -73,9 +79,16 @@ def _table(found: Summary, trials: Sequence[FrozenTrial], keys: Sequence[str]) -
         table.add_column(column, no_wrap=True)
     for column in found.objectives:
         table.add_column(column, no_wrap=True, justify="right", min_width=6)
+    clean = clean_column(found)
+    if clean is not None:
+        table.add_column(clean, no_wrap=True, justify="right", style="dim")
     for key in keys:
         table.add_column(short(key), justify="right", no_wrap=True)
     for place, trial in enumerate(trials, 1):
         cells = [_cell(trial, key) for key in keys]
-        table.add_row(str(place), str(trial.number), *map(score, trial.values), *map(Text, cells))
+        scores = list(trial.values)
+        if clean is not None:
+            scores.append(clean_score(trial))
+        told = ("" if value is None else score(value) for value in scores)
+        table.add_row(str(place), str(trial.number), *told, *map(Text, cells))
     return table

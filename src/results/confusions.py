@@ -12,6 +12,7 @@ from PIL import Image
 from doctune.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
+from src.data.wear import as_scored
 from src.results.stored_study import StoredStudy
 from src.trial.out_of_fold import OutOfFold
 
@@ -94,7 +95,7 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
         kept = OutOfFold.load(stored.trial_folder(trial))
     except (FileNotFoundError, UserError):
         return None
-    guessed = kept.probabilities.argmax(1)
+    guessed = kept.scores.argmax(1)
     size = len(kept.classes)
     confusion = kept.confusion()
     images = _images(stored, trial, kept) if examples else None
@@ -105,7 +106,7 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
         if not wrong[true, predicted]:
             break
         chosen = np.flatnonzero((kept.labels == true) & (guessed == predicted))
-        chosen = chosen[np.argsort(-kept.probabilities[chosen, predicted], kind="stable")]
+        chosen = chosen[np.argsort(-kept.scores[chosen, predicted], kind="stable")]
         chosen = chosen[: examples if len(pairs) < MOST_WITH_IMAGES else 0]
         pairs.append(
             ConfusedPair(
@@ -123,7 +124,8 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
 def _images(stored: StoredStudy, trial: int, kept: OutOfFold) -> ImageSet | None:
     """Return the images as the trial saw them; the data may have moved or changed since."""
     try:
-        images = load_splits(stored.trial_config(trial).data).train
+        config = stored.trial_config(trial)
+        images = as_scored(config, load_splits(config.data).train)
     except (UserError, OSError) as error:
         log.warning("no example images: %s", error)
         return None
@@ -134,17 +136,18 @@ def _images(stored: StoredStudy, trial: int, kept: OutOfFold) -> ImageSet | None
 def _examples(images: ImageSet, kept: OutOfFold, chosen: npt.NDArray[np.int64]) -> list[Example]:
     return [
         Example(
-            image=_thumbnail(images.pixels[kept.rows[i]]),
+            image=thumbnail(images.pixels[kept.rows[i]]),
             name=str(images.files[kept.rows[i]]) if images.files else f"#{kept.rows[i]}",
-            probability=float(kept.probabilities[i].max()),
+            probability=float(np.exp(kept.scores[i].max())),
         )
         for i in chosen
     ]
 
 
-def _thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
+def thumbnail(pixels: npt.NDArray[np.uint8], side: int = THUMBNAIL_PX) -> str:
+    """Return an image [H, W, 3], made no larger than `side` pixels, as the data: of a JPEG."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    image.thumbnail((side, side))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from doctune.words import counted, duration
 from src.results.best_trials import print_best_trials
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary
+from src.results.under_wear import wear_sentence
 from src.results.verdict import verdict
-from src.results.words import counted, duration
 from src.results.write import ResultFiles, write_results
 
 # Characters of the bar of a parameter that is all that matters.
@@ -38,16 +39,38 @@ def print_summary(files: ResultFiles, console: Console) -> None:
         print_best_trials(found, console)
         console.print()
         console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
+        under_wear = wear_sentence(found, found.best)
+        if under_wear:
+            console.print(under_wear, highlight=False, markup=False, soft_wrap=True)
         if found.importances:
             console.print()
             console.print(_importances(found))
     console.print()
     for text in files.advice:
         console.print(f"! {text}", style="yellow", highlight=False, soft_wrap=True)
+    for line in _labels(files):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"Report: {files.report}", highlight=False, soft_wrap=True)
     if files.command is not None:
         console.print("Train with the best parameters:", style="bold")
         console.print(f"  {files.command}", highlight=False, soft_wrap=True)
+
+
+def _labels(files: ResultFiles) -> list[str]:
+    """Say how many labels are probably wrong, where the trials know enough to say it."""
+    suspects = files.suspects
+    if suspects is None or files.labels is None or not suspects.lines:
+        return []
+    sheets = ""
+    if suspects.sheets:
+        sheets = f", {suspects.sheets} of them of pages that are there with another label as well"
+    if suspects.uncertain:
+        if not suspects.sheets:
+            return []
+        sheets = f"{counted(suspects.sheets, 'page')} are there with different labels"
+        return [f"Labels: {sheets}: {files.labels}"]
+    are = "label is" if len(suspects.lines) == 1 else "labels are"
+    return [f"Labels: {len(suspects.lines)} {are} probably wrong{sheets}: {files.labels}"]
 
 
 def _counts(found: Summary) -> Text:
@@ -105,7 +128,8 @@ def _end_left_runs(study: optuna.Study, config: DictConfig) -> None:
     """Tell the logger of trials whose process was killed before it could."""
     if config.logger.name != "mlflow":
         return
-    from src.training.loggers import COMPLETE, FAILED, KILLED, PRUNED, close_left_runs
+    from src.training.loggers import close_left_runs
+    from src.training.run_log import COMPLETE, FAILED, KILLED, PRUNED
 
     ends = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
     close_left_runs(

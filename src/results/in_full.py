@@ -8,11 +8,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.commands import command, override
+from doctune.passwords import without_passwords
 from doctune.words import settings_of
 from src.results.all_trials import state_of
 from src.results.stored_study import CONFIG, StoredStudy
 from src.results.summary import Summary
-from src.results.words import without_password
 from src.trial.finished_folds import LOSSES
 from src.trial.out_of_fold import OutOfFold
 
@@ -27,6 +27,8 @@ SEARCH_ONLY = (
     *("optuna", "pruning", "quick_validation", "search_space", "focus", "hydra"),
     "hparams_search",
 )
+# Of these what a training run is scored under as well.
+WEAR = tuple(f"quick_validation.{key}" for key in ("wear", "wear_strength", "wear_draws"))
 SIZES = ("batch_size", "img_size")
 # Facts of a trial that are worth a line, where it has them.
 FACTS = {
@@ -93,7 +95,7 @@ def _from_study(trial: FrozenTrial) -> dict[str, Any]:
     if any(attrs.get(LOSSES, {}).values()):
         found["losses"] = attrs[LOSSES]
     if "error" in attrs:
-        found["error"] = without_password(str(attrs["error"]))
+        found["error"] = without_passwords(str(attrs["error"]))
     if state_of(trial) == "running" and attrs.get("progress"):
         facts["now in"] = attrs["progress"]
     return found
@@ -109,7 +111,7 @@ def _command_without_parameters(stored: StoredStudy) -> list[str] | None:
     given = attrs.get("overrides")
     if given is None:
         return None
-    kept = [word for word in given if _root(word) not in SEARCH_ONLY]
+    kept = [word for word in given if _root(word) not in SEARCH_ONLY or _key(word) in WEAR]
     # The preset may have chosen it.
     model = (attrs.get("choices") or {}).get("model")
     named = any(_key(word) == "model" for word in kept)
@@ -124,7 +126,7 @@ def _command(base: list[str], trial: FrozenTrial) -> str:
     keys = {_key(key) for key in settings}
     kept = [word for word in base if _key(word) not in keys]
     words = [*kept, *(override(key, value) for key, value in settings.items())]
-    return without_password(command("src.train", *words))
+    return without_passwords(command("src.train", *words))
 
 
 def _key(word: str) -> str:
@@ -139,12 +141,12 @@ def _from_files(folder: Path, shared: dict[str, Any]) -> dict[str, Any]:
     """Return what a trial left in its folder; whatever is not there is left out."""
     found: dict[str, Any] = {}
     with contextlib.suppress(OSError):
-        text = without_password((folder / CONFIG).read_text(encoding="utf-8"))
+        text = without_passwords((folder / CONFIG).read_text(encoding="utf-8"))
         found["config"] = _differences(text.splitlines(), shared)
     logs = sorted(folder.glob("*.log"))
     with contextlib.suppress(OSError, IndexError):
         log = logs[0].read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
-        found["log"] = without_password(log)
+        found["log"] = without_passwords(log)
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         kept = OutOfFold.load(folder)
         shared["classes"] = shared["classes"] or list(kept.classes)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -15,8 +16,11 @@ from markupsafe import Markup
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command, override
-from doctune.words import settings_of
+from doctune.passwords import without_passwords
+from doctune.words import counted, duration, score, settings_of, short, show
+from src.before.trial_length import EPOCHS
 from src.results.all_trials import all_trials
+from src.results.best_trials import describe_score
 from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes
 from src.results.ensemble.result import EnsembleResult
@@ -24,16 +28,10 @@ from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
 from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.summary import Summary
+from src.results.suspects.find import Suspects
+from src.results.under_wear import clean_column, clean_score, wear_sentence
 from src.results.verdict import Verdict, rule_in_words
-from src.results.words import (
-    counted,
-    describe_score,
-    duration,
-    score,
-    short,
-    show,
-    without_password,
-)
+from src.trial.length import LENGTH
 
 # Trials that are named with a reason for failing.
 NAMED = 10
@@ -61,6 +59,19 @@ class Decision:
     ensemble: EnsembleResult | None
     # What to change, in words.
     advice: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels that are probably wrong, and their table in full."""
+
+    suspects: Suspects
+    table: Path
+
+    @property
+    def again(self) -> str:
+        """Return what is added to the command of a search to take the table back."""
+        return override("data.labels", str(self.table))
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,7 @@ def render_report(
     decision: Decision,
     mistakes: Mistakes | None,
     trials_in_full: Any,
+    labels: Labels | None = None,
 ) -> str:
     """Return the page.
 
@@ -118,6 +130,7 @@ def render_report(
         decision: what to do now.
         mistakes: of the chosen trial; None where it left no predictions.
         trials_in_full: as `src/results/in_full.py` has found them.
+        labels: those that are probably wrong; None where none were looked for.
     """
     plots = {plot.name: plot for plot in _plots(study, found, mistakes)}
     groups = _group_plots(found)
@@ -135,6 +148,7 @@ def render_report(
         decision=decision,
         verdict=decision.verdict,
         mistakes=mistakes,
+        labels=labels,
         top=found.top,
         front=[trial for trial in found.ranked if trial.number in found.front],
         keys=list(dict.fromkeys(key for trial in found.top for key in settings_of(trial.params))),
@@ -144,6 +158,9 @@ def render_report(
         other_groups=found.groups[MOST_GROUPS:],
         enough=ENOUGH_FOR_IMPORTANCES,
         rule=rule_in_words(found),
+        under_wear=wear_sentence(found, decision.chosen),
+        clean_column=clean_column(found),
+        clean_score=clean_score,
         slices=slices,
         drawn=[*plots.values(), *(plot for _, plot in slices), *of_groups],
         interval=_interval(found, decision),
@@ -266,13 +283,17 @@ def _pruning(found: Summary) -> str:
 
 def _facts(study: optuna.Study) -> dict[str, str]:
     """Return what the run was: command, settings, and what its trials ran on."""
-    facts = {"command": without_password(str(study.user_attrs.get("command", "unknown")))}
+    facts = {"command": without_passwords(str(study.user_attrs.get("command", "unknown")))}
     settings = study.user_attrs.get("settings", {})
     for key, value in settings.items():
         # Nothing but the built-in documents is drawn in numbers.
         unused = key == "data.n_images" and settings.get("data") != "documents"
         if value is not None and not unused:
             facts[key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    length = study.user_attrs.get(LENGTH)
+    if length is not None:
+        # What `quick_validation.min_steps` has made of it.
+        facts[EPOCHS] = str(length["epochs"])
     seen: dict[str, dict[str, None]] = {}
     for trial in study.get_trials(deepcopy=False):
         environment: dict[str, Any] = trial.user_attrs.get("environment") or {}
@@ -284,7 +305,7 @@ def _facts(study: optuna.Study) -> dict[str, str]:
 def _subject(facts: dict[str, str]) -> str:
     """Say in a few words what was trained on what, where the study's settings tell."""
     parts = [facts.get("model", ""), facts.get("data", "")]
-    epochs, folds = (facts.get(f"quick_validation.{key}") for key in ("epochs", "folds"))
+    epochs, folds = (facts.get(key) for key in (EPOCHS, "quick_validation.folds"))
     if epochs and folds:
         parts.append(f"{counted(int(folds), 'fold')} of {counted(int(epochs), 'epoch')}")
     return " · ".join(part for part in parts if part)

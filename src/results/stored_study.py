@@ -1,6 +1,5 @@
 """A study by its name, with its folder and the config of each of its trials."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
 from doctune.study.storage import open_storage, parse_url
+from doctune.words import nearest
 from src.before.config import ExperimentConfig
 
 # Imported for the resolvers of the configs, ${machine:...} and its like.
@@ -157,7 +157,7 @@ def _existing(url: str) -> str:
 
 
 def _nearest(cfg: StudyDoorConfig | DictConfig, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(str(cfg.study), names, n=3, cutoff=0.5)
+    close = nearest(str(cfg.study), names, most=3, alike=0.5)
     return f"did you mean {_listed(close)}?" if close else f"there are: {_listed(names)}"
 
 

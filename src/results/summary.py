@@ -9,18 +9,23 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from doctune.passwords import without_passwords
 from doctune.study.ownership import seems_gone
 from doctune.study.study import was_interrupted
+from src.data.wear_presets import KEY, NONE
 from src.results.choose import TOLERANCE, choose
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.importances import Group, Importances
 from src.results.time_spent import Span, covered, ended, runs
-from src.results.words import without_password
 
 # Below this many folds nothing can be said of how sure a gain is.
 ENOUGH_FOLDS = 3
-# Reasons to end a trial that are not the pruner's: the key of the limit that was over.
-OUT_OF_TIME = ("timeout", "trial_timeout")
+# Reasons to end a trial that are not the pruner's, with the key of the limit that was over.
+OUT_OF_TIME = {
+    "timeout": "optuna.timeout",
+    "trial_timeout": "optuna.trial_timeout",
+    "job_time": "hydra.launcher.timeout_min",
+}
 # Trials in the tables of the best.
 TOP = 10
 
@@ -64,6 +69,8 @@ class Summary:
     # The rule that chose among these, and its tolerance (`src/results/choose.py`).
     rule: str
     tolerance: float
+    # What pages were worn by before they were scored; empty: by nothing.
+    wear: str = ""
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -111,10 +118,10 @@ class Summary:
     def out_of_time(self) -> dict[str, list[FrozenTrial]]:
         """Return `optuna.timeout` and its like -> the trials that were ended by it."""
         found: dict[str, list[FrozenTrial]] = {}
-        for reason in OUT_OF_TIME:
+        for reason, key in OUT_OF_TIME.items():
             trials = [t for t in self.pruned if t.user_attrs.get("stopped") == reason]
             if trials:
-                found[f"optuna.{reason}"] = trials
+                found[key] = trials
         return found
 
     @property
@@ -127,7 +134,7 @@ class Summary:
         """Return the reasons of failed trials and their numbers, the most frequent first."""
         numbers: dict[str, list[int]] = {}
         for trial in self.failed:
-            reason = without_password(str(trial.user_attrs.get("error", "unknown")))
+            reason = without_passwords(str(trial.user_attrs.get("error", "unknown")))
             numbers.setdefault(reason, []).append(trial.number)
         return sorted(numbers.items(), key=lambda item: -len(item[1]))
 
@@ -170,6 +177,7 @@ def summarize(study: optuna.Study) -> Summary:
     important = Importances(ranked, ended_by_pruner, maximize)
     epochs = sum(len(t.intermediate_values) for t in [*ranked, *pruned])
     rule: Mapping[str, Any] = study.user_attrs.get("choose", {})
+    wear = str(study.user_attrs.get("settings", {}).get(KEY, NONE))
     return Summary(
         name=study.study_name,
         ranked=ranked,
@@ -192,6 +200,7 @@ def summarize(study: optuna.Study) -> Summary:
         front=[t.number for t in study.best_trials] if several and ranked else [],
         rule=str(rule.get("rule", "tolerance")),
         tolerance=float(rule.get("tolerance", TOLERANCE)),
+        wear="" if wear == NONE else wear,
     )
 
 

@@ -18,10 +18,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command, task_overrides
-from doctune.words import key_of
+from doctune.words import key_of, show
 from src.before.config import ExperimentConfig
+from src.data.wear_presets import written_out
+from src.results.best_trials import describe_score
 from src.results.stored_study import StoredStudy
-from src.results.words import describe_score, show
 
 # Parts of a search that mean nothing to a single training run.
 SEARCH_KEYS = (
@@ -87,6 +88,10 @@ def _body(config: DictConfig) -> dict[str, Any]:
         node = config[key]
         solid = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         body[key] = solid if key == "data" else _keep_open(raw[key], solid)
+    wear = written_out(config)
+    if wear:
+        # Of the quick validation the one thing that decides in a full training, too.
+        body["quick_validation"] = wear
     return body
 
 

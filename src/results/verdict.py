@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command
+from doctune.words import counted, score
 from src.results.confirmation.judge import Confirmation, PairedDifference
 from src.results.summary import ENOUGH_FOLDS, Summary
-from src.results.words import counted, score
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The files of a study, in its folder."""
 
-import os
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +12,28 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
+from doctune.files import write_text
+from doctune.passwords import without_passwords
 from doctune.study.ownership import seems_gone
 from doctune.study.study import was_interrupted
 from doctune.words import settings_of
 from src.results.advice import advice
+from src.results.best_trials import describe_score
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation, load_confirmations
 from src.results.confusions import find_mistakes
 from src.results.ensemble.result import load_ensemble
 from src.results.in_full import in_full
-from src.results.report import Decision, render_report
+from src.results.report import Decision, Labels, render_report
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary, summarize
+from src.results.suspects.find import Suspects, find_suspects, study_labels
+from src.results.suspects.table import FILE as LABELS
+from src.results.suspects.table import Row, decided_rows, table_text
 from src.results.train_config import train_command, write_train_config
 from src.results.verdict import trial_to_train, verdict
-from src.results.words import describe_score, without_password
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class ResultFiles:
     confirmations: Sequence[Confirmation]
     # What to do differently next time, in words.
     advice: Sequence[str]
+    # Labels that are probably wrong, and the table of them for a person to decide on.
+    suspects: Suspects | None
+    labels: Path | None
 
     @property
     def command(self) -> str | None:
@@ -66,13 +76,13 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     if chosen is not None:
         best_params = folder / "best_params.yaml"
         header = f"# Study {study.study_name}, trial {chosen.number}: {describe_score(chosen)}\n"
-        replace(best_params, header + OmegaConf.to_yaml(_plain(settings_of(chosen.params))))
+        write_text(best_params, header + OmegaConf.to_yaml(_plain(settings_of(chosen.params))))
         try:
             train_config = write_train_config(stored, chosen)
         except UserError as error:
             said.append(f"No train config was written. {error}")
     trials = folder / "trials.csv"
-    replace(trials, trials_table(study).to_csv(index=False))
+    write_text(trials, trials_table(study).to_csv(index=False))
     report = folder / "optuna_study_report.html"
     command = train_command(train_config) if train_config else None
     decision = Decision(
@@ -86,14 +96,55 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     mistakes = find_mistakes(stored, chosen.number, examples) if chosen else None
     number = chosen.number if chosen else None
     trials_in_full = in_full(stored, summary, command, number)
-    replace(report, render_report(study, summary, decision, mistakes, trials_in_full))
-    return ResultFiles(summary, trials, report, best_params, train_config, confirmations, said)
+    decided = _decided(stored)
+    suspects = labels = None
+    if decided is not None:
+        suspects = find_suspects(stored, decided, pictures=examples > 0)
+    if decided is not None and suspects is not None:
+        labels = _write_labels(folder, suspects, decided)
+    told = Labels(suspects, labels) if suspects and labels else None
+    page = render_report(study, summary, decision, mistakes, trials_in_full, told)
+    write_text(report, page)
+    return ResultFiles(
+        summary=summary,
+        trials=trials,
+        report=report,
+        best_params=best_params,
+        train_config=train_config,
+        confirmations=confirmations,
+        advice=said,
+        suspects=suspects,
+        labels=labels,
+    )
+
+
+def _decided(stored: StoredStudy) -> dict[str, Row] | None:
+    """Return what a person has decided about labels; None where it cannot be read."""
+    path, given = stored.folder / LABELS, study_labels(stored)
+    try:
+        return decided_rows([*([Path(given).expanduser()] if given else []), path])
+    except UserError as error:
+        # What a person has written is worth more than a fresh table.
+        log.warning("%s is left as it is: %s", path, error)
+        return None
+
+
+def _write_labels(folder: Path, suspects: Suspects, decided: Mapping[str, Row]) -> Path | None:
+    """Write the table of suspects; None where there is nothing to write."""
+    path = folder / LABELS
+    if not suspects.lines and not decided:
+        path.unlink(missing_ok=True)
+        return None
+    write_text(path, table_text(suspects.lines, decided))
+    return path
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:
     """Return a row for every trial: number, state, values, parameters, costs, reasons."""
     rows = []
-    for trial in study.get_trials(deepcopy=False):
+    trials = study.get_trials(deepcopy=False)
+    under_wear = any("folds_clean" in trial.user_attrs for trial in trials)
+    for trial in trials:
         attrs = trial.user_attrs
         seconds = trial.duration.total_seconds() if trial.duration else None
         rows.append(
@@ -104,14 +155,19 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
                 **settings_of(trial.params),
                 "epochs": attrs.get("epochs", len(trial.intermediate_values)),
                 "seconds": seconds,
-                "folds": " ".join(f"{fold:.4f}" for fold in attrs.get("folds", [])),
+                "folds": _joined(attrs, "folds"),
+                **({"folds_clean": _joined(attrs, "folds_clean")} if under_wear else {}),
                 "worker": attrs.get("worker"),
                 "stopped_by": attrs.get("stopped"),
-                "error": without_password(attrs["error"]) if "error" in attrs else None,
+                "error": without_passwords(attrs["error"]) if "error" in attrs else None,
             }
         )
     table = pd.DataFrame(rows)
     return table.rename(columns={"value_0": "value"}) if len(study.directions) == 1 else table
+
+
+def _joined(attrs: Mapping[str, Any], name: str) -> str:
+    return " ".join(f"{fold:.4f}" for fold in attrs.get(name, []))
 
 
 def _lost_its_process(trial: FrozenTrial) -> bool:
@@ -121,10 +177,3 @@ def _lost_its_process(trial: FrozenTrial) -> bool:
 
 def _plain(params: Mapping[str, Any]) -> DictConfig:
     return OmegaConf.create(dict(params))
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file under another name first, so that nobody ever reads half a file."""
-    temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from doctune.errors import UserError
 from src.training.backbone import LAYER_SCALE, make_backbone
+from src.training.batch_norm import norms_with_statistics
 from src.training.config import ModelConfig
 
 # Any that shows: masks are told by their rates.
@@ -174,6 +175,12 @@ class Abilities:
             if seen.found:
                 return name
         return None
+
+    @functools.cached_property
+    def batch_norm(self) -> bool:
+        """Tell whether its norms keep statistics of what goes into them."""
+        with _shapes_alone():
+            return bool(norms_with_statistics(make_backbone(self.cfg, 2, self._size)))
 
     @functools.cached_property
     def checkpointing(self) -> bool:

@@ -1,7 +1,6 @@
 """The timm model that is trained: made by name, with what the `model` group sets in it."""
 
 import dataclasses
-import difflib
 import json
 import re
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 from doctune.errors import UserError
 from src.training.checkpointing import checkpoint_blocks
 from src.training.config import ModelConfig
+from src.training.model_names import no_such_model
 from src.training.weights import load_pretrained, load_weights
 
 # What timm's models call the first value of layer scale.
@@ -92,9 +92,12 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
         except (AssertionError, RuntimeError, ValueError) as error:
             if _is_the_pooling(cfg, img_size):
                 raise _refused(cfg, img_size, error) from error
+            usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
+            made_for = usual.input_size[-1] if usual else img_size
             raise UserError(
                 f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
                 f"({_first_line(error)})"
+                + (f"; it was made for {made_for}" if made_for != img_size else "")
             ) from error
     if scores.shape != (1, 2):
         raise UserError(
@@ -125,11 +128,7 @@ def check_name(name: str) -> None:
         if tag and name not in weights:
             raise UserError(f"model.name={name}: timm has no such weights; it has {weights}")
         return
-    # As hubs and papers write it.
-    bare = name.rpartition("/")[2].partition(".")[0].lower().replace("-", "_")
-    near = difflib.get_close_matches(bare, timm.list_models(), n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
-    raise UserError(f"model.name={name}: timm has no such model; {hint}")
+    raise no_such_model(name, timm.list_models())
 
 
 def _check_values(cfg: ModelConfig) -> None:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 
 from doctune.errors import UserError
+from doctune.words import clock
 from src.training.distribution import clip
 
 
@@ -58,6 +59,6 @@ class EpochLines(pl.Callback):
         self._console.print(
             f"epoch {done:>{len(str(total))}}/{total}  validation loss "
             f"{float(metrics['val/loss']):.3f}  macro-F1 {float(metrics['val/f1']):.4f}  "
-            f"{int(left // 60)}:{int(left % 60):02d} left",
+            f"{clock(left)} left",
             highlight=False,
         )

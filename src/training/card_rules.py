@@ -7,7 +7,6 @@ found on one card holds on several.
 import os
 import sys
 
-from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from doctune.errors import UserError
@@ -22,9 +21,28 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 def is_first() -> bool:
     """Tell whether this process is the one that writes files and prints."""
     if "pytorch_lightning" in sys.modules:
+        from lightning_utilities.core.rank_zero import rank_zero_only
+
         return not getattr(rank_zero_only, "rank", 0)
     # As Lightning will read it.
     return not int(next((os.environ[name] for name in RANKS if name in os.environ), 0))
+
+
+def train_alone(cfg: DictConfig) -> None:
+    """Have a training on one card take no part in the allocation of a cluster that it runs in.
+
+    Slurm numbers the tasks of an allocation, which Lightning takes for processes of one training.
+
+    Args:
+        cfg: the whole config.
+    """
+    if cfg.trainer.devices == 1:
+        from lightning_utilities.core.rank_zero import rank_zero_only
+
+        for name in RANKS:
+            os.environ.pop(name, None)
+        # Lightning's own way to set it, which its types leave out.
+        vars(rank_zero_only)["rank"] = 0
 
 
 def card_batch(cfg: DictConfig) -> int:

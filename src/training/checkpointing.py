@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from doctune.errors import UserError
+from src.training.batch_norm import norms_with_statistics
 
 
 def checkpoint_blocks(model: nn.Module, name: str) -> None:
@@ -37,7 +38,7 @@ def checkpoint_blocks(model: nn.Module, name: str) -> None:
 
 def _keep_statistics(model: nn.Module) -> None:
     """Let running statistics move in forward alone."""
-    norms = [part for part in model.modules() if _has_statistics(part)]
+    norms = norms_with_statistics(model)
     if not norms:
         return
     forward = _Forward()
@@ -48,11 +49,6 @@ def _keep_statistics(model: nn.Module) -> None:
         norm.register_forward_pre_hook(still.begin)
         # Torch ends the second computation by an exception, which may come from within a norm.
         norm.register_forward_hook(still.end, always_call=True)
-
-
-def _has_statistics(part: nn.Module) -> bool:
-    """Tell whether it is a batch norm, or one of timm's that tracks a variance as well."""
-    return getattr(part, "running_var", None) is not None and hasattr(part, "momentum")
 
 
 class _Forward:

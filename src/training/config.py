@@ -46,6 +46,8 @@ class OptimizerConfig:
     name: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 0.05
+    # How slowly the mean of squared gradients follows them; null: as the optimizer has it, or none.
+    beta2: float | None = None
     # Where a search looks for this optimizer's learning rate; null: as the model or preset says.
     lr_low: float | None = None
     lr_high: float | None = None
@@ -91,6 +93,10 @@ class TrainerConfig:
     # schedule stay those of the whole batch, but batch norm sees so many images only. Set by
     # itself where a batch does not fit into memory.
     micro_batch_size: int | None = None
+    # Batch norm's statistics are taken anew over so many training images before a model is scored,
+    # where it has batch norm (PreciseBN: Wu and Johnson, 2021, arXiv 2105.07576); 0: the running
+    # average of training, which after few steps is stale.
+    precise_bn: int = 512
     log_every_n_steps: int = 10
     # torch.compile: kernels are made for the model, which takes minutes the first time and then
     # comes from a cache on disk that all trials share (TORCHINDUCTOR_CACHE_DIR moves it).

@@ -102,7 +102,7 @@ def _convolve(part: nn.Conv2d, images: Tensor, padding: Any) -> Tensor:
         images, weight = images.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
     found: Tensor = _Convolution.apply(  # type: ignore[no-untyped-call]
-        *(images, weight, bias, (part.stride, padding, part.dilation, part.groups))
+        images, weight, bias, (part.stride, padding, part.dilation, part.groups)
     )
     return found
 
@@ -134,8 +134,16 @@ class _Convolution(torch.autograd.Function):
         stride, padding, dilation, groups = ctx.how
         with _without_cudnn():
             found = torch.ops.aten.convolution_backward(
-                *(gradients[0], images, weight, [len(weight)] if ctx.has_bias else None),
-                *(stride, padding, dilation, False, [0, 0], groups),
+                gradients[0],
+                images,
+                weight,
+                [len(weight)] if ctx.has_bias else None,
+                stride,
+                padding,
+                dilation,
+                False,
+                [0, 0],
+                groups,
                 [ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.has_bias],
             )
         return (*found, None)

@@ -2,14 +2,16 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
@@ -61,6 +63,16 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
     )
 
 
+def scores_of(result: FitResult, images: ImageSet, cfg: DictConfig) -> Tensor:
+    """Return a model's log-probabilities after its last epoch, float32 [N, C] on the CPU."""
+    trainer = result.trainer
+    device = trainer.strategy.root_device
+    loader = BatchLoader(images, evaluation_batch(cfg), shuffle=False, device=device)
+    scores: Any = trainer.predict(result.module, loader)
+    found: Tensor = torch.cat(scores).float().log_softmax(1).cpu()
+    return found
+
+
 def _whole(result: FitResult, cfg: DictConfig) -> tuple[Classifier, pl.Trainer]:
     """Return the model and the trainer to score it with: fresh ones where it was sharded."""
     if not is_sharded(cfg):
@@ -71,9 +83,7 @@ def _whole(result: FitResult, cfg: DictConfig) -> tuple[Classifier, pl.Trainer]:
 
 def write_run(
     folder: Path,
-    *,
-    val: Metrics,
-    test: Metrics,
+    scores: Mapping[str, Metrics],
     classes: Sequence[str],
     codes: Sequence[str] = (),
 ) -> None:
@@ -81,8 +91,7 @@ def write_run(
 
     Args:
         folder: of the run.
-        val: scores on the validation split.
-        test: scores on the test split.
+        scores: `validation` and `test`, and under wear `validation_worn` and `test_worn`.
         classes: names, in the order of the model's scores.
         codes: what the data call the classes where that is not their name.
     """
@@ -93,8 +102,9 @@ def write_run(
             "loss": found.loss,
             "f1_by_class": found.f1_by_class,
         }
-        for name, found in (("validation", val), ("test", test))
+        for name, found in scores.items()
     }
+    test = scores["test"]
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     # For who predicts with it.
     named = {"classes": list(classes), "codes": list(codes)}

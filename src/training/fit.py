@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -20,6 +21,12 @@ from torch import nn
 from doctune.errors import NO_ROOM, UserError
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
+from src.data.wear import as_scored
+from src.training.batch_norm import (
+    ExactStatistics,
+    has_batch_norm,
+    statistics_loader,
+)
 from src.training.callbacks import EpochLines, GradientClipping
 from src.training.card_rules import card_batch
 from src.training.depthwise import own_kernels_pay, use_own_kernels
@@ -83,17 +90,19 @@ def fit(
         max_epochs: length of the run, and of its learning-rate schedule.
         seed: of weights, order of batches, dropout and augmentation.
         output_dir: for the checkpoint; None leaves no file and prints nothing.
-        logger: where the curves go, see `src/training/loggers.py`.
+        logger: where the curves go, see `src/training/run_log.py`.
         callbacks: more of Lightning's callbacks.
     """
     _quiet_lightning()
     pl.seed_everything(seed, verbose=False)
     size = cfg.data.batch_size
-    trainer = make_trainer(cfg, max_epochs, output_dir, logger, callbacks)
+    before_scoring = _exact_statistics(cfg, train, seed)
+    trainer = make_trainer(cfg, max_epochs, output_dir, logger, [*before_scoring, *callbacks])
     device = trainer.strategy.root_device
     part = trainer.global_rank, trainer.world_size
     batches = BatchLoader(
-        *(train, size),
+        train,
+        size,
         shuffle=True,
         balanced=cfg.data.sampling == "balanced",
         seed=seed,
@@ -164,6 +173,15 @@ class BestWeights(ModelCheckpoint):
             self.in_memory = None
 
 
+def _exact_statistics(cfg: DictConfig, train: ImageSet, seed: int) -> list[pl.Callback]:
+    if not cfg.trainer.precise_bn:
+        return []
+    at_a_time = evaluation_batch(cfg) // cfg.trainer.devices
+    # Worn, where those that are scored are: the statistics of clean pages are none of theirs.
+    pages = as_scored(cfg, train)
+    return [ExactStatistics(statistics_loader(pages, cfg.trainer.precise_bn, at_a_time, seed))]
+
+
 def _tell_of_batch_norm(cfg: DictConfig, model: nn.Module) -> None:
     size = cfg.data.batch_size
     seen = min(card_batch(cfg), cfg.trainer.micro_batch_size or size)
@@ -171,7 +189,8 @@ def _tell_of_batch_norm(cfg: DictConfig, model: nn.Module) -> None:
         log.info(
             "batch norm sees %d images at a time instead of %d, so this run is not quite the same "
             "as with the whole batch",
-            *(seen, size),
+            seen,
+            size,
         )
 
 
@@ -190,11 +209,6 @@ def scored_at_a_time(cfg: DictConfig, trained: int) -> int:
     if cfg.gpu.memory_gb:
         trained = min(trained, *cfg.gpu.batch_sizes)
     return EVALUATION_BATCHES * trained
-
-
-def has_batch_norm(model: nn.Module) -> bool:
-    """Tell whether the images of a batch see one another in training."""
-    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
 
 
 def make_trainer(
@@ -224,6 +238,9 @@ def make_trainer(
         enable_checkpointing=output_dir is not None and cfg.callbacks.checkpoint,
         **{**QUIET, **own.kwargs},
     )
+    if own.devices == 1:
+        # Lightning would count the tasks of a Slurm allocation, or miss `srun` where there is one.
+        arguments.setdefault("plugins", [LightningEnvironment()])
     try:
         return pl.Trainer(**arguments)
     except (ValueError, TypeError, MisconfigurationException) as error:

@@ -138,6 +138,7 @@ def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:
         "img_size": cfg.data.img_size,
         "batch_size": cfg.data.batch_size,
         "precision": cfg.trainer.precision,
+        "precise_bn": cfg.trainer.precise_bn,
         "trials_per_device": cfg.gpu.trials_per_device,
         "images": len(train),
         "folds": cfg.quick_validation.folds,

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Collection, Iterator
 
 from doctune.errors import UserError
+from doctune.words import counted
 from src.training.abilities import POOLINGS, Abilities, abilities, poolings_of, without_effect
 from src.training.config import ModelConfig
 
@@ -54,7 +55,7 @@ def _drop_path_in_words(found: Abilities) -> str | None:
     if len(shares) < found.drop_path_places:
         places = f"at {len(shares)} of {found.drop_path_places} places"
     else:
-        places = "at 1 place" if len(shares) == 1 else f"at {len(shares)} places"
+        places = f"at {counted(len(shares), 'place')}"
     low, high = min(shares), max(shares)
     if low == high:
         return f"{places}, {_share(high)}"

@@ -225,9 +225,14 @@ class Classifier(pl.LightningModule):
         self.log_dict(self.test_metrics.compute())
         self.test_metrics.reset()
 
-    def _evaluate(self, batch: Batch, metrics: MetricCollection) -> Tensor:
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the scores [B, C] of a batch, and count them nowhere."""
         images, labels = batch
         scores: Tensor = self(self._filled(images))[: len(labels)].float()
+        return scores
+
+    def _evaluate(self, batch: Batch, metrics: MetricCollection) -> Tensor:
+        scores, labels = self.predict_step(batch, 0), batch[1]
         metrics["loss"].update(self.criterion(scores, labels))
         metrics["f1"].update(scores.argmax(1), labels)
         metrics["accuracy"].update(scores.argmax(1), labels)
@@ -248,7 +253,7 @@ class Classifier(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer, its learning rate set anew at every step."""
         optimizer = build_optimizer(
-            *(self.model, self.cfg.optimizer, self.cfg.trainer.precision, self._undecayed)
+            self.model, self.cfg.optimizer, self.cfg.trainer.precision, self._undecayed
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {

@@ -3,7 +3,6 @@
 The learning rate of every step: linear warm-up, then cosine or constant.
 """
 
-import difflib
 import fnmatch
 import math
 import re
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from timm.optim import (  # type: ignore[attr-defined]
     create_optimizer_v2,
+    get_optimizer_info,
     list_optimizers,
     param_groups_layer_decay,
     param_groups_weight_decay,
@@ -20,6 +20,7 @@ from timm.optim import (  # type: ignore[attr-defined]
 from torch import nn
 
 from doctune.errors import UserError
+from doctune.words import nearest
 from src.training.config import OptimizerConfig, SchedulerConfig
 
 # The names that a matrix has where it is no layer of its own: `in_proj_weight`, `w_g`.
@@ -29,6 +30,8 @@ LAYER_DECAY = {"layer_decay_min_scale": "min_scale", "layer_decay_no_opt_scale":
 GROUPING = ("layer_decay", *LAYER_DECAY, "fallback_list", "fallback_no_weight_decay")
 # In the names of parameters below a module that it has wrapped.
 FSDP_PREFIX = "_fsdp_wrapped_module."
+# Of the gradients themselves, as Adam and all that came of it have it (Kingma & Ba, ICLR 2015).
+BETA1 = 0.9
 
 
 def build_optimizer(
@@ -52,7 +55,7 @@ def build_optimizer(
     """
     known = [str(name) for name in list_optimizers()]
     if cfg.name not in known:
-        near = difflib.get_close_matches(cfg.name, known, n=3)
+        near = nearest(cfg.name, known, most=3)
         some = ", ".join(near or ["adamw", "sgd", "lion", "lamb", "nadamw"])
         raise UserError(f"optimizer.name={cfg.name}: unknown to timm; for instance {some}")
     kwargs = dict(cfg.kwargs)
@@ -62,6 +65,9 @@ def build_optimizer(
             "optimizer.kwargs.fused=true: gradients cannot be clipped with it under "
             "trainer.precision=16-mixed; leave it out, or take trainer.precision=bf16-mixed"
         )
+    if cfg.beta2 is not None:
+        _check_beta2(cfg)
+        kwargs.setdefault("betas", (BETA1, cfg.beta2))
     if cfg.name == "adamw" and not scaled:
         # One kernel for the whole step; on a CPU as well.
         kwargs.setdefault("fused", True)
@@ -83,6 +89,16 @@ def build_optimizer(
     return optimizer
 
 
+def _check_beta2(cfg: OptimizerConfig) -> None:
+    if not get_optimizer_info(cfg.name).has_betas:
+        raise UserError(
+            f"optimizer.beta2={cfg.beta2}: {cfg.name} keeps no mean of squared gradients; leave it "
+            "out"
+        )
+    if not 0 <= (cfg.beta2 or 0) < 1:
+        raise UserError(f"optimizer.beta2={cfg.beta2}: must be from 0 up to, not including, 1")
+
+
 def check_optimizer(cfg: OptimizerConfig, precision: str) -> None:
     """Refuse an optimizer that `build_optimizer` would refuse; arguments as there.
 
@@ -96,9 +112,9 @@ def undecayed(model: nn.Module) -> frozenset[str]:
     """Return the names of the parameters that are not decayed.
 
     Decayed is what a layer multiplies its input with: the matrices of linear layers, convolutions
-    and recurrent ones. Not so biases, norms, gains, layer scales, temperatures, tokens and tables
-    of positions, whatever their number of dimensions; nor what the model itself names
-    (`no_weight_decay`).
+    and recurrent ones. Not so biases, norms, gains (a convolution of one number a channel among
+    them), layer scales, temperatures, tokens and tables of positions, whatever their number of
+    dimensions; nor what the model itself names (`no_weight_decay`).
     """
     special: Any = getattr(model, "no_weight_decay", set)
     patterns = list(special())
@@ -114,6 +130,9 @@ def undecayed(model: nn.Module) -> frozenset[str]:
 def _is_weight(part: nn.Module, name: str, parameter: nn.Parameter) -> bool:
     """Tell whether a module multiplies its input with one of its own parameters, as a matrix."""
     if parameter.ndim < 2 or isinstance(part, nn.Embedding):
+        return False
+    # With one number a channel it is a gain (the 1x1 branches of FastViT and RepViT).
+    if getattr(part, "groups", 1) > 1 and parameter[0].numel() == 1:
         return False
     return WEIGHT.search(name) is not None
 

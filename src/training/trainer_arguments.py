@@ -4,7 +4,6 @@ A run's schedule, scores and files count on whole epochs, validated at their end
 trial is compared epoch by epoch besides, and keeps a prediction of every image.
 """
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from doctune.errors import UserError
+from doctune.words import nearest
 
 # Set by a key of its own.
 OWN = {
@@ -74,7 +74,7 @@ def check_trainer_arguments(cfg: DictConfig, *, in_search: bool) -> None:
     for name, value in given.items():
         key = f"trainer.kwargs.{name}={_as_typed(value)}"
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
+            near = nearest(str(name), known)
             hint = f"did you mean {near[0]}?" if near else "leave it out"
             raise UserError(f"{key}: Lightning's Trainer has no such argument; {hint}")
         if name in OWN:

@@ -1,7 +1,8 @@
 """What a trial's models say of the images that they have not been trained on.
 
 Kept beside the trial's log as `oof.npz`, for the report's confusion matrix and for ensembles.
-It is written after every fold, so that a trial that is cut off keeps what it has.
+It is written after every fold, so that a trial that is cut off keeps what it has. Where pages are
+scored under wear it is about the worn pages, and `oof_clean.npz` about the same ones as they are.
 
 The Lightning callback that keeps a fold's predictions of the images held out from it.
 """
@@ -21,7 +22,9 @@ from torch import Tensor
 
 from src.data.image_set import ImageSet
 
-FILE = "oof.npz"
+FILE, CLEAN = "oof.npz", "oof_clean.npz"
+
+Scores = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -29,38 +32,45 @@ class OutOfFold:
     """Out-of-fold predictions of one trial, one row an image.
 
     Args:
-        rows: int64 [N], the images' rows in their source.
+        rows: int64 [N], the images' rows in their source; draw d of a worn page that is row r of M
+            has the row r + d * M.
         labels: int64 [N], true classes.
         folds: int64 [N], the fold in which an image was held out.
-        probabilities: float16 [N, C] after the fold's last epoch.
+        scores: float32 [N, C], log-probabilities after the fold's last epoch: probabilities would
+            lose what a confident mistake costs.
         classes: names, in the order of the labels.
     """
 
     rows: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     folds: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float16]
+    scores: Scores
     classes: tuple[str, ...]
+
+    @property
+    def probabilities(self) -> Scores:
+        """Return float32 [N, C]."""
+        return np.exp(self.scores)
 
     @classmethod
     def empty(cls, classes: Sequence[str]) -> OutOfFold:
         """Return predictions of no fold yet."""
         none = np.empty(0, np.int64)
-        return cls(none, none, none, np.empty((0, len(classes)), np.float16), tuple(classes))
+        return cls(none, none, none, np.empty((0, len(classes)), np.float32), tuple(classes))
 
-    def with_fold(self, held_out: ImageSet, probabilities: npt.NDArray[np.float16]) -> OutOfFold:
+    def with_fold(self, held_out: ImageSet, scores: Scores) -> OutOfFold:
         """Return these and the next fold's.
 
         Args:
             held_out: the images of the fold.
-            probabilities: [len(held_out), C], in the same order.
+            scores: [len(held_out), C], in the same order.
         """
         fold = self.folds.max(initial=-1) + 1
         return OutOfFold(
             np.concatenate([self.rows, held_out.rows]),
             np.concatenate([self.labels, held_out.labels]),
             np.concatenate([self.folds, np.full(len(held_out), fold)]),
-            np.concatenate([self.probabilities, probabilities]),
+            np.concatenate([self.scores, scores]),
             self.classes,
         )
 
@@ -71,46 +81,54 @@ class OutOfFold:
             self.rows[chosen],
             self.labels[chosen],
             self.folds[chosen],
-            self.probabilities[chosen],
+            self.scores[chosen],
             self.classes,
         )
 
     def confusion(self) -> npt.NDArray[np.int64]:
         """Return how often each class [true] was taken for each [predicted], int64 [C, C]."""
         size = len(self.classes)
-        cells = self.labels * size + self.probabilities.argmax(1)
+        cells = self.labels * size + self.scores.argmax(1)
         return np.bincount(cells, minlength=size * size).reshape(size, size)
 
-    def save(self, folder: Path) -> None:
-        """Write `oof.npz`."""
+    def save(self, folder: Path, file: str = FILE) -> None:
+        """Write `oof.npz`, or `oof_clean.npz`."""
         np.savez_compressed(
-            folder / FILE,
+            folder / file,
             rows=self.rows,
             labels=self.labels,
             folds=self.folds,
-            probabilities=self.probabilities,
+            scores=self.scores,
             classes=np.array(self.classes),
         )
 
     @classmethod
-    def load(cls, folder: Path) -> OutOfFold:
-        """Read `oof.npz` of a trial's folder.
+    def load(cls, folder: Path, file: str = FILE) -> OutOfFold:
+        """Read `oof.npz` of a trial's folder, or `oof_clean.npz`.
 
         Raises:
             FileNotFoundError: the trial left none.
         """
-        with np.load(folder / FILE, allow_pickle=False) as stored:
+        with np.load(folder / file, allow_pickle=False) as stored:
             return cls(
                 rows=stored["rows"],
                 labels=stored["labels"],
                 folds=stored["folds"],
-                probabilities=stored["probabilities"],
+                # Earlier versions kept probabilities in float16.
+                scores=stored["scores"] if "scores" in stored else log_of(stored["probabilities"]),
                 classes=tuple(str(name) for name in stored["classes"]),
             )
 
 
-class KeepProbabilities(pl.Callback):
-    """Keeps what the model says of the validation images after the latest epoch."""
+def log_of(probabilities: npt.NDArray[Any]) -> Scores:
+    """Return log-probabilities, float32, of float16 probabilities, none of which is taken for 0."""
+    least = np.finfo(np.float16).smallest_subnormal
+    found: Scores = np.log(np.maximum(probabilities.astype(np.float32), np.float32(least)))
+    return found
+
+
+class KeepScores(pl.Callback):
+    """Keeps what the model says of the validation images after the latest epoch, in float32."""
 
     def __init__(self) -> None:
         self._batches: list[Tensor] = []
@@ -132,7 +150,7 @@ class KeepProbabilities(pl.Callback):
         if isinstance(outputs, Tensor):
             self._batches.append(outputs.detach())
 
-    def probabilities(self) -> npt.NDArray[np.float16]:
-        """Return float16 [N, C], in the order of the validation images."""
-        found = torch.cat(self._batches).float().softmax(1)
-        return found.cpu().numpy().astype(np.float16)
+    def scores(self) -> Scores:
+        """Return log-probabilities, float32 [N, C], in the order of the validation images."""
+        found: Scores = torch.cat(self._batches).float().log_softmax(1).cpu().numpy()
+        return found

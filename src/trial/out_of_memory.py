@@ -16,8 +16,9 @@ from pytorch_lightning.utilities.memory import garbage_collection_cuda, is_oom_e
 from doctune.errors import UserError
 from src.hardware.memory import GIB
 from src.training.backbone import check_backbone
+from src.training.batch_norm import has_batch_norm
 from src.training.card_rules import card_batch, is_sharded
-from src.training.fit import FitResult, has_batch_norm
+from src.training.fit import FitResult
 from src.training.forecast import foresee
 from src.trial.worked_sizes import WorkedSizes
 
@@ -69,8 +70,12 @@ class Fitting:
             self._set(found.micro_batch, found.checkpointing)
             log.info(
                 "a batch of %d at %d px needs %.1f of the %.1f GB that a trial has on gpu=%s: %s",
-                *(size, self._cfg.data.img_size, found.needed / GIB, found.available / GIB),
-                *(self._cfg.gpu.name, self._in_words()),
+                size,
+                self._cfg.data.img_size,
+                found.needed / GIB,
+                found.available / GIB,
+                self._cfg.gpu.name,
+                self._in_words(),
             )
 
     def fit(self, train: Callable[[DictConfig], FitResult]) -> FitResult:

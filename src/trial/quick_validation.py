@@ -8,23 +8,25 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
 from doctune.trial import RunningTrial
-from src.before.objectives import OBJECTIVES, Labels, fold_score
+from src.before.objectives import OBJECTIVES, Labels, as_clean, fold_score
 from src.data.folds import stratified_folds
 from src.data.image_set import ImageSet
+from src.data.wear import as_scored
+from src.data.wear_presets import wear_of
+from src.training.evaluate import scores_of
 from src.training.fit import FitResult, fit
 from src.training.forecast import workload
-from src.training.loggers import RunLog
+from src.training.run_log import RunLog
 from src.trial.environment import environment
 from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
 from src.trial.loss_curves import LossCurves
-from src.trial.out_of_fold import KeepProbabilities, OutOfFold
+from src.trial.out_of_fold import CLEAN, FILE, KeepScores, OutOfFold, Scores
 from src.trial.out_of_memory import Fitting
 from src.trial.reporting import ReportToStudy, RunningScore
 
@@ -38,6 +40,8 @@ def cross_validate(
 
     The folds depend on the labels and `data.seed` alone, so they are the same in every trial;
     weights and batches of fold `k` are drawn from `seed + k`, the same in every trial as well.
+    Under `quick_validation.wear` the pages held out are worn; as they are, they are scored once
+    more at the end of each fold, which costs as much as one of its epochs' validations.
 
     Args:
         cfg: the trial's config.
@@ -57,9 +61,10 @@ def cross_validate(
     trial.note("workload", workload(cfg, data))
     fitting = Fitting(cfg, len(data.classes), trial.note)
     started = time.monotonic()
-    kept = take_over(trial, score, folder, quick.epochs)
+    files = (FILE,) if wear_of(cfg) is None else (FILE, CLEAN)
+    kept = take_over(trial, score, folder, quick.epochs, files)
     if kept is None:
-        kept = OutOfFold.empty(data.classes)
+        kept = dict.fromkeys(files, OutOfFold.empty(data.classes))
     else:
         started -= trial.noted(SECONDS)
     if _on_cuda():
@@ -71,11 +76,14 @@ def cross_validate(
         ):
             if fold < len(score.finals):
                 continue
-            images = data.subset(train), data.subset(val)
-            found = _train_fold(fitting, images, trial, log_to, score, losses, fold)
+            clean = data.subset(val)
+            held_out = {FILE: as_scored(cfg, clean), CLEAN: clean}
+            images = data.subset(train), {file: held_out[file] for file in files}
+            found = _train_fold(fitting, *images, trial, log_to, score, losses, fold)
             score.end_fold()
-            kept = kept.with_fold(images[1], found)
-            kept.save(folder)
+            for file, probabilities in found.items():
+                kept[file] = kept[file].with_fold(held_out[file], probabilities)
+                kept[file].save(folder, file)
             losses.note()
             note_curves(trial, score, time.monotonic() - started)
             log.info(
@@ -91,7 +99,12 @@ def cross_validate(
         return score.estimate()
     seconds = _note_costs(trial, score, started)
     values = [score.estimate(), *(_value(name, kept, seconds) for name in objectives[1:])]
-    log_to.add_scores({"score": score.estimate(), **dict(zip(objectives, values, strict=True))})
+    told = {"score": score.estimate(), **dict(zip(objectives, values, strict=True))}
+    if CLEAN in kept:
+        folds = _of_folds(objectives[0], kept[CLEAN])
+        trial.note("folds_clean", folds)
+        told[as_clean(objectives[0])] = fmean(folds)
+    log_to.add_scores(told)
     result = values[0] if len(values) == 1 else values
     trial.end_as_complete(result)
     return result
@@ -99,27 +112,44 @@ def cross_validate(
 
 def _train_fold(
     fitting: Fitting,
-    images: tuple[ImageSet, ImageSet],
+    train: ImageSet,
+    held_out: dict[str, ImageSet],
     trial: RunningTrial,
     log_to: RunLog,
     score: RunningScore,
     losses: LossCurves,
     fold: int,
-) -> npt.NDArray[np.float16]:
-    """Train on the first of `images`; return the probabilities [N, C] of the second."""
-    keeper, reported = KeepProbabilities(), 0
+) -> dict[str, Scores]:
+    """Train a fold.
+
+    Args:
+        fitting: runs it so that it fits into memory.
+        train: what is trained on.
+        held_out: by the file that keeps what is said of it; that of `FILE` is scored every epoch.
+        trial: told about progress.
+        log_to: gets the curves.
+        score: the trial's.
+        losses: the trial's.
+        fold: its index.
+
+    Returns:
+        Log-probabilities [N, C] of what is held out, by the same files.
+    """
+    scored = held_out[FILE]
+    keeper, reported = KeepScores(), 0
 
     def attempt(cfg: DictConfig) -> FitResult:
         nonlocal keeper, reported
         reported = max(reported, score.restart_fold())
-        keeper = KeepProbabilities()
+        keeper = KeepScores()
         losses.begin_fold(fold)
         quick = cfg.quick_validation
-        measure = functools.partial(_measure, cfg.optuna.objectives[0], images[1].labels, keeper)
+        measure = functools.partial(_measure, cfg.optuna.objectives[0], scored.labels, keeper)
         report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs, measure, reported)
         return fit(
             cfg,
-            *images,
+            train,
+            scored,
             max_epochs=quick.epochs,
             seed=cfg.seed + fold,
             output_dir=None,
@@ -128,24 +158,32 @@ def _train_fold(
             callbacks=[keeper, losses, report],
         )
 
-    fitting.fit(attempt)
-    return keeper.probabilities()
+    result = fitting.fit(attempt)
+    found = {FILE: keeper.scores()}
+    if CLEAN in held_out:
+        found[CLEAN] = fitting.run(functools.partial(scores_of, result, held_out[CLEAN])).numpy()
+    return found
 
 
-def _measure(name: str, labels: Labels, keeper: KeepProbabilities, trainer: pl.Trainer) -> float:
+def _measure(name: str, labels: Labels, keeper: KeepScores, trainer: pl.Trainer) -> float:
     """Return an objective after an epoch: as the module has logged it, else from predictions."""
     logged = OBJECTIVES[name].logged
     if logged is not None:
         return float(trainer.callback_metrics[logged])
-    return fold_score(name, labels, keeper.probabilities())
+    return fold_score(name, labels, keeper.scores())
 
 
-def _value(name: str, kept: OutOfFold, seconds: float) -> float:
+def _value(name: str, kept: dict[str, OutOfFold], seconds: float) -> float:
     """Return an objective of a finished trial, its mean over the folds."""
-    if OBJECTIVES[name].score is None:
+    objective = OBJECTIVES[name]
+    if objective.score is None:
         return seconds
+    return fmean(_of_folds(name, kept[CLEAN if objective.clean else FILE]))
+
+
+def _of_folds(name: str, kept: OutOfFold) -> list[float]:
     folds = [kept.folds == fold for fold in np.unique(kept.folds)]
-    return fmean(fold_score(name, kept.labels[rows], kept.probabilities[rows]) for rows in folds)
+    return [fold_score(name, kept.labels[rows], kept.scores[rows]) for rows in folds]
 
 
 def _note_costs(trial: RunningTrial, score: RunningScore, started: float) -> float:

@@ -6,7 +6,6 @@ size and card alone. A lock beside it makes concurrent workers take turns.
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 import torch
 from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
+
+from doctune.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,7 @@ class WorkedSizes:
         with FileLock(f"{self._file}.lock"):
             known = {**self._read(), self._key: asdict(worked)}
             # Readers take no lock: they see the old file or the new one.
-            draft = self._file.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-            draft.replace(self._file)
+            write_text(self._file, json.dumps(known, indent=2) + "\n")
 
     def room_gb(self) -> float:
         """Return what this process has of its card and could still get; 0 on a CPU."""

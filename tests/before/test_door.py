@@ -19,10 +19,7 @@ HEAVY = (
     *("torch", "timm", "torchvision", "torchmetrics", "pytorch_lightning", "sklearn", "pandas"),
     *("plotly", "ray", "submitit", "wandb", "mlflow", "onnx"),
 )
-# What acts on a model decides what is searched, and timm has to make the model for it: torch is
-# there by the time that folders are looked at.
-OF_TRAINING = ("torchmetrics", "pytorch_lightning", "sklearn", "pandas", "plotly", "ray")
-# For help, and for a mistake that needs no study, not even Optuna and its database.
+# For help not even Optuna and its database.
 OF_SEARCHES = ("optuna", "sqlalchemy", "scipy", "matplotlib")
 
 REPORT_MODULES = """
@@ -34,14 +31,55 @@ sys.argv = {words}
 runpy.run_module(sys.argv[0], run_name="__main__")
 """
 
+SEARCH = ("-m", "hparams_search=precise", "gpu=cpu", "data.n_images=480", "data.img_size=32")
+FILES = (*SEARCH[:-2], "data.img_size=32")
+# A mistake that a model is not needed for -> what is told.
+AT_ONCE = {
+    ("optimizer.lr=-1", "gpu=cpu"): "optimizer.lr=-1",
+    (*SEARCH, "quick_validation.folds=1"): "quick_validation.folds=1",
+    (*SEARCH, "optuna.storage=nosuchdb://x"): "optuna.storage=nosuchdb://x",
+    (*SEARCH, "optuna.from_study=none"): "optuna.from_study=none",
+    (*SEARCH, "optuna.objectives=[f2]"): "'f2' is unknown",
+    # Of the search space, and of what it makes of a job.
+    (*SEARCH, "search_space.learning_rate.low=1"): "search_space.learning_rate: low 1",
+    (*SEARCH, "search_space.drop_path.high=-1"): "search_space.drop_path: low 0",
+    (*SEARCH, "search_space.drop_path.high=2"): "model.drop_path_rate=2",
+    (*SEARCH, "optimizer.lr=interval(1,0.1)"): "optimizer.lr=interval(1,0.1)",
+    (*SEARCH, "data.batch_size=choice(0,16)"): "data.batch_size=0",
+    (
+        *SEARCH,
+        "model.name=resnet51",
+    ): "did you mean resnet51q",
+    (*SEARCH, "model.name=choice(test_resnet,vitt)"): "model.name=vitt",
+    (*SEARCH, "model.checkpoint_path=/none"): "model.checkpoint_path=/none",
+    # Of the images, which are listed.
+    (*FILES, "data=image_folder", "data.root=/none"): "data.root=/none",
+    (*FILES, "data=csv", "data.root=table"): "has no column 'ID'",
+    # Of a card's sizes, which follow from the model.
+    (
+        *("-m", "hparams_search=fast", "gpu=rtx4090", "trainer.accelerator=cpu"),
+        *("data=image_folder", "data.root=/none"),
+    ): "data.root=/none",
+}
+OTHER_DOORS = dict.fromkeys(("report", "confirm", "ensemble"), "study=none")
+REPORT_MISTAKES = """
+import sys
+import src.confirm, src.ensemble, src.report, src.train
+doors = [(src.train, words) for words in {commands}]
+doors += [(getattr(src, name), [word]) for name, word in {others}.items()]
+for door, words in doors:
+    try:
+        door.main(words)
+    except SystemExit as end:
+        print(str(end.code).splitlines()[0] if isinstance(end.code, str) else end.code)
+    print("LOADED", *[name for name in {names} if name in sys.modules])
+"""
+
 
 @pytest.mark.parametrize(
     ("words", "names"),
     [
         (("src.train", "--help"), HEAVY + OF_SEARCHES),
-        (("src.train", "optimizer.lr=-1", "data.n_images=480"), HEAVY),
-        (("src.train", "-m", "hparams_search=fast", "optuna.storage=nosuchdb://x"), HEAVY),
-        (("src.train", "-m", "hparams_search=fast", "data=csv", "data.root=/none"), OF_TRAINING),
         (("src.predict", "--help"), HEAVY + OF_SEARCHES),
     ],
     ids=lambda part: " ".join(part)[:50],
@@ -61,6 +99,64 @@ def test_nothing_heavy_is_imported_before_it_is_needed(
     last = done.stdout.splitlines()[-1]
     assert last == "LOADED", f"{last}\n{done.stderr}"
     assert "Traceback" not in done.stderr
+
+
+def test_what_needs_no_model_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "train.csv").write_text("file,kind\na.png,x\n")
+    names = (*HEAVY, "scipy")
+    code = REPORT_MISTAKES.format(
+        commands=[list(words) for words in AT_ONCE], others=OTHER_DOORS, names=names
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    loaded = [line for line in done.stdout.splitlines() if line.startswith("LOADED")]
+    assert loaded == ["LOADED"] * (len(AT_ONCE) + len(OTHER_DOORS)), said
+    for told in (*AT_ONCE.values(), *OTHER_DOORS.values()):
+        assert told in said
+
+
+# Sends Ctrl-C when a module is about to be imported.
+STOP_AT = """
+import os, runpy, signal, sys
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Stop())
+sys.argv = {words}
+sys.orig_argv = ["python", "-m", *sys.argv]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+# While a door is imported, while the sweeper is set up, in the checks, and before the models'.
+@pytest.mark.parametrize("module", ["hydra", "optuna", "src.before.checks", "torch"])
+def test_ctrl_c_in_the_first_seconds_is_a_line(tmp_path: Path, module: str) -> None:
+    code = STOP_AT.format(module=module, words=["src.train", *SEARCH])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        # Whoever runs the tests in the background has switched it off for all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert done.returncode == 128 + signal.SIGINT, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("stopped")
+    assert "the same command" in done.stderr.splitlines()[-1]
 
 
 def test_a_script_or_notebook_calls_main_with_words(

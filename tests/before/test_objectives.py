@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.functional import cross_entropy
 
 from doctune.errors import UserError
 from src.before.objectives import OBJECTIVES, check_objectives, directions_of, fold_score
+from src.trial.out_of_fold import KeepScores
 from tests.conftest import Compose
 
 LABELS = np.array([0, 0, 0, 0, 1, 1])
@@ -23,12 +26,18 @@ PROBABILITIES = np.array([[0.9, 0.1]] * 3 + [[0.2, 0.8]] + [[0.3, 0.7], [0.6, 0.
     ],
 )
 def test_scores_of_a_fold(name: str, expected: float) -> None:
-    assert fold_score(name, LABELS, PROBABILITIES) == pytest.approx(expected)
+    assert fold_score(name, LABELS, np.log(PROBABILITIES)) == pytest.approx(expected)
 
 
-def test_a_probability_of_zero_is_a_finite_loss() -> None:
-    sure = np.array([[0.0, 1.0], [0.0, 1.0]], np.float16)
-    assert 5 < fold_score("log_loss", np.array([0, 1]), sure) < 50
+def test_a_confident_mistake_costs_what_it_costs() -> None:
+    """As torch counts it, also where the probability of the truth rounds to 0."""
+    logits = torch.tensor([[18.0, 0.0], [0.0, 150.0]])
+    truth = torch.tensor([1, 0])
+    kept = KeepScores()
+    kept.on_validation_batch_end(None, None, logits, None, 0)  # type: ignore[arg-type]
+    expected = float(cross_entropy(logits, truth))
+    assert expected == pytest.approx((18 + 150) / 2)
+    assert fold_score("log_loss", truth.numpy(), kept.scores()) == pytest.approx(expected)
 
 
 def test_directions_follow_from_the_names(cfg: Compose) -> None:
@@ -48,6 +57,11 @@ def test_directions_follow_from_the_names(cfg: Compose) -> None:
         (["optuna.objectives=[train_seconds]"], "put a score there"),
         (["optuna.direction=minimize"], "leave the direction out"),
         (["optuna.choose=kne"], "did you mean knee?"),
+        (["optuna.objectives=[f1,f1_clean]"], "quick_validation.wear=document"),
+        (
+            ["optuna.objectives=[f1_clean,f1]", "quick_validation.wear=light"],
+            "leave the wear out to search by f1 of clean pages",
+        ),
         (["optuna.tolerance=2"], "optuna.tolerance=2"),
     ],
 )

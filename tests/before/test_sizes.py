@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 
-from src.before.sizes import SMALLEST_IMAGE, made_for
+from src.before.sizes import SMALLEST_IMAGE, made_for, told_if_bounded
 from tests.conftest import Compose
 
 
@@ -28,6 +28,25 @@ def test_batches_leave_an_epoch_enough_steps(
     config = cfg("hparams_search=fast", f"gpu={gpu}", f"data.n_images={images}")
     assert list(config.search_space.batch_size.choices) == choices
     assert config.data.batch_size == alone
+
+
+@pytest.mark.parametrize(
+    ("gpu", "images", "told"),
+    [
+        ("h100", 2400, "is searched up to 96, not 256, which"),
+        ("h100", 100_000, None),
+        ("cpu", 400, None),
+    ],
+)
+def test_batches_that_are_left_out_are_told(
+    cfg: Compose, gpu: str, images: int, told: str | None
+) -> None:
+    config = cfg("hparams_search=fast", f"gpu={gpu}", f"data.n_images={images}")
+    found = told_if_bounded(config, list(config.search_space.batch_size.choices))
+    assert (told or "") in (found or "")
+    assert (found is None) == (told is None)
+    # A batch that is fixed was somebody's wish.
+    assert told_if_bounded(config, [64]) is None
 
 
 def test_what_is_asked_for_stays(cfg: Compose) -> None:

@@ -1,9 +1,12 @@
 """How long a mistake waits for its message, beside what an import of torch alone takes.
 
 Each command runs in a process of its own, with nothing cached. Told are the seconds of the whole
-process on the clock and of CPU, medians of three, and the latter as a share of `import torch`,
-which holds on a busy machine too. What needs no data is to be told in 2 s on two quiet cores, all
-else in 5 s.
+process on the clock and of CPU, medians of three, and the latter as a share of `import torch` just
+before it, which holds on a busy machine too. What needs no data is to be told in 2 s on two quiet
+cores, all else in 5 s.
+
+    python -m tests.benchmarks.mistakes          # all rows
+    python -m tests.benchmarks.mistakes column   # those with that word
 """
 
 import os
@@ -31,9 +34,11 @@ ROWS: list[tuple[str, tuple[str, ...], float]] = [
     ("a wrong value in a search", (*SEARCH, "quick_validation.folds=1"), 2),
     ("an unknown database", (*SEARCH, "optuna.storage=nosuchdb://x"), 2),
     ("a wrong range", (*SEARCH, "search_space.learning_rate.low=1"), 2),
+    ("a wrong value in a job", (*SEARCH, "data.batch_size=choice(0,16)"), 2),
     ("no such folder", (*SEARCH, "data=image_folder", "data.root=/none"), 2),
     ("a missing column", (*SEARCH, "data=csv", "data.root=table"), 5),
     ("a changed setting", (*SEARCH, "optuna.study_name=earlier"), 5),
+    ("no study to start from", (*SEARCH, "optuna.from_study=none"), 2),
     ("no such study", ("src.report", "study=none"), 5),
     ("no such model", ("src.train", "gpu=cpu", "model.name=resnet51"), 5),
     (
@@ -75,22 +80,24 @@ def prepare(folder: Path) -> None:
     study.set_user_attr("settings", {"quick_validation.epochs": 9})
 
 
-def main() -> None:
-    """Print the table."""
+def main(word: str = "") -> None:
+    """Print the rows of the table that have a word in their name."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
         (folder / "bare.py").write_text(BARE)
-        torch = seconds("-c", "import torch", folder=folder)
-        bare = seconds("bare.py", "--help", folder=folder)
         print(f"{'':28}{'seconds':>8}{'of CPU':>8}{'of import torch':>17}{'at most':>9}")
-        rows = [("import torch", torch, ""), ("a bare Hydra app, --help", bare, "")]
-        for what, (clock, cpu), limit in rows:
-            print(f"{what:28}{clock:8.2f}{cpu:8.2f}{cpu / torch[1]:17.2f}{limit:>9}", flush=True)
-        for what, words, most in ROWS:
-            clock, cpu = seconds("-m", *words, folder=folder)
-            print(f"{what:28}{clock:8.2f}{cpu:8.2f}{cpu / torch[1]:17.2f}{most:9g}", flush=True)
+        rows: list[tuple[str, tuple[str, ...], str]]
+        rows = [("a bare Hydra app, --help", ("bare.py", "--help"), "")]
+        rows += [(what, ("-m", *words), f"{most:g}") for what, words, most in ROWS]
+        for what, command, most in rows:
+            if word not in what:
+                continue
+            # The machine may be busier than it was a row ago.
+            _, torch = seconds("-c", "import torch", folder=folder)
+            clock, cpu = seconds(*command, folder=folder)
+            print(f"{what:28}{clock:8.2f}{cpu:8.2f}{cpu / torch:17.2f}{most:>9}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -29,7 +29,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.before import config as config
-from src.trial.out_of_fold import OutOfFold
+from src.trial.out_of_fold import OutOfFold, log_of
 from tests.browser import browser
 
 SIZES = (200, 5000)
@@ -143,7 +143,7 @@ def _leave_files(
         guessed = np.where(wrong, rng.integers(0, len(CLASSES), IMAGES), labels)
         given = np.eye(len(CLASSES), dtype=np.float16)[guessed]
         rows, folds = np.arange(IMAGES), np.arange(IMAGES) % FOLDS
-        OutOfFold(rows, labels, folds, given, CLASSES).save(folder)
+        OutOfFold(rows, labels, folds, log_of(given), CLASSES).save(folder)
 
 
 def report(checkout: Path, folder: Path, study: str) -> tuple[Path, float]:

@@ -29,8 +29,23 @@ def test_folds_cover_everything_once_and_keep_the_classes(n_folds: int, seed: in
 def test_too_few_images_for_the_folds() -> None:
     with pytest.raises(UserError, match="only 2 images"):
         stratified_folds(np.repeat([0, 1], [10, 2]), 3, 0)
-    with pytest.raises(UserError, match=r"quick_validation\.folds=1"):
-        stratified_folds(np.repeat([0, 1], [10, 10]), 1, 0)
+    with pytest.raises(UserError, match=r"folds=1: .* only 4 images .* a fifth; take 4 folds"):
+        stratified_folds(np.repeat([0, 1], [10, 4]), 1, 0)
+    with pytest.raises(UserError, match=r"quick_validation\.folds=0"):
+        stratified_folds(np.repeat([0, 1], [10, 10]), 0, 0)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_single_split_holds_out_a_fifth_of_each_class(grouped: bool) -> None:
+    labels = np.repeat([0, 1, 2], [100, 50, 25])
+    # Pairs of a class.
+    groups = np.arange(175) // 2 if grouped else None
+    cut = (labels, 1, 3, groups)
+    ((train, val),) = stratified_folds(*cut)
+    assert sorted([*train, *val]) == list(range(175))
+    assert np.bincount(labels[val]) == pytest.approx([20, 10, 5], abs=2 * grouped)
+    assert groups is None or not set(groups[train]) & set(groups[val])
+    assert notes_on_folds([(train, val)], *cut) == []
 
 
 @given(st.integers(2, 5), st.integers(0, 99), st.booleans())

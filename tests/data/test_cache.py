@@ -13,6 +13,7 @@ import pytest
 
 from doctune.errors import UserError
 from src.data.cache import cached_array
+from tests.waiting import wait_until
 
 
 def ones(out: Any) -> None:
@@ -91,8 +92,7 @@ def test_a_killed_builder_keeps_nobody_waiting(tmp_path: Path) -> None:
     count = context.Value("i", 0)
     builder = context.Process(target=build_slowly, args=(str(tmp_path), count, 600))
     builder.start()
-    while not count.value:
-        time.sleep(0.01)
+    wait_until(lambda: bool(count.value), seconds=60)
     assert builder.pid
     os.kill(builder.pid, signal.SIGKILL)
     builder.join()
@@ -106,8 +106,7 @@ def test_who_waits_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     count = context.Value("i", 0)
     builder = context.Process(target=build_slowly, args=(str(tmp_path), count, 1.5))
     builder.start()
-    while not count.value:
-        time.sleep(0.01)
+    wait_until(lambda: bool(count.value), seconds=60)
     assert cached_array(str(tmp_path), "x", (2, 2), ones).max() == 7
     builder.join()
     assert "another process prepares x.npy" in capfd.readouterr().err

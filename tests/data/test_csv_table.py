@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from doctune.errors import UserError
 from src.data.image_files import list_images
 from src.data.load import data_fingerprint, load_splits
-from tests.conftest import REPOSITORY, Run
+from tests.conftest import REPOSITORY, Door
 from tests.data.pictures import competition, names, page
 
 
@@ -214,18 +214,18 @@ def test_a_class_of_the_meta_file_without_images_is_noted(
     assert "has no images of receipt" in splits.notes[0]
 
 
-def test_a_search_on_a_competition_knows_its_content(run: Run, tmp_path: Path) -> None:
+def test_a_search_on_a_competition_knows_its_content(door: Door, tmp_path: Path) -> None:
     root = competition(tmp_path / "images", per_class=12)
     shutil.copy(root / "train" / "000.jpg", root / "train" / "002.jpg")
     words = (
         *("src.train", "-m", "hparams_search=fast", "gpu=cpu", "data=csv", f"data.root={root}"),
         *("data.img_size=32", "quick_validation.epochs=1", "quick_validation.folds=2"),
-        f"data.cache_dir={tmp_path / 'cache'}",
+        *(f"data.cache_dir={tmp_path / 'cache'}", "hydra/launcher=basic"),
     )
-    done = run(*words, "optuna.n_trials=1")
-    assert "2 images are 1 in truth" in done.stderr
-    assert "several classes: 000.jpg (letter) = 002.jpg (note)" in done.stderr
+    said = door(*words, "optuna.n_trials=1")
+    assert "2 images are 1 in truth" in said
+    assert "several classes: 000.jpg (letter) = 002.jpg (note)" in said
     page(99).save(root / "train" / "004.jpg")
-    done = run(*words, "optuna.n_trials=2", code=1)
-    assert "content of the images and splits was" in done.stderr
-    assert "Traceback" not in done.stderr
+    said = door(*words, "optuna.n_trials=2", code=1)
+    assert "content of the images and splits was" in said
+    assert "Traceback" not in said

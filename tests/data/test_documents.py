@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from doctune.errors import UserError
 from src.data import load
 from src.data.config import DataConfig
-from src.data.documents.generate import KINDS, class_sizes, draw_documents, draw_page
+from src.data.documents.generate import FLAT, KINDS, class_sizes, draw_documents, draw_page
 from src.data.documents.page import Page, load_font
+from src.data.documents.worn import HANDLINGS
 from src.data.load import data_fingerprint, load_splits
 
 
@@ -111,3 +112,46 @@ def test_fingerprint_knows_images_and_splits_not_the_batches(cache_dir: Path) ->
 def test_nonsense_is_named(tmp_path: Path, keys: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         load_splits(data(tmp_path, **keys))
+
+
+@pytest.mark.parametrize("taken", [FLAT, *HANDLINGS])
+def test_a_page_can_be_taken_in_other_ways(taken: str) -> None:
+    page = draw_page("invoice", 3, 64, 1, taken)
+    assert page.shape == (64, 64, 3)
+    assert page.dtype == np.uint8
+    np.testing.assert_array_equal(page, draw_page("invoice", 3, 64, 1, taken))
+    assert not np.array_equal(page, draw_page("invoice", 3, 64, 1))
+
+
+def test_flat_pages_are_upright_and_whole_and_others_are_not() -> None:
+    """A flat scan is dark where the next one of its kind is; a rough one is so anywhere."""
+
+    def alike(taken: str) -> float:
+        pages = np.stack([draw_page("id_card", n, 48, 0, taken).mean(2) for n in range(12)])
+        return float(np.corrcoef(pages.reshape(12, -1)).mean())
+
+    assert alike(FLAT) > 0.6 > alike("phone") > alike("rough")
+
+
+def test_worn_test_pages_leave_the_others_flat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = {"mixed": 1, FLAT: 2, "phone": 3}
+
+    def draw(sizes: Any, side: int, seed: int, taken: str) -> Any:
+        return np.full((sum(sizes.values()), side, side, 3), levels[taken], np.uint8)
+
+    monkeypatch.setattr(load, "draw_documents", draw)
+    plain = load_splits(data(tmp_path))
+    worn = load_splits(data(tmp_path, wear_test="phone"))
+    for part in ("train", "val", "test"):
+        ours, theirs = getattr(worn, part), getattr(plain, part)
+        np.testing.assert_array_equal(ours.rows, theirs.rows)
+        assert ours.names == theirs.names
+        assert set(theirs.images.flat) == {1}
+        assert set(ours.images.flat) == {3 if part == "test" else 2}
+    assert plain.fingerprint == data_fingerprint(data(tmp_path))
+    names = ("none", "phone", "rough")
+    assert len({data_fingerprint(data(tmp_path, wear_test=name)) for name in names}) == 3
+    # What was drawn before there was such a key is what is drawn now.
+    assert data_fingerprint(DataConfig()) == "66b7cc39608e"

@@ -72,7 +72,7 @@ def test_pages_of_every_kind_and_their_copies(tmp_path: Path, data: Callable[...
         sheet[f"{kind}/{name}"] = of
 
     for kind in KINDS:
-        for number in range(3):
+        for number in range(2):
             drawn = Image.fromarray(draw_page(kind, number, 256, 3))
             of = f"{kind}-{number}"
             keep(kind, f"{number}.png", drawn, of)
@@ -103,12 +103,12 @@ def right_pairs(names: list[str], groups: Any, sheet: dict[str, str]) -> float:
 def test_fillings_of_a_template_are_not_the_same_but_scans_of_one_are(
     tmp_path: Path, data: Callable[..., Any]
 ) -> None:
-    """40 consents differ in a name, a date and a tick; 4 are there as a second scan, 4 copied."""
+    """20 consents differ in a name, a date and a tick; 4 are there as a second scan, 4 copied."""
     root, sheet = tmp_path / "images", {}
     rng = np.random.default_rng(5)
     (root / "consent").mkdir(parents=True)
     (root / "other").mkdir()
-    for number in range(40):
+    for number in range(20):
         sheet_of = fill_in("consent", 0, number)
         pages = {"": sheet_of if number % 2 else scan(sheet_of, rng)}
         if number < 4:
@@ -134,7 +134,7 @@ def test_fillings_of_a_template_are_not_the_same_but_scans_of_one_are(
     notes = "\n".join(found.notes)
     assert f"{2 * (8 - len(missed))} images are {8 - len(missed)} in truth" in notes
     assert "data.near_duplicates=false" in notes
-    # What ended in "40 images are 2 in truth" is enough to train on.
+    # What ended in "20 images are 2 in truth" is enough to train on.
     assert len(np.unique(load_splits(data()).train.labels)) == 2
 
 

@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from doctune.trial import current_trial
+from tests.waiting import wait_until
 
 
 @hydra.main(config_path=None, config_name=None)
@@ -101,19 +102,21 @@ def happens(fault: str) -> None:
     if fault == "exception":
         raise RuntimeError("something is wrong\nand this is the second line of it")
     if fault == "killed":
+        with (Path(HydraConfig.get().runtime.output_dir) / "killed").open("a") as file:
+            file.write("once\n")
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "disk":
         # The kernel's own disk that is always full.
         with open("/dev/full", "w") as file:
             file.write("a checkpoint")
-    while fault == "hang":
-        time.sleep(0.1)
+    if fault == "hang":
+        # Longer than any test takes.
+        time.sleep(3600)
 
 
 def wait_for(gate: Path) -> None:
     """Hold the trial until a test lets it go on."""
-    while not gate.exists():
-        time.sleep(0.05)
+    wait_until(gate.exists)
 
 
 def extend(cfg: DictConfig, trial: optuna.Trial) -> None:

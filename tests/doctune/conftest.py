@@ -16,6 +16,8 @@ from tests.doctune.postgresql import new_database, server
 REPOSITORY = Path(__file__).parents[2]
 # Both that a search is promised to survive on.
 STORAGES = ("sqlite", "postgresql")
+# Of what works on every storage, or on none.
+on_sqlite = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 Sweep = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

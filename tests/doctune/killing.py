@@ -18,10 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
 from tests.doctune.conftest import app_command, app_environment
+from tests.waiting import PATIENCE, wait_until
 
 KINDS = ("main", "worker", "group")
-# Seconds that a sweep may take on a machine that is busy with other things.
-PATIENCE = 250.0
 
 
 @dataclass(frozen=True)
@@ -178,12 +177,7 @@ class Victim:
         return any(trial.user_attrs["owner"]["pid"] == process.pid for trial in running)
 
     def _wait(self, process: "subprocess.Popen[str]", until: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            if process.poll() is not None or until():
-                return
-            time.sleep(0.05)
-        raise AssertionError("the sweep does not get on")
+        wait_until(lambda: process.poll() is not None or until())
 
     def _kill(self, process: "subprocess.Popen[str]", kind: str) -> None:
         if kind == "group":

@@ -80,7 +80,10 @@ def test_the_password_moves_into_the_environment() -> None:
         ("postgresql+psycopg://me:pw@host/db", "postgresql+psycopg://me@host/db"),
         ("storage='mysql://me:p%40w@host/db?a=b'", "storage='mysql://me@host/db?a=b'"),
         ("postgresql://me:pw@/db?host=/tmp", "postgresql://me@/db?host=/tmp"),
+        ("postgresql://me:p/w@host/db", "postgresql://me@host/db"),
+        ("no answer of sql://me:pw@host/db (late)", "no answer of sql://me@host/db (late)"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://host:5432/db", "postgresql://host:5432/db"),
         ("sqlite:///a.db", "sqlite:///a.db"),
     ],
 )

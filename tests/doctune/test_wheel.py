@@ -7,10 +7,15 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import optuna
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.waiting import PATIENCE
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -66,22 +71,57 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "env" / "bin" / "python"
 
 
-@pytest.mark.parametrize("launcher", ["workers", "joblib"])
+def _installed_with(name: str, found: dict[str, Distribution]) -> dict[str, Distribution]:
+    """Return the packages that pip installs for one, itself among them, by their names."""
+    name = canonicalize_name(name)
+    if name not in found:
+        found[name] = distribution(name)
+        for text in found[name].requires or ():
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                _installed_with(needed.name, found)
+    return found
+
+
+def test_the_wheel_alone_takes_less_than_100_mb() -> None:
+    """As pip lays the files down, without the bytecode that Python writes beside them."""
+    found = _installed_with("doctune", {})
+    assert {"optuna", "hydra-core", "numpy"} <= found.keys()
+    assert not {"torch", "timm", "pandas", "plotly"} & found.keys()
+    # Here it is linked, of its own files there are a few.
+    del found["doctune"]
+    files = [
+        Path(str(package.locate_file(file)))
+        for package in found.values()
+        for file in package.files or ()
+        if file.suffix != ".pyc"
+    ]
+    size = sum(file.stat().st_size for file in files if file.exists())
+    assert 50e6 < size < 100e6, size
+
+
+@pytest.mark.parametrize("launcher", ["workers", "joblib", "ray"])
 def test_an_app_with_a_package_called_src(python: Path, tmp_path: Path, launcher: str) -> None:
+    if launcher == "ray" and not os.environ.get("TEST_RAY"):
+        pytest.skip("it takes half a minute; set TEST_RAY=1")
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "__init__.py").touch()
     (tmp_path / "src" / "score.py").write_text(SCORE, encoding="utf-8")
     (tmp_path / "src" / "job.py").write_text(JOB, encoding="utf-8")
-    words = ("hydra/sweeper=optuna_async", f"hydra/launcher={launcher}", "hydra.sweeper.n_jobs=2")
+    words: tuple[str, ...] = ("hydra/sweeper=optuna_async", f"hydra/launcher={launcher}")
+    words = (*words, "hydra.sweeper.n_jobs=2")
     search = ("hydra.sweeper.n_trials=4", "hydra.sweeper.direction=maximize", "+x=interval(0,2)")
+    if launcher == "ray":
+        words = (*words, "+hydra.launcher.ray.init.include_dashboard=false")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["RAY_AUTH_MODE"] = "disabled"
     done = subprocess.run(
         [python, "-m", "src.job", "-m", *words, *search, "hydra.sweep.dir=sweep"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     storage = f"sqlite:///{tmp_path / 'sweep' / 'optuna.db'}"

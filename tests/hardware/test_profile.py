@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
@@ -9,6 +10,7 @@ from omegaconf import OmegaConf
 from doctune.errors import UserError
 from src.before.checks import check_one_card, check_run
 from src.hardware import profile
+from src.hardware.config import AUTO
 from src.hardware.detect import Card
 from tests.conftest import Compose
 
@@ -110,10 +112,24 @@ def test_the_warning_is_on_the_screen_before_training(
     assert "24 GB, but this machine's NVIDIA GeForce RTX 3080" in capsys.readouterr().err
 
 
-def test_trials_at_a_time(machine: list[Card]) -> None:
-    assert 1 <= profile.slots("cpu", 3) <= profile.MOST_CPU_TRIALS
+@pytest.mark.parametrize(("cores", "slots"), [(1, 1), (3, 3), (64, profile.MOST_CPU_TRIALS)])
+def test_trials_at_a_time_on_a_cpu(monkeypatch: pytest.MonkeyPatch, cores: int, slots: int) -> None:
+    monkeypatch.setattr(profile, "cores", lambda: cores)
+    # How many share a card says nothing there.
+    assert profile.slots("cpu", 3) == profile.slots("cpu", AUTO) == slots
+
+
+def test_trials_at_a_time_on_cards(machine: list[Card], monkeypatch: pytest.MonkeyPatch) -> None:
     machine.extend([Card("a", 8), Card("b", 8)])
     assert profile.slots("cuda", 2) == 4
+    # Of the machine's own cores and memory there are enough for some.
+    memory = SimpleNamespace(total=2**40)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
+    for cores, slots in ((1, 2), (6, 4), (1000, 16)):
+        monkeypatch.setattr(profile, "cores", lambda cores=cores: cores)
+        assert profile.slots("cuda", AUTO) == slots
+    memory.total = 20 * 2**30
+    assert profile.slots("cuda", AUTO) == 5
 
 
 def test_a_trial_has_one_card(cfg: Compose) -> None:

@@ -11,8 +11,11 @@ import torch
 
 from src.data.config import DataConfig
 from src.data.load import load_splits
-from src.inference.predictor import open_predictor
-from tests.conftest import Door
+from src.inference.onnx import TOLERANCE, largest_difference, write_onnx
+from src.inference.predictor import Predictor, open_predictor
+from src.inference.trained_model import TrainedModel
+from src.training.backbone import create_backbone
+from tests.conftest import Compose, Door
 from tests.trained_run import coloured
 
 
@@ -48,3 +51,28 @@ def test_a_missing_package_is_named_with_the_extra(
     )
     said = door("src.predict", f"run={run_folder}", "export=onnx", code=1)
     assert "onnxscript not installed; pip install 'doctune[onnx]'" in said
+
+
+def test_attention_with_positions(cfg: Compose, tmp_path: Path) -> None:
+    config = cfg(
+        *("model.name=beit_base_patch16_224", "data.img_size=32"),
+        "+model.kwargs={depth: 1, embed_dim: 24, num_heads: 2}",
+    )
+    weights = create_backbone(config.model, 2, 32).state_dict()
+    predictor = Predictor(
+        [TrainedModel(config, ("a", "b"), (), weights)], [1.0], torch.device("cpu")
+    )
+    write_onnx(predictor, tmp_path / "model.onnx")
+    assert largest_difference(predictor, tmp_path / "model.onnx") < TOLERANCE
+
+
+def test_a_model_that_torch_cannot_write_is_told(
+    door: Door, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise torch.onnx.OnnxExporterError("next steps") from ValueError("no view\nof it")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    said = door("src.predict", f"run={run_folder}", "export=onnx", code=1)
+    assert "torch cannot write this model as ONNX (no view)" in said
+    assert not list(run_folder.glob("*.part"))

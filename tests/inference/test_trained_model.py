@@ -16,7 +16,7 @@ from src.inference.trained_model import TrainedModel, load_run, make_views
 from src.training.config import ModelConfig
 from src.training.fit import fit
 from src.training.module import Classifier
-from src.trial.out_of_fold import KeepProbabilities
+from src.trial.out_of_fold import KeepScores
 from tests.conftest import Compose
 from tests.trained_run import coloured, train_run
 
@@ -123,7 +123,7 @@ def test_a_transformer_at_its_own_size_comes_back(tmp_path: Path) -> None:
 def test_it_computes_in_the_precision_in_which_it_was_scored(cfg: Compose, precision: str) -> None:
     words = ("data.img_size=32", "data.batch_size=16", "optimizer.lr=5e-3", "logger=none")
     config = cfg(*words, f"trainer.precision={precision}", "trainer.accelerator=cpu")
-    images, kept = coloured(30, 32), KeepProbabilities()
+    images, kept = coloured(30, 32), KeepScores()
     done = fit(config, images, images, max_epochs=1, seed=0, output_dir=None, callbacks=[kept])
     weights = done.module.model.state_dict()
     model = TrainedModel(config, images.classes, (), weights)
@@ -132,7 +132,7 @@ def test_it_computes_in_the_precision_in_which_it_was_scored(cfg: Compose, preci
         found = model(pixels)
         model.in_float32()
         exact = model(pixels)
-    scored = torch.from_numpy(kept.probabilities())
+    scored = torch.from_numpy(kept.scores()).exp()
     assert found.dtype == torch.float32
-    assert torch.equal(found.half(), scored)
-    assert not torch.equal(exact.half(), scored)
+    torch.testing.assert_close(found, scored, rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(exact, scored, rtol=1e-5, atol=1e-7)

@@ -1,9 +1,12 @@
-"""What pruning is expected to save."""
+"""What pruning is expected to save, and what scoring costs."""
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from src.planning.trial_time import Saving, expected_saving
+from src.hardware.speed import step_time
+from src.planning.trial_time import Saving, expected_saving, trial_seconds
+from src.training.fit import scored_at_a_time
+from src.training.forecast import footprint_of
 from tests.conftest import Compose
 
 
@@ -49,3 +52,19 @@ def test_earlier_searches_know_better(cfg: Compose) -> None:
     assert measured.share == pytest.approx(1 / 6)
     assert measured.trials == 10
     assert expected_saving(config, WAY, [*first, *later[1:], *others]).trials == 0
+
+
+def test_pages_scored_under_wear_cost_their_scoring(cfg: Compose) -> None:
+    words = ("quick_validation.epochs=3", "quick_validation.folds=2", "data.batch_size=16")
+    plain = cfg(*words, "data.img_size=32")
+    footprint = footprint_of(plain, 3)
+    image = step_time(footprint, scored_at_a_time(plain, 16), plain.gpu).forward
+
+    def seconds(*more: str) -> float:
+        return trial_seconds(cfg(*words, "data.img_size=32", *more), footprint, 128, 6)
+
+    # 64 pages a fold in 2 batches: once more as they are in each, and every epoch once a draw.
+    worn = seconds("quick_validation.wear=light")
+    assert worn - seconds() == pytest.approx(2 * 2 * image)
+    twice = seconds("quick_validation.wear=light", "quick_validation.wear_draws=2")
+    assert twice - worn == pytest.approx(6 * 2 * image)

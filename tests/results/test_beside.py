@@ -91,3 +91,13 @@ def test_another_model_or_length_is_what_one_compares() -> None:
     assert found.headline == "b is better by 0.0200"
     assert found.differing["quick_validation.epochs"] == ["3", "9"]
     assert found.parameters == {"optimizer.lr": [("0.01", "0.0001..0.01 (log)")] * 2}
+
+
+def test_studies_under_different_wear_do_not_compare() -> None:
+    """One of before there was any was clean."""
+    worn = {**SETTINGS, "quick_validation.wear": "document (0a1b2c3d)"}
+    found = compared(study("a", HARD_FOLDS), study("b", BETTER, worn))
+    assert found.leader is None
+    assert found.differing == {"quick_validation.wear": ["none", "document (0a1b2c3d)"]}
+    clean = {**SETTINGS, "quick_validation.wear": "none"}
+    assert compared(study("a", HARD_FOLDS), study("b", BETTER, clean)).differing == {}

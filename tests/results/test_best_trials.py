@@ -10,9 +10,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import RandomSampler
 from rich.console import Console
 
+from doctune.words import short, show
 from src.results.best_trials import print_best_trials
 from src.results.summary import Summary, summarize
-from src.results.words import short, show
 
 # The guide's, in the order of its table; `img_size` is the same in all trials here.
 SPACE: dict[str, BaseDistribution] = {

@@ -13,7 +13,7 @@ from src.results.report import with_code
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.write import write_results
-from src.trial.out_of_fold import OutOfFold
+from src.trial.out_of_fold import OutOfFold, log_of
 from tests.browser import BROWSER, DRIVER, browser, resize
 from tests.results.example_study import make_study, written
 
@@ -110,4 +110,4 @@ def predictions_with_mistakes(data: Any) -> OutOfFold:
     guessed = np.where(np.arange(len(images)) % 24 == 0, 1, images.labels)
     probabilities = np.eye(len(images.classes), dtype=np.float16)[guessed]
     folds = np.arange(len(images)) % 2
-    return OutOfFold(images.rows, images.labels, folds, probabilities, images.classes)
+    return OutOfFold(images.rows, images.labels, folds, log_of(probabilities), images.classes)

@@ -63,7 +63,7 @@ def test_passwords_stay_out_of_everything(tmp_path: Path, search_config: Any) ->
     study = make_study(complete=9, failed=1)
     study.set_user_attr("command", "python -m src.train optuna.storage=sql://me:secret@host/db")
     files, page = written(study, tmp_path, search_config)
-    assert "sql://me:***@host/db" in page
+    assert "sql://me@host/db" in page
     assert files.train_config is not None
     for path in (files.report, files.trials, files.train_config):
         assert "secret" not in path.read_text(), path

@@ -23,7 +23,7 @@ from src.results.report import Decision, render_report
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.verdict import verdict
-from src.trial.out_of_fold import OutOfFold
+from src.trial.out_of_fold import OutOfFold, log_of
 
 RATE = FloatDistribution(1e-5, 1e-2, log=True)
 MODELS = ("convnext_tiny", "convnext_base.fb_in1k", "swin_base")
@@ -222,7 +222,7 @@ def predictions(classes: Sequence[str], images: int = 12) -> OutOfFold:
     guessed[-images // 2 :] = 0
     probabilities = np.eye(len(classes), dtype=np.float16)[guessed]
     rows = np.arange(len(labels))
-    return OutOfFold(rows, labels, rows % 3, probabilities, tuple(classes))
+    return OutOfFold(rows, labels, rows % 3, log_of(probabilities), tuple(classes))
 
 
 def page_of(study: optuna.Study, folder: Path, classes: Sequence[str] = ()) -> str:

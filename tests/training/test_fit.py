@@ -3,16 +3,19 @@
 import csv
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from src.data.image_set import ImageSet
+from src.training.card_rules import is_first, train_alone
 from src.training.evaluate import evaluate, write_run
-from src.training.fit import fit
+from src.training.fit import fit, make_trainer
 from src.training.loggers import open_run_log
 from src.training.module import Classifier
 from src.training.optimizer import learning_rate_factor
@@ -30,6 +33,35 @@ def test_a_trial_shows_nothing(
     shown = capfd.readouterr()
     assert shown.out + shown.err == ""
     assert [str(warning.message) for warning in warned] == []
+
+
+ALLOCATION = {
+    "SLURM_JOB_ID": "1",
+    "SLURM_JOB_NAME": "search",
+    "SLURM_NTASKS": "2",
+    "SLURM_PROCID": "1",
+    "SLURM_LOCALID": "1",
+    "SLURM_NODEID": "0",
+}
+
+
+@pytest.mark.parametrize("variables", [{}, ALLOCATION], ids=["login node", "two tasks"])
+def test_one_card_takes_no_part_in_an_allocation(
+    cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(rank_zero_only, "rank", int(variables.get("SLURM_PROCID", 0)))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        train_alone(cfg())
+        trainer = make_trainer(cfg(), max_epochs=1)
+    assert (trainer.world_size, trainer.global_rank) == (1, 0)
+    # Otherwise it would write and show nothing.
+    assert is_first()
+    assert not [str(one.message) for one in warned if "srun" in str(one.message)]
 
 
 def test_a_plain_run_prints_one_line_an_epoch(
@@ -55,7 +87,7 @@ def test_the_files_of_a_run(cfg: Compose, blobs: ImageSet, tmp_path: Path) -> No
             config, blobs, blobs, max_epochs=1, seed=0, output_dir=tmp_path, logger=log.part()
         )
     found = evaluate(result, blobs, config)
-    write_run(tmp_path, val=found, test=found, classes=blobs.classes)
+    write_run(tmp_path, {"validation": found, "test": found}, blobs.classes)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("best.ckpt", "curves", "metrics.json", "classes.json"),
         *("confusion_matrix.csv", "confusion_matrix.html"),

@@ -1,5 +1,6 @@
 """Profiles of cards, mixed precision and gradient checkpointing: the same training, less memory."""
 
+import math
 from typing import Any
 
 import pytest
@@ -27,8 +28,11 @@ def test_every_profile_starts(name: str, cfg: Compose, blobs: ImageSet) -> None:
     assert config.trainer.precision == config.gpu.precision
     # Larger ones leave 1,440 images too few steps.
     assert config.data.batch_size == min(config.gpu.batch_size, 96)
-    found = fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
-    assert 0 <= found.f1 <= 1
+    # In steps enough for so few images.
+    config.data.batch_size, config.optimizer.lr = 16, 5e-3
+    found = fit(config, blobs, blobs, max_epochs=4, seed=0, output_dir=None)
+    # By chance it is ln 3; the colours are soon told apart.
+    assert found.trainer.callback_metrics["val/loss"] < 0.9 * math.log(3)
 
 
 def step(cfg: ModelConfig, precision: torch.dtype | None = None) -> tuple[int, Tensor, Any]:

@@ -1,17 +1,23 @@
 """What reaches the optimizer, and when its step may not be fused."""
 
 from fnmatch import fnmatch
+from typing import Any
 
 import pytest
 import timm
 import torch
+from hydra import compose, initialize_config_dir
 from lightning_fabric.plugins.precision.amp import _optimizer_handles_unscaling
+from timm.models._registry import _model_to_module
+from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]
 
 from doctune.errors import UserError
+from doctune.space.entries import typed_distributions
 from src.training.config import OptimizerConfig
 from src.training.module import Classifier
 from src.training.optimizer import build_optimizer, check_optimizer, undecayed
-from tests.conftest import Compose
+from tests.conftest import CONF, Compose
+from tests.timm_files import SMALLEST
 
 
 def test_arguments_reach_the_optimizer() -> None:
@@ -20,6 +26,20 @@ def test_arguments_reach_the_optimizer() -> None:
     assert isinstance(optimizer, torch.optim.SGD)
     assert {group["lr"] for group in optimizer.param_groups} == {0.3}
     assert {group["momentum"] for group in optimizer.param_groups} == {0.7}
+
+
+def test_beta2_reaches_the_optimizer_and_is_searched_for_adamw_alone() -> None:
+    made = build_optimizer(torch.nn.Linear(2, 2), OptimizerConfig(beta2=0.95))
+    assert {group["betas"] for group in made.param_groups} == {(0.9, 0.95)}
+    both = OptimizerConfig(beta2=0.95, kwargs={"betas": (0.8, 0.9)})
+    made = build_optimizer(torch.nn.Linear(2, 2), both)
+    assert {group["betas"] for group in made.param_groups} == {(0.8, 0.9)}
+    for name, searched in (("adamw", True), ("sgd", False)):
+        with initialize_config_dir(CONF):
+            words = ["gpu=cpu", "+search_space=optimizer", f"optimizer={name}"]
+            config = compose("train", words, return_hydra_config=True)
+        found = typed_distributions(config.search_space, config)
+        assert ("optimizer.beta2" in found) is searched
 
 
 @pytest.mark.parametrize(
@@ -46,6 +66,8 @@ def test_a_fused_step_with_scaled_gradients_is_refused() -> None:
     [
         (OptimizerConfig("adamx"), r"optimizer\.name=adamx.*adam"),
         (OptimizerConfig("adamw", kwargs={"speed": 1}), r"optimizer\.kwargs.*speed"),
+        (OptimizerConfig(beta2=1.0), r"optimizer\.beta2=1\.0: must be from 0 up to"),
+        (OptimizerConfig("sgd", beta2=0.9), r"optimizer\.beta2=0\.9: sgd keeps no mean"),
         (
             OptimizerConfig("sgd", kwargs={"momentum": 0}),
             r"optimizer\.kwargs.*momentum.*nesterov=f",
@@ -57,11 +79,11 @@ def test_mistakes_are_named(cfg: OptimizerConfig, message: str) -> None:
         check_optimizer(cfg, "32-true")
 
 
-# A model of every family that has parameters of its own -> how the names of some of them end that
-# are no matrix, and of some that are one. Seen in the source of timm 1.0.31.
+# Models with parameters of their own -> how the names of some of them end that are no matrix, and
+# of some that are one. Seen in the source of timm 1.0.31.
 OWN_PARAMETERS = {
     "nfnet_l0": ((".gain",), ("conv1.weight",)),
-    "fastvit_t8": (("layer_scale.gamma",), ("fc1.weight",)),
+    "fastvit_t8": (("layer_scale.gamma", "mixer.conv_scale.conv.weight"), ("fc1.weight",)),
     "swiftformer_xs": (("layer_scale_2.gamma",), ("attn.w_g",)),
     "resmlp_12_224": (("norm1.alpha", "norm1.beta"), ("linear_tokens.weight",)),
     "xcit_nano_12_p16_224": (("temperature", "cls_token", "gamma1"), ("attn.qkv.weight",)),
@@ -77,30 +99,53 @@ OWN_PARAMETERS = {
     "sequencer2d_s": (("norm1.weight", "bias_hh_l0"), ("weight_hh_l0", "weight_ih_l0_reverse")),
     "tf_efficientnet_cc_b0_4e": (("bn1.weight",), ("conv_pwl.weight",)),
     "coat_tiny": (("cls_token1",), ("crpe2.qkv.weight",)),
+    # A convolution that gives each channel one number is a gain.
+    "repvit_m0_9": (("token_mixer.conv1.weight",), ("token_mixer.conv.c.weight",)),
 }
+# Matrices of modules that are no layers of torch.
+OWN_MATRICES = {("EfficientAdditiveAttention", "w_g"), ("CondConv2d", "weight")}
 
 
-@pytest.mark.parametrize("name", OWN_PARAMETERS)
+def is_matrix(part: torch.nn.Module, name: str) -> bool:
+    """Tell by the type of the module, and not by names, whether it is what an input meets."""
+    if isinstance(part, torch.nn.modules.conv._ConvNd):
+        one_number = part.weight[0].numel() == 1 and part.in_channels > 1
+        return name == "weight" and not one_number
+    if isinstance(part, torch.nn.RNNBase):
+        return name.startswith("weight")
+    if isinstance(part, torch.nn.Linear):
+        return name == "weight"
+    return (type(part).__name__, name) in OWN_MATRICES
+
+
+def test_a_model_of_every_file_of_timm() -> None:
+    assert set(SMALLEST) == {_model_to_module[name] for name in timm.list_models()}
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*OWN_PARAMETERS, *(name for name, _ in SMALLEST.values())})
+)
 def test_decayed_are_the_matrices_of_layers_whatever_their_shape(name: str) -> None:
-    plain, matrices = OWN_PARAMETERS[name]
     with torch.device("meta"):
+        # One class: the classifier's matrix has as many numbers as its longest side.
         model = timm.create_model(name, num_classes=1)
     left_out = undecayed(model)
+    # xcit itself asks for no decay of the matrix that makes its table of positions.
+    asked: set[str] = getattr(model, "no_weight_decay", set)()
+    for prefix, part in model.named_modules():
+        for found, _ in part.named_parameters(prefix, recurse=False):
+            kept = any(fnmatch(found, pattern) for pattern in asked)
+            decayed = is_matrix(part, found.rpartition(".")[2]) and not kept
+            assert (found not in left_out) is decayed, found
+    timms: Any = param_groups_weight_decay(model, no_weight_decay_list=asked)
+    theirs = {id(p) for group in timms if not group["weight_decay"] for p in group["params"]}
+    assert {found for found, p in model.named_parameters() if id(p) in theirs} <= left_out
+    plain, matrices = OWN_PARAMETERS.get(name, ((), ()))
     names = [found for found, _ in model.named_parameters()]
     for ending in (*plain, *matrices):
         matching = [found for found in names if found.endswith(ending)]
         assert matching, ending
         assert {found in left_out for found in matching} == {ending in plain}, ending
-    layers = [
-        part for part in model.modules() if isinstance(part, torch.nn.Linear | torch.nn.Conv2d)
-    ]
-    by_id = {id(parameter): found for found, parameter in model.named_parameters()}
-    # One class: the classifier's matrix has as many numbers as its longest side. xcit itself
-    # asks for no decay of the matrix that makes its table of positions.
-    asked: set[str] = getattr(model, "no_weight_decay", set)()
-    odd = left_out & {by_id[id(layer.weight)] for layer in layers}
-    assert not [found for found in odd if not any(fnmatch(found, pattern) for pattern in asked)]
-    assert all(found in left_out for found in names if found.endswith(".bias"))
 
 
 def test_a_rate_for_each_layer_acts_and_what_is_not_decayed_stays_so() -> None:

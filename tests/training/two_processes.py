@@ -21,7 +21,8 @@ from src.training.fit import fit
 from tests.trained_run import coloured
 
 CONF = str(Path(__file__).parents[2] / "conf")
-# Without batch norm and dropout; one epoch, so that the weights that are kept are the last ones.
+# Without dropout, and but for STILL without batch norm, which sees half of a batch on each of two
+# cards; one epoch, so that the weights that are kept are the last ones.
 COMMON = (
     *("gpu=cpu", "optuna.study_name=none", "logger=none", "callbacks.progress=false"),
     *("data.img_size=32", "data.batch_size=16", "model.name=test_vit"),
@@ -29,6 +30,8 @@ COMMON = (
 )
 SGD = ("optimizer=sgd", "optimizer.lr=0.1")
 FSDP = ("trainer.strategy=fsdp",)
+# Weights that do not move, so that only their statistics can differ; one batch of them.
+STILL = ("model.name=test_resnet", *SGD, "optimizer.lr=1e-12", "trainer.precise_bn=16")
 VARIANTS: dict[str, tuple[str, ...]] = {
     "ddp": SGD,
     "class_weights": (*SGD, "loss.class_weights=balanced"),
@@ -36,10 +39,12 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "pieces": (*SGD, "loss.class_weights=balanced", "trainer.micro_batch_size=3"),
     "accumulated": (*SGD, "trainer.accumulate_grad_batches=2"),
     "one_batch": (*SGD, "data.batch_size=64"),
+    "statistics": STILL,
     "fsdp": FSDP,
     "fsdp_sgd": (*FSDP, *SGD, "loss.class_weights=balanced"),
     "fsdp_accumulated": (*FSDP, *SGD, "trainer.accumulate_grad_batches=2"),
     "fsdp_checkpointing": (*FSDP, *SGD, "model.grad_checkpointing=true"),
+    "fsdp_statistics": (*FSDP, *STILL),
     "fsdp_convnext": (*FSDP, *SGD, "model.name=test_convnext"),
 }
 

@@ -1,5 +1,6 @@
 """A trial that was interrupted goes on from its last finished fold, to the same result."""
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,28 @@ def test_the_result_is_that_of_an_uninterrupted_trial(
     ours, theirs = (OutOfFold.load(tmp_path / str(t.number)) for t in (last, first))
     np.testing.assert_array_equal(ours.rows, theirs.rows)
     np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=1e-2)
+
+
+def test_a_job_that_was_given_back_goes_on_as_the_same_trial(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    trial = next_trial(study)
+    trial.report(0.4, 0)
+    trial.report(0.5, 1)
+    trial.report(0.3, 2)
+    trial.note("curves", [[0.4, 0.5]])
+    trial.note("seconds_of_folds", 1.0)
+    rows = np.arange(4)
+    halves = np.full((4, 2), 0.5, np.float16)
+    kept = OutOfFold(rows, rows % 2, np.zeros(4, np.int64), halves, ("a", "b"))
+    (tmp_path / "0").mkdir()
+    kept.save(tmp_path / "0")
+    again, score = RunningTrial(study, trial.number, prune=False), RunningScore()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert take_over(again, score, tmp_path / "0", epochs=2) is not None
+        again.report(0.3, 2)
+    assert score.curves == [[0.4, 0.5]]
+    assert study.trials[0].intermediate_values == {0: 0.4, 1: 0.5, 2: 0.3}
 
 
 @pytest.mark.parametrize("left", [None, b"", b"PK half a file"], ids=["none", "empty", "half"])

@@ -12,6 +12,7 @@ from doctune.errors import UserError
 from src.data.documents import office, reading
 from src.data.documents.page import Page
 from src.data.documents.scan import scan
+from src.data.documents.worn import HANDLINGS, flat, handled
 from src.data.progress import show_progress
 
 # Raised whenever the same seed would draw other pages, so that no cache is taken for new.
@@ -24,6 +25,10 @@ SMALLEST_BASE = 192
 CHUNK = 50
 
 Pixels = npt.NDArray[np.uint8]
+
+# How a drawn page becomes a picture: the built-in mix of good and bad scans, a flat scan, or one of
+# `HANDLINGS`.
+MIXED, FLAT = "mixed", "flat"
 
 # name -> (how to draw it, width over height of the page, relative frequency)
 KINDS: dict[str, tuple[Callable[[Page], None], float, float]] = {
@@ -55,7 +60,9 @@ def class_sizes(n_images: int) -> dict[str, int]:
     return sizes
 
 
-def draw_documents(sizes: Mapping[str, int], img_size: int, seed: int) -> Pixels:
+def draw_documents(
+    sizes: Mapping[str, int], img_size: int, seed: int, taken: str = MIXED
+) -> Pixels:
     """Draw the pages of all classes, one class after the other.
 
     Every page has its own random generator, so a page depends on `seed`, its class and its
@@ -65,12 +72,13 @@ def draw_documents(sizes: Mapping[str, int], img_size: int, seed: int) -> Pixels
         sizes: pages of each class.
         img_size: side of the pictures in pixels.
         seed: of all pages.
+        taken: how they become pictures: mixed, flat or one of `HANDLINGS`.
 
     Returns:
         uint8 [sum of sizes, img_size, img_size, 3].
     """
     tasks = [
-        (name, range(first, min(first + CHUNK, size)), img_size, seed)
+        (name, range(first, min(first + CHUNK, size)), img_size, seed, taken)
         for name, size in sizes.items()
         for first in range(0, size, CHUNK)
     ]
@@ -84,7 +92,7 @@ def draw_documents(sizes: Mapping[str, int], img_size: int, seed: int) -> Pixels
         return np.concatenate(list(show_progress(drawn, what, len(tasks))))
 
 
-def draw_page(name: str, number: int, img_size: int, seed: int) -> Pixels:
+def draw_page(name: str, number: int, img_size: int, seed: int, taken: str = MIXED) -> Pixels:
     """Draw page `number` of a class, uint8 [img_size, img_size, 3]."""
     rng = np.random.default_rng([seed, list(KINDS).index(name), number])
     draw, aspect, _ = KINDS[name]
@@ -94,8 +102,12 @@ def draw_page(name: str, number: int, img_size: int, seed: int) -> Pixels:
     white = int(rng.integers(225, 256))
     page = Page(width, height, rng, (white, white, white - int(rng.integers(0, 20))))
     draw(page)
-    return scan(page.image, img_size, rng)
+    if taken == MIXED:
+        return scan(page.image, img_size, rng)
+    if taken == FLAT:
+        return flat(page.image, img_size, rng)
+    return handled(page.image, img_size, rng, HANDLINGS[taken])
 
 
-def _draw_some(name: str, numbers: range, img_size: int, seed: int) -> Pixels:
-    return np.stack([draw_page(name, number, img_size, seed) for number in numbers])
+def _draw_some(name: str, numbers: range, img_size: int, seed: int, taken: str) -> Pixels:
+    return np.stack([draw_page(name, number, img_size, seed, taken) for number in numbers])

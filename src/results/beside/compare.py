@@ -8,11 +8,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from doctune.space.parameters import describe
-from doctune.words import key_of, settings_of
+from doctune.words import duration, key_of, score, settings_of
+from src.data.wear_presets import KEY, NONE
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.stored_study import StoredStudy
 from src.results.summary import ENOUGH_FOLDS, Summary, summarize
-from src.results.words import duration, score
 
 # Settings that two studies may differ in while their scores mean the same; under any other one
 # they were not scored on the same images.
@@ -35,7 +35,9 @@ class Side:
     def settings(self) -> dict[str, Any]:
         """Return what its scores depend on, as the search has noted it."""
         known: dict[str, Any] = self.stored.study.user_attrs.get("settings", {})
-        return {name: value for name, value in known.items() if value is not None}
+        # Studies of before there was wear scored pages as they are.
+        wear = {KEY: NONE} if known else {}
+        return {name: value for name, value in {**wear, **known}.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from doctune.files import write_text
+from doctune.words import short
 from src.results.beside import plots
 from src.results.beside.compare import Comparison, compare
 from src.results.packed import packed_plotly
 from src.results.report import Plot, environment
 from src.results.stored_study import StoredStudy
-from src.results.words import short
-from src.results.write import replace
 
 # Longer file names than this are refused by some file systems.
 LONGEST = 150
@@ -33,7 +33,7 @@ def show_beside(studies: Sequence[StoredStudy]) -> None:
     name = "_and_".join(re.sub(r"[^\w.-]+", "-", side.name) for side in found.sides)
     path = studies[0].folder.parent / f"{name[:LONGEST]}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, render(found, path.parent))
+    write_text(path, render(found, path.parent))
     _print(found, path, Console())
 
 

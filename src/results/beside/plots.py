@@ -9,10 +9,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from doctune.words import key_of, settings_of
+from doctune.words import key_of, settings_of, short, show
 from src.results.beside.compare import Side
 from src.results.plots.style import finish
-from src.results.words import short, show
 
 # The Okabe-Ito palette, which the colour-blind tell apart.
 COLOURS = ("#2589C4", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#8C8C8C")

@@ -57,6 +57,7 @@ def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmat
         contenders=contenders,
         test_winner=[runs.score(run) for run in tests if run.trial == winner],
         test_defaults=[runs.score(run) for run in tests if run.trial == plan.defaults],
+        wear=plan.wear,
     )
     written = _write(stored.folder, found, scores, plan)
     print_confirmation(found, written, write_results(stored), console)

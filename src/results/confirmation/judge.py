@@ -105,6 +105,8 @@ class Confirmation:
     # Macro-F1 on the test split, a number a seed: of the winner, of the defaults.
     test_winner: list[float] = field(default_factory=list)
     test_defaults: list[float] = field(default_factory=list)
+    # What pages were worn by before they were scored; empty: by nothing.
+    wear: str = ""
 
     @property
     def winner(self) -> Contender:
@@ -132,7 +134,8 @@ class Confirmation:
                 f"The gain does not hold{where}: the best of the study has {figures}. Stay with "
                 "the defaults."
             )
-        return f"{said} {self._test()}".strip()
+        under = f"Scored under quick_validation.wear={self.wear}." if self.wear else ""
+        return " ".join(filter(None, (said, self._test(), under)))
 
     def _test(self) -> str:
         if not self.test_winner:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import optuna
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,11 +14,15 @@ from doctune.commands import task_overrides
 from doctune.errors import UserError
 from src.before.checks import CONTENT
 from src.data.load import data_fingerprint
+from src.data.wear_presets import wear_of
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
+from src.trial.length import LENGTH
 
 # Keys of the data that belong to a configuration, not to the images.
 OF_THE_MODEL = ("img_size", "batch_size", "sampling")
+# Of a confirmation where the search had a single split (guide section 2).
+USUAL_FOLDS = 3
 # Seeds of repetitions lie this far apart: the search has used the first few after `seed`.
 STRIDE = 1000
 # Key -> smallest value that makes sense.
@@ -66,9 +71,11 @@ class Plan:
     epochs: int
     test_seeds: int
     test_epochs: int
-    # Fingerprint of the images, and whether they are others than the study's.
+    # Fingerprint of the images, with their wear, and whether they are others than the study's.
     data: str
     other_data: bool
+    # What pages are worn by before they are scored; empty: by nothing.
+    wear: str
 
     @property
     def contenders(self) -> list[int]:
@@ -136,20 +143,32 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         for trial in [*best, defaults]
     }
     first = configs[best[0].number]
-    data = data_fingerprint(first.data)
+    data, wear = data_fingerprint(first.data), wear_of(first)
     # The same images at another place are no other data.
     known = stored.study.user_attrs.get("settings", {}).get(CONTENT)
     return Plan(
         configs=configs,
         defaults=defaults.number,
         repeats=cfg.repeats,
-        folds=cfg.folds or first.quick_validation.folds,
-        epochs=cfg.epochs or first.quick_validation.epochs,
+        folds=cfg.folds or _several(first.quick_validation.folds),
+        epochs=cfg.epochs or _trained(stored.study, first),
         test_seeds=cfg.test_seeds,
         test_epochs=cfg.max_epochs or first.trainer.max_epochs,
-        data=data,
+        data=data if wear is None else f"{data}-{wear.hash}",
         other_data=bool(changed) and data != known,
+        wear="" if wear is None else wear.in_words,
     )
+
+
+def _several(folds: int) -> int:
+    """Return as many folds as in the search; a single split says nothing of how scores vary."""
+    return folds if folds > 1 else USUAL_FOLDS
+
+
+def _trained(study: optuna.Study, first: DictConfig) -> int:
+    """Return the epochs that its trials have trained a fold."""
+    length = study.user_attrs.get(LENGTH)
+    return int(length["epochs"] if length else first.quick_validation.epochs)
 
 
 def _check_numbers(cfg: DictConfig) -> None:

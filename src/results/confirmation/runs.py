@@ -93,6 +93,7 @@ def _scored(jobs: Sequence[Job]) -> Iterator[tuple[Run, float]]:
 def _train(job: Job) -> float:
     """Return macro-F1 on the held-out fold, or on the test split after a full training."""
     # Imported here, as they bring torch along.
+    from src.data.wear import as_scored, as_tested
     from src.training.evaluate import evaluate
     from src.training.fit import fit
     from src.trial.out_of_memory import Fitting
@@ -106,9 +107,9 @@ def _train(job: Job) -> float:
         data = splits.train
         folds = stratified_folds(data.labels, run.folds, run.cut_seed, data.groups)
         train, val = folds[run.fold]
-        parts = data.subset(train), data.subset(val)
+        parts = data.subset(train), as_scored(cfg, data.subset(val))
         return fitting.fit(lambda fitted: fit(fitted, *parts, output_dir=None, **common)).f1
     with tempfile.TemporaryDirectory() as folder:
-        parts, place = (splits.train, splits.val), Path(folder)
+        parts, place = (splits.train, as_scored(cfg, splits.val)), Path(folder)
         result = fitting.fit(lambda fitted: fit(fitted, *parts, output_dir=place, **common))
-        return fitting.run(functools.partial(evaluate, result, splits.test)).f1
+        return fitting.run(functools.partial(evaluate, result, as_tested(cfg, splits.test))).f1

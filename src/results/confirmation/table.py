@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from doctune.words import short, show
 from src.results.best_trials import fits
 from src.results.confirmation.judge import Confirmation, Contender
-from src.results.words import short, show
 from src.results.write import ResultFiles
 
 

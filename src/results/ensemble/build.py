@@ -7,9 +7,8 @@ and a member trained in full is better than all of them together at the price of
 """
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,18 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from doctune.errors import UserError
+from doctune.files import write_text
+from src.before.objectives import as_clean
+from src.data.image_set import ImageSet
 from src.data.load import load_splits
+from src.data.wear import as_scored, as_tested
+from src.data.wear_presets import wear_of
 from src.inference.config import ENSEMBLE
 from src.inference.predictor import choose_device
 from src.inference.trained_model import load_run
+from src.results.candidates import Candidates, find_candidates
 from src.results.ensemble.config import EnsembleConfig
-from src.results.ensemble.members import Candidates, find_candidates, member_config, train_member
+from src.results.ensemble.members import member_config, train_member
 from src.results.ensemble.result import FOLDER, EnsembleResult
 from src.results.ensemble.selection import (
     Floats,
@@ -35,10 +40,12 @@ from src.results.ensemble.selection import (
     weighted_mean,
 )
 from src.results.ensemble.table import print_candidates, print_result
+from src.results.ensemble.tta import choose_margin, mixed
 from src.results.stored_study import StoredStudy, open_study
 from src.results.write import write_results
 
 SPLITS = ("val", "test")
+CLEAN = {split: as_clean(split) for split in SPLITS}
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,10 @@ class Member:
     trial: int
     weight: float
     folder: Path
-    # By split.
+    # By split; under wear also of its pages as they are, val_clean and test_clean.
     probabilities: dict[str, Floats]
+    # Of test-time augmentation.
+    views: int
 
 
 def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
@@ -73,12 +82,20 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
     members, labels = _score(cfg, configs, folder, tta=False)
     tta = None
     if cfg.tta:
-        tried, _ = _score(cfg, configs, folder, tta=True)
-        tta = _weigh_tta(members, tried, labels["val"])
-        members = tried if tta["used"] else members
+        averaged, _ = _score(cfg, configs, folder, tta=True)
+        chosen = choose_margin(
+            _mean(members, "val"),
+            _mean(averaged, "val"),
+            labels["val"],
+            max(member.views for member in members),
+        )
+        members = _spend(members, averaged, chosen.margin)
+        tta = chosen.as_json()
     result = _result(cfg, stored, candidates, selection, members, labels)
     result["tta"] = tta
-    _write(folder / ENSEMBLE, result)
+    wear = wear_of(configs[members[0].trial][1])
+    result["wear"] = None if wear is None else wear.in_words
+    write_text(folder / ENSEMBLE, json.dumps(result, indent=2) + "\n")
     print_result(EnsembleResult.from_json(result, folder), console)
     # Which shows the ensemble, too.
     report = write_results(stored).report
@@ -131,22 +148,35 @@ def _score(
     for number, (weight, config) in configs.items():
         where = folder / member_name(number)
         model = load_run(where).to(device)
-        splits = load_splits(config.data)
         found = {}
-        for split in SPLITS:
-            images = getattr(splits, split)
-            labels[split] = images.labels
-            found[split] = predict_set(model, images, cfg.batch_size, tta)
-        members.append(Member(number, weight, where, found))
+        for part, images in _parts(config).items():
+            labels[part] = images.labels
+            found[part] = predict_set(model, images, cfg.batch_size, tta)
+        members.append(Member(number, weight, where, found, len(model.views)))
     return members, labels
 
 
-def _weigh_tta(
-    plain: Sequence[Member], tried: Sequence[Member], labels: Labels
-) -> dict[str, float | bool]:
-    """Compare the ensemble with and without test-time augmentation on the validation split."""
-    without, with_tta = (macro_f1(_mean(members, "val"), labels) for members in (plain, tried))
-    return {"used": with_tta > without, "validation": with_tta, "validation_without": without}
+def _parts(config: DictConfig) -> dict[str, ImageSet]:
+    """Return what is scored: both splits, and under wear both as they are."""
+    splits = load_splits(config.data)
+    scored = {"val": as_scored(config, splits.val), "test": as_tested(config, splits.test)}
+    if wear_of(config) is None:
+        return scored
+    return {**scored, CLEAN["val"]: splits.val, CLEAN["test"]: splits.test}
+
+
+def _spend(plain: Sequence[Member], averaged: Sequence[Member], margin: float) -> list[Member]:
+    """Return the members with the views of the pages that the ensemble is unsure of."""
+    found = []
+    for one, other in zip(plain, averaged, strict=True):
+        probabilities = {
+            part: mixed(
+                _mean(plain, part), one.probabilities[part], other.probabilities[part], margin
+            )
+            for part in one.probabilities
+        }
+        found.append(replace(one, probabilities=probabilities))
+    return found
 
 
 def _mean(members: Sequence[Member], split: str) -> Floats:
@@ -163,7 +193,7 @@ def _result(
     labels: dict[str, Labels],
 ) -> dict[str, Any]:
     """Return all that is known of the ensemble, as JSON."""
-    means = {split: _mean(members, split) for split in SPLITS}
+    means = {part: _mean(members, part) for part in labels}
     best = next(m for m in members if m.trial == candidates.trials[0].number)
     gain = paired_gain(means["test"], best.probabilities["test"], labels["test"])
     return {
@@ -178,20 +208,13 @@ def _result(
         "macro_f1": {
             "members": {
                 member.folder.name: {
-                    split: macro_f1(member.probabilities[split], labels[split]) for split in SPLITS
+                    part: macro_f1(member.probabilities[part], labels[part]) for part in labels
                 }
                 for member in members
             },
-            "ensemble": {split: macro_f1(means[split], labels[split]) for split in SPLITS},
+            "ensemble": {part: macro_f1(means[part], labels[part]) for part in labels},
         },
         "test_images": len(labels["test"]),
         "test_gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
         "train": dict(cfg.train),
     }
-
-
-def _write(path: Path, result: dict[str, Any]) -> None:
-    """Write under another name first, so that nobody ever reads half a file."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)

@@ -8,6 +8,7 @@ from typing import Any
 
 from doctune.commands import command, override
 from src.inference.config import ENSEMBLE
+from src.inference.unsure import Spent
 
 # Its folder in the study's.
 FOLDER = "ensemble"
@@ -43,7 +44,8 @@ class EnsembleResult:
             Scores(
                 name,
                 f"{weights[name]:.2f}" if name in weights else "not in it",
-                *(found["val"], found["test"]),
+                found["val"],
+                found["test"],
             )
             for name, found in named["members"].items()
         ]
@@ -51,7 +53,8 @@ class EnsembleResult:
         tta = result["tta"]
         used = ["tta=true"] if tta and tta["used"] else []
         predict = command("src.predict", override("run", str(folder)), "data=PATH", *used)
-        return cls(scores, [*_verdict(result), *([_tta(tta)] if tta else [])], predict)
+        sentences = [*_verdict(result), *_under_wear(result), *([_tta(tta)] if tta else [])]
+        return cls(scores, sentences, predict)
 
 
 def load_ensemble(folder: Path) -> EnsembleResult | None:
@@ -79,12 +82,33 @@ def _verdict(result: Mapping[str, Any]) -> list[str]:
     return [text, "That may be chance: the test split is too small to tell them apart."]
 
 
+def _under_wear(result: Mapping[str, Any]) -> list[str]:
+    """Say what pages the figures are of, and what they are on the pages as they are."""
+    if not result.get("wear"):
+        return []
+    clean = result["macro_f1"]["ensemble"]
+    return [
+        f"These figures are of pages worn by quick_validation.wear={result['wear']}; as the pages "
+        f"are, the ensemble has {clean['val_clean']:.4f} on the validation split and "
+        f"{clean['test_clean']:.4f} on the test split."
+    ]
+
+
 def _tta(tta: Mapping[str, Any]) -> str:
-    """Say whether test-time augmentation is in the figures."""
+    """Say whether test-time augmentation is in the figures, of which pages, and what it costs."""
+    everywhere = tta.get("validation_all", tta["validation"])
     figures = (
-        f"macro-F1 on the validation split {tta['validation']:.4f} with it, "
-        f"{tta['validation_without']:.4f} without"
+        f"macro-F1 on the validation split {tta['validation_without']:.4f} without it, "
+        f"{everywhere:.4f} with it on every page"
     )
-    if tta["used"]:
+    if not tta["used"]:
+        return f"Test-time augmentation does not help ({figures}) and was left out."
+    # Written before margins were chosen, it has neither.
+    if "margin" not in tta:
         return f"Test-time augmentation helps ({figures}) and is in these figures."
-    return f"Test-time augmentation does not help ({figures}) and was left out."
+    spent = Spent(**tta["spent"])
+    return (
+        f"Test-time augmentation helps and is in these figures: {tta['validation']:.4f} where only "
+        f"pages with a margin below {tta['margin']:g} are given more views ({figures}). That was "
+        f"{spent.in_words()}."
+    )

@@ -84,7 +84,8 @@ def macro_f1(probabilities: Floats, labels: Labels) -> float:
 
 def _score(probabilities: Floats, labels: Labels) -> tuple[float, float]:
     of_truth = probabilities[np.arange(len(labels)), labels]
-    return macro_f1(probabilities, labels), float(np.log(np.maximum(of_truth, 1e-7)).mean())
+    least = np.finfo(of_truth.dtype).tiny
+    return macro_f1(probabilities, labels), float(np.log(np.maximum(of_truth, least)).mean())
 
 
 RESAMPLES = 1000

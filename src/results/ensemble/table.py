@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from src.results.ensemble.members import Candidates
+from src.results.candidates import Candidates
 from src.results.ensemble.result import EnsembleResult
 from src.results.ensemble.selection import Selection
 

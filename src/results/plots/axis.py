@@ -8,7 +8,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from src.results.words import show
+from doctune.words import show
 
 # Round numbers on an axis, about so many, and on a logarithmic one, whose texts are longer.
 TICKS = 5

@@ -11,12 +11,11 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 from scipy.spatial.distance import cdist
 
-from doctune.words import key_of
+from doctune.words import key_of, short
 from src.results.importances import Group
 from src.results.plots.axis import Axis
 from src.results.plots.style import COMPLETE, MUTED, SCALE, finish, points
 from src.results.summary import Summary
-from src.results.words import short
 
 # A surface through fewer points would be invented.
 ENOUGH_FOR_CONTOUR = 8

@@ -13,6 +13,7 @@ function makeColumns() {
     { name: "trial", values: all.number, show: i => String(all.number[i]) },
     { name: "state", values: all.state, words: true, show: i => all.state[i] },
     ...scores,
+    ...(all.cleanName ? [{ name: all.cleanName, values: all.clean, down: !all.objectives[0].lower, title: "on the pages as they are", show: i => all.clean[i] === null ? "" : digits(all.clean[i]) }] : []),
     { name: "folds", values: all.spread, title: "standard deviation over the folds", show: i => all.spread[i] === null ? "" : `± ${all.spread[i].toFixed(4)}` },
     ...all.parameters.map(({ key, label }, k) => ({ name: label, title: key, key, values: all.params[k], show: i => few(all.params[k][i]) })),
     { name: "epochs", values: all.epochs, down: true, show: i => String(all.epochs[i] ?? "") },

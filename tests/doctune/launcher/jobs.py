@@ -1,11 +1,12 @@
 """What the tests have workers do, in place of Hydra jobs."""
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
+
+from tests.waiting import wait_until
 
 
 class NoHydra:
@@ -18,8 +19,7 @@ class NoHydra:
 def work(words: list[str], number: int) -> JobReturn:
     """Return the id of this process, once the file that is named exists."""
     for word in words:
-        while not Path(word).exists():
-            time.sleep(0.02)
+        wait_until(Path(word).exists)
     return job(os.getpid())
 
 

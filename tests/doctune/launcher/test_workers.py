@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +15,7 @@ from pebble import ProcessExpired
 
 from doctune.launcher.workers import WorkerPool
 from tests.doctune.launcher.jobs import NoHydra, work
+from tests.waiting import wait_until
 
 Make = Callable[..., WorkerPool]
 
@@ -40,11 +40,6 @@ def run(pool: WorkerPool, *words: Path) -> int:
     """Run a job and return the id of the process that ran it."""
     pid: int = pool.run([str(word) for word in words], 0)._return_value
     return pid
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        time.sleep(0.02)
 
 
 def start(pool: WorkerPool, gate: Path) -> tuple["Future[JobReturn]", int]:

@@ -20,7 +20,7 @@ from doctune.space.follow import follow, show_focus
 from doctune.space.record import record_space, recorded_space
 from doctune.space.search_space import Branch, SearchSpace, build_search_space
 from doctune.study.storage import open_storage
-from tests.doctune.conftest import Sweep
+from tests.doctune.conftest import Sweep, on_sqlite
 
 LR = FloatDistribution(1e-5, 1e-1, log=True)
 SPACE = {
@@ -229,6 +229,7 @@ def test_the_table_leaves_models_out_that_are_gone(tmp_path: Path) -> None:
     assert "cnx" not in shown.replace("{cnx, eff}", "")
 
 
+@on_sqlite
 def test_a_sweep_follows_another(sweep: Sweep, load: Callable[[], optuna.Study], url: str) -> None:
     """Its trials stay near the best of the first, which are tried first."""
     storage = f"hydra.sweeper.storage='{url}'"

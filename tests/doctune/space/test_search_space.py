@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from doctune.commands import override as to_override
 from doctune.errors import UserError
-from doctune.space.entries import check_condition, typed_distributions
+from doctune.space.entries import check_condition, conditions_of, typed_distributions
 from doctune.space.parameters import examples
 from doctune.space.search_space import Branch, SearchSpace, build_search_space
 from doctune.study.study import AS_IN_CONFIG
@@ -78,6 +78,39 @@ def test_entry_left_out_by_its_condition_or_set_to_null() -> None:
     entry = {"key": "k", "type": "uniform", "low": 0, "high": 1}
     space = OmegaConf.create({"a": {**entry, "unless": 32}, "b": None, "c": {**entry, "key": "c"}})
     assert list(typed_distributions(space)) == ["c"]
+
+
+def test_what_may_take_its_time_is_asked_last_or_not_at_all() -> None:
+    asked: list[str] = []
+
+    def ask(about: str) -> bool:
+        asked.append(about)
+        return about == "yes"
+
+    OmegaConf.register_resolver("asks_the_app", ask, replace=True)
+    kept = {"key": "k", "type": "uniform", "low": 0, "high": 1}
+    entries = {
+        "kept": {**kept, "unless": "${asks_the_app:no}"},
+        "left": {**kept, "key": "l", "unless": "${asks_the_app:yes}"},
+        "elsewhere": {**kept, "key": "e", "unless": "${asks_the_app:e}", "when": {"a": 1}},
+        "plain": {**kept, "key": "p", "unless": "${off}"},
+        "chosen": {
+            **{"key": "c", "type": "categorical", "choices": "${asks_the_app:choices}"},
+            "unless": "${asks_the_app:choices}",
+        },
+    }
+    space = OmegaConf.create({"search_space": entries, "off": True}).search_space
+    assert list(typed_distributions(space, at_once=True)) == ["k", "l"]
+    assert list(conditions_of(space)) == ["search_space.elsewhere"]
+    assert not asked
+    del space["chosen"]
+    assert list(typed_distributions(space)) == ["k"]
+    assert asked == ["no", "yes"]
+    space.left.low = 2
+    with pytest.raises(UserError, match=r"search_space\.left: low 2"):
+        typed_distributions(space)
+    # What is wrong with an entry is told before it is asked for.
+    assert asked == ["no", "yes", "no"]
 
 
 LR = {"type": "loguniform", "low": 1e-5, "high": 1e-2}

@@ -1,22 +1,28 @@
 """A database server that goes away in the night, and comes back."""
 
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
-from optuna.exceptions import StorageInternalError
-from optuna.trial import TrialState
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import create_engine, make_url, text
 
 from doctune.errors import UserError
 from doctune.study import outage
 from doctune.study.outage import Outage
+from doctune.study.patient import PatientStorage, open_patiently
+from doctune.study.storage import load_study as load_stored
+from doctune.study.storage import open_storage
 from doctune.study.study import was_interrupted
 from tests.doctune.conftest import app_command, app_environment, load_study
-from tests.doctune.killing import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 
 @contextmanager
@@ -51,9 +57,7 @@ def running(tmp_path: Path, postgresql: str) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
     )
-    while reports(postgresql) != [3, 3]:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.1)
+    wait_until(lambda: reports(postgresql) == [3, 3], process)
     return process
 
 
@@ -75,9 +79,77 @@ def test_a_search_goes_on_when_the_server_is_back(
     output, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, output
     assert "Traceback" not in output
+    # The jobs have waited as well, and have said why; nothing was begun again.
     trials = load_study(postgresql).trials
-    real = [trial for trial in trials if not was_interrupted(trial)]
-    assert [trial.state for trial in real] == [TrialState.COMPLETE] * 2
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
+    for trial in trials:
+        log = (tmp_path / "sweep" / str(trial.number) / "app.log").read_text()
+        assert log.count("storage: it does not answer") >= 1
+        assert "storage: it answers again" in log
+
+
+def test_a_job_that_starts_meanwhile_waits(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optuna.create_study(study_name="s", storage=open_storage(postgresql))
+    open_storage.cache_clear()
+    tried, sleep = threading.Event(), time.sleep
+    found: list[optuna.Study] = []
+
+    def pause(_: float) -> None:
+        tried.set()
+        sleep(0.05)
+
+    monkeypatch.setattr("doctune.study.outage.time.sleep", pause)
+    job = threading.Thread(
+        target=lambda: found.append(load_stored(postgresql, "s", open_patiently(postgresql)))
+    )
+    with away(postgresql):
+        job.start()
+        assert tried.wait(timeout=PATIENCE)
+    job.join(timeout=PATIENCE)
+    (study,) = found
+    trial = study.ask()
+    study.tell(trial, 1.0)
+    assert [each.value for each in study.trials] == [1.0]
+
+
+@pytest.mark.parametrize("missing", ["database", "user"])
+def test_what_a_server_refuses_is_not_waited_for(postgresql: str, missing: str) -> None:
+    parsed = make_url(postgresql)
+    wrong = parsed.set(database="gone") if missing == "database" else parsed.set(username="nobody")
+    url = wrong.render_as_string(hide_password=False)
+    with pytest.raises(UserError, match="does not exist"):
+        open_patiently(url)
+
+
+class Answers:
+    """A storage whose first answer is lost after it has done what it was asked."""
+
+    def __init__(self, trial: FrozenTrial) -> None:
+        self._trial, self._is_done = trial, False
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState) -> bool:
+        if self._is_done:
+            raise UpdateFinishedTrialError
+        self._is_done = True
+        raise StorageInternalError("cut")
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self._trial
+
+
+def test_an_end_that_was_stored_and_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("doctune.study.outage.time.sleep", lambda _: None)
+    complete = create_trial(state=TrialState.COMPLETE, value=1.0)
+    for state, is_same in ((TrialState.COMPLETE, True), (TrialState.PRUNED, False)):
+        answers: Any = Answers(complete)
+        storage = PatientStorage(answers, Outage(lambda _: None))
+        if is_same:
+            assert storage.set_trial_state_values(0, state)
+        else:
+            with pytest.raises(UpdateFinishedTrialError):
+                storage.set_trial_state_values(0, state)
 
 
 def test_ctrl_c_while_the_server_is_away(

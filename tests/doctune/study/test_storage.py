@@ -3,7 +3,7 @@
 import multiprocessing
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
 from doctune.trial import RunningTrial
 from tests.doctune.conftest import app_command, app_environment, load_study, run_sweep
-from tests.doctune.killing import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 WRITERS, REPORTS = 8, 100
 SPACE = "+x=interval(-5.0,5.0)"
@@ -108,8 +108,8 @@ def test_a_search_goes_on_when_its_full_disk_has_room_again(tmp_path: Path, disk
         text=True,
     )
     worker_log = disk / "sweep" / "worker-1.log"
-    wait_until(process, worker_log.exists)
-    wait_until(process, lambda: sum(reports(url)) >= 6)
+    wait_until(worker_log.exists, process)
+    wait_until(lambda: sum(reports(url)) >= 6, process)
     ballast = fill(disk)
     gate.touch()
     # Whatever happens meanwhile: nothing that is asserted depends on it.
@@ -124,12 +124,6 @@ def test_a_search_goes_on_when_its_full_disk_has_room_again(tmp_path: Path, disk
     for trial in study.trials:
         if not was_interrupted(trial) and trial.state is TrialState.COMPLETE:
             assert trial.value == pytest.approx(-((trial.params["+x"] - 1) ** 2))
-
-
-def wait_until(process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.1)
 
 
 def reports(url: str) -> list[int]:

@@ -10,12 +10,19 @@ from doctune.errors import UserError
 from doctune.study.storage import load_study, open_storage
 from doctune.study.warm_start import fit_into, warm_start
 from tests.conftest import TINY, Door
+from tests.doctune.conftest import sqlite
 
 SPACE = {
     "lr": FloatDistribution(1e-4, 1e-2, log=True),
     "batch": CategoricalDistribution([16, 32]),
     "epochs": IntDistribution(1, 5),
 }
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Return where the study is: what is tested here asks nothing of a storage but attributes."""
+    return sqlite(tmp_path)
 
 
 @pytest.fixture

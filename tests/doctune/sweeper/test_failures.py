@@ -9,6 +9,8 @@ from optuna.trial import TrialState, create_trial
 from pebble import ProcessExpired
 
 from doctune.launcher.job import is_device_error
+from doctune.launcher.submission import JobTimeError
+from doctune.launcher.submitted import JobLostError
 from doctune.study.study import finished
 from doctune.sweeper.failures import TrialTimeoutError, is_transient
 
@@ -28,6 +30,9 @@ class UncompletedJobError(Exception):
         (BrokenProcessPool("the worker died"), True),
         (WorkerCrashedError(), True),
         (UncompletedJobError(), True),
+        (JobLostError("job 1 ended without a result: NODE_FAIL"), True),
+        # The next one would have as little time.
+        (JobTimeError(60), False),
         (ConnectionResetError(), True),
         (StorageInternalError(), True),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), True),

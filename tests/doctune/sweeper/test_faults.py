@@ -15,7 +15,15 @@ from doctune.errors import UserError
 from doctune.study.budget import Budget
 from doctune.study.study import finished
 from doctune.sweeper.failures import FAILURE_WINDOW, FailureWindow, values_of
-from tests.doctune.conftest import STORAGES, Sweep, load_study, run_sweep, sqlite, stored_in
+from tests.doctune.conftest import (
+    STORAGES,
+    Sweep,
+    load_study,
+    on_sqlite,
+    run_sweep,
+    sqlite,
+    stored_in,
+)
 from tests.doctune.postgresql import new_database
 
 FAULTS = ("none", "exception", "no_number", "disk", "killed")
@@ -109,6 +117,7 @@ def test_a_worker_that_is_killed_has_its_trial_tried_again(met: Met) -> None:
     assert {path.name for path in (met.folder / "sweep").glob("[0-9]*")} == set("012345")
 
 
+@on_sqlite
 def test_results_that_find_no_room_are_told_in_one_line(sweep: Sweep, tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "optimization_results.yaml").symlink_to("/dev/full")
@@ -164,7 +173,7 @@ def ended(state: TrialState) -> FrozenTrial:
 
 
 def window(rate: float, n_trials: int = 100) -> FailureWindow:
-    found = FailureWindow(Budget(n_trials=n_trials, n_jobs=1, max_failure_rate=rate))
+    found = FailureWindow(Budget(n_trials=n_trials, max_failure_rate=rate, n_jobs=1))
     found.last_error = RuntimeError("the last error")
     return found
 

@@ -1,19 +1,24 @@
 """Several processes serve one study: real ones where they compete, and one where rules are told."""
 
+import io
 import multiprocessing
 import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 import psutil
 import pytest
+from hydra.core.utils import JobReturn
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
+from rich.console import Console
 
+from doctune.space.search_space import build_search_space
 from doctune.study import ownership
 from doctune.study.budget import Budget
 from doctune.study.lock import study_lock
@@ -27,14 +32,20 @@ from doctune.study.queue import (
 )
 from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
-from tests.doctune.killing import PATIENCE, Victim
+from doctune.sweeper.display import make_display
+from doctune.sweeper.loop import AsyncLoop
+from tests.doctune.conftest import sqlite
+from tests.doctune.killing import Victim
+from tests.doctune.launcher.jobs import job
+from tests.waiting import PATIENCE, wait_until
 
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 
 
 @pytest.fixture
-def study(url: str) -> optuna.Study:
-    return optuna.create_study(study_name="s", storage=open_storage(url), load_if_exists=True)
+def study(tmp_path: Path) -> optuna.Study:
+    """Return a study for rules that ask nothing of a storage but attributes."""
+    return optuna.create_study(study_name="s", storage=open_storage(sqlite(tmp_path)))
 
 
 def ask(study: optuna.Study, owner: ownership.Owner | None = None) -> optuna.Trial:
@@ -132,12 +143,14 @@ def test_the_heartbeat_beats_until_the_trial_ends(study: optuna.Study) -> None:
     trial = ask(study)
     with Heartbeat(study._storage, 0.01, [trial._trial_id]) as heart:
         seen: set[object] = set()
-        while len(seen) < 3:
+
+        def three_beats() -> bool:
             seen.add(study.trials[0].user_attrs.get("heartbeat"))
+            return len(seen) >= 3
+
+        wait_until(three_beats, seconds=60)
         study.tell(trial, 1.0)
-        trial_id = trial._trial_id
-        while trial_id in heart._trial_ids:
-            time.sleep(0.01)
+        wait_until(lambda: trial._trial_id not in heart._trial_ids, seconds=60)
 
 
 def test_a_trial_that_was_lost_between_two_steps_is_made_up_for(study: optuna.Study) -> None:
@@ -163,28 +176,44 @@ def test_what_is_finished_meanwhile_stays_finished(study: optuna.Study) -> None:
     assert finished(study) == 1
 
 
+class Jobs:
+    """Runs jobs in the process of their loop; one such process dies with a trial in hand."""
+
+    def __init__(self, taken: Any, crash: bool) -> None:
+        self._taken = taken
+        self._crash = crash
+
+    def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
+        if number > 5 and self._crash:
+            self._taken.set()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number > 5:
+            # The one that crashes has to get a trial at all.
+            assert self._taken.wait(PATIENCE)
+        return job(float(overrides[0].removeprefix("x=")))
+
+    def cancel(self, number: int) -> None:
+        raise AssertionError(f"trial {number} does not hang")
+
+    def room(self, most: int) -> int:
+        return most
+
+
 def compete(url: str, n_trials: int, ready: Any, taken: Any, crash: bool) -> None:
-    """Serve the study as the loop does, without jobs; perhaps die with a trial in hand."""
+    """Serve the study as a sweep does."""
     storage = open_storage(url)
     study = optuna.load_study(study_name="s", storage=storage)
     budget = Budget(n_trials=n_trials, n_jobs=1)
-    asker = Asker(this_process(), Watch(10.0), set())
-    ready.wait()
-    while finished(study) < n_trials:
-        if not crash and finished(study) > 5:
-            # The one that crashes has to get a trial at all.
-            taken.wait()
-        with study_lock(url, storage, "s"):
-            trial, _ = next_trial(study, budget, asker)
-            if trial is not None:
-                suggest(trial)
-        if trial is None:
-            time.sleep(0.05)
-            continue
-        if crash and trial.number > 5:
-            taken.set()
-            os.kill(os.getpid(), signal.SIGKILL)
-        study.tell(trial, trial.params["x"])
+    loop = AsyncLoop(
+        study,
+        build_search_space(None, [], ["x=interval(0.0,1.0)"]),
+        Jobs(taken, crash),
+        budget,
+        make_display(study, budget, Console(file=io.StringIO())),
+        lock=lambda: study_lock(url, storage, "s"),
+    )
+    ready.wait(PATIENCE)
+    loop.run()
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal"])
@@ -227,10 +256,8 @@ def test_two_commands_share_the_work_and_one_takes_over(tmp_path: Path, url: str
     victim = Victim(tmp_path, url, 0, n_trials=8)
     gate = tmp_path / "gate"
     first, second = (victim.start(f"+gate={gate}") for _ in range(2))
-    while runners(victim) != {first.pid: 2, second.pid: 2}:
-        assert first.poll() is None
-        assert second.poll() is None
-        time.sleep(0.1)
+    wait_until(lambda: runners(victim) == {first.pid: 2, second.pid: 2}, first)
+    assert second.poll() is None
     first.kill()
     first.communicate()
     gate.touch()

@@ -35,6 +35,7 @@ from doctune.trial import RunningTrial
 from tests.doctune.conftest import app_command, app_environment, load_study, sqlite
 from tests.doctune.sweeper.in_process import OURS, Searches
 from tests.doctune.sweeper.in_process import search as search
+from tests.waiting import wait_until
 
 ONE = "hydra.sweeper.n_trials=1"
 X = "+x=interval(-5.0,5.0)"
@@ -104,17 +105,34 @@ def test_a_job_may_end_as_it_likes(search: Searches) -> None:
         ("joblib", ("hydra.launcher.n_jobs=1", "hydra.sweeper.n_jobs=1")),
         # A lost job is tried again after a while; one that has ended is not lost.
         ("submitit_local", ("hydra.sweeper.n_jobs=2",)),
-        ("ray", ("hydra.sweeper.n_jobs=1",)),
     ],
 )
 def test_whatever_launches_it(search: Searches, launcher: str, words: tuple[str, ...]) -> None:
-    if launcher == "ray" and not os.environ.get("TEST_RAY"):
-        pytest.skip("it takes half a minute; set TEST_RAY=1")
     some = ("none", "exit", "lambda", "two_parts") if launcher != "submitit_local" else ("exit",)
     done = search(f"hydra/launcher={launcher}", *words, *faults(*some))
     assert done.code == 0, done.said
     check_ends(done.study)
     assert len([line for line in done.log.splitlines() if " search: trial " in line]) == len(some)
+
+
+def test_ray_launches_it(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    # In a process of its own, which Ray ends where a job has ended with `sys.exit`.
+    some = faults("exit", "none")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.doctune.app", "-m", *OURS, "hydra.sweeper.n_jobs=1"),
+            *("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=1"),
+            *("+hydra.launcher.ray.init.include_dashboard=false", *some),
+        ],
+        cwd=tmp_path,
+        env={**app_environment(), "RAY_AUTH_MODE": "disabled"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_ends(load_study(sqlite(tmp_path)))
 
 
 # An app's own keys; `defaults` means something to Hydra.
@@ -427,8 +445,7 @@ def test_a_storage_that_goes_away_for_a_while(
     stored = f"hydra.sweeper.storage={url}"
 
     def back() -> None:
-        while not (tmp_path / "away").exists():
-            time.sleep(0.01)
+        wait_until((tmp_path / "away").exists, seconds=60)
         time.sleep(1.0)
         (tmp_path / "away").rename(tmp_path / "mounted")
 

@@ -1,9 +1,9 @@
 """Ctrl-C, SIGTERM and kill -9: how a search ends, and how the same command goes on."""
 
+import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +14,16 @@ from optuna.trial import TrialState
 
 from doctune.study.lock import study_lock
 from doctune.study.storage import open_storage
-from tests.doctune.conftest import Sweep, app_command, app_environment, load_study, stored_in
-from tests.doctune.killing import PATIENCE, workers
+from tests.doctune.conftest import (
+    Sweep,
+    app_command,
+    app_environment,
+    load_study,
+    on_sqlite,
+    stored_in,
+)
+from tests.doctune.killing import workers
+from tests.waiting import PATIENCE, wait_until
 
 Load = Callable[[], optuna.Study]
 COMMAND = (
@@ -34,13 +42,15 @@ def running(folder: Path, url: str) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
     )
-    while process.poll() is None:
-        time.sleep(0.1)
-        if (folder / "sweep" / "worker-1.log").exists():
-            trials = load_study(url).get_trials(states=(TrialState.RUNNING,))
-            if [len(trial.intermediate_values) for trial in trials] == [3, 3]:
-                return process
-    raise AssertionError(process.communicate()[0])
+
+    def both_are_there() -> bool:
+        if not (folder / "sweep" / "worker-1.log").exists():
+            return False
+        trials = load_study(url).get_trials(states=(TrialState.RUNNING,))
+        return [len(trial.intermediate_values) for trial in trials] == [3, 3]
+
+    wait_until(both_are_there, process)
+    return process
 
 
 def check_goes_on(sweep: Sweep, load: Load, interrupted: set[float]) -> str:
@@ -53,7 +63,11 @@ def check_goes_on(sweep: Sweep, load: Load, interrupted: set[float]) -> str:
     return again.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("url", "number"),
+    [("sqlite", signal.SIGINT), ("postgresql", signal.SIGTERM)],
+    indirect=["url"],
+)
 def test_the_first_signal_ends_cleanly(
     tmp_path: Path, url: str, sweep: Sweep, load: Load, number: signal.Signals
 ) -> None:
@@ -72,15 +86,18 @@ def test_the_first_signal_ends_cleanly(
     check_goes_on(sweep, load, interrupted)
 
 
+@on_sqlite
 def test_the_second_signal_ends_at_once(tmp_path: Path, url: str, sweep: Sweep, load: Load) -> None:
     process = running(tmp_path, url)
     children = workers(process.pid)
     interrupted = {trial.params["+x"] for trial in load().trials}
     # Nothing can be written while we hold the lock, so the clean end waits.
     with study_lock(url, open_storage(url), "sweep"):
-        while process.poll() is None:
+        for _ in range(int(PATIENCE / 0.5)):
             process.send_signal(signal.SIGINT)
-            time.sleep(0.5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+                break
     assert process.returncode == 128 + signal.SIGINT
     assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
     process.communicate()
@@ -98,12 +115,10 @@ def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
         # Whoever runs the tests in the background has switched it off for all that they start.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while not (tmp_path / "starting").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
+    wait_until((tmp_path / "starting").exists, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1
+    assert process.returncode == 128 + signal.SIGINT
     assert errors.splitlines()[-1].startswith("stopped; the same command goes on")
     assert "Traceback" not in errors
 

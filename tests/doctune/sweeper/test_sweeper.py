@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from doctune.study.study import is_complete
-from tests.doctune.conftest import Sweep
+from tests.doctune.conftest import Sweep, on_sqlite
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
 
@@ -31,6 +31,7 @@ def test_finishes_n_trials_each_in_its_own_folder(sweep: Sweep, load: Load, tmp_
     assert {trial.user_attrs["worker"] for trial in study.trials} == {"cpu 0", "cpu 1"}
 
 
+@on_sqlite
 def test_same_command_again_says_complete_and_more_trials_continue(
     sweep: Sweep, load: Load
 ) -> None:
@@ -68,6 +69,7 @@ def test_pruned_job_is_pruned_in_the_study_with_its_reports(sweep: Sweep, load: 
     assert by_x[4.0].user_attrs["stopped"] == "pruner"
 
 
+@on_sqlite
 def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None:
     done = sweep(
         SPACE, "hydra.sweeper.n_trials=50", "+seconds=30", "+steps=60", "hydra.sweeper.timeout=4"
@@ -105,6 +107,7 @@ def test_custom_search_space_adds_parameters(search: Searches) -> None:
         assert trial.value == pytest.approx(-((trial.params["+x"] - 1) ** 2) - trial.params["+y"])
 
 
+@on_sqlite
 def test_params_in_the_config_and_several_objectives(sweep: Sweep, load: Load) -> None:
     sweep(
         *("+hydra.sweeper.params={+x: 'interval(-1.0, 2.0)'}", "+two=1", "+steps=2"),
@@ -115,6 +118,7 @@ def test_params_in_the_config_and_several_objectives(sweep: Sweep, load: Load) -
         assert trial.values == pytest.approx([x**2, (x - 1) ** 2])
 
 
+@on_sqlite
 def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load, url: str) -> None:
     # A seed, as in all presets: the second study must not draw what the first has drawn.
     named = (
@@ -142,9 +146,14 @@ def test_not_enabled_runs_once_without_a_study(search: Searches, tmp_path: Path)
 
 def test_other_settings_are_refused_with_the_difference(search: Searches) -> None:
     search(SPACE, "hydra.sweeper.n_trials=1", "+hydra.sweeper.settings.epochs=3")
-    done = search(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5")
+    done = search(
+        *(SPACE, "hydra.sweeper.n_trials=2", "+hydra.sweeper.settings.epochs=5"),
+        *("+hydra.sweeper.settings.wear=new", "+hydra.sweeper.assumed_settings.wear=old"),
+    )
     assert done.code == 1
     assert "epochs was 3, now 5" in done.said
+    # What the study did not know of is what it was then.
+    assert "wear was 'old', now 'new'" in done.said
     assert "hydra.sweeper.study_name=NAME" in done.said
     assert "hydra.sweeper.accept_changes=true" in done.said
     assert "Traceback" not in done.said

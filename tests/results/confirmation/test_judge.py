@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,12 @@ def test_the_sentence_says_what_the_test_allows(gain: float, noise: float, said:
     assert "0.8000 against 0.7550" in found.sentence
     assert "ahead with 1 of 2 seeds" in found.sentence
     assert [one.trial for one in found.contenders] == [4, 7]
+
+
+def test_the_sentence_names_the_wear() -> None:
+    worn = replace(confirmation(0.1, 0.001), wear="document")
+    assert worn.sentence.endswith("Scored under quick_validation.wear=document.")
+    assert "wear" not in confirmation(0.1, 0.001).sentence
 
 
 def test_what_is_written_is_read_again_the_studys_own_data_first(tmp_path: Path) -> None:

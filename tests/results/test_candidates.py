@@ -8,16 +8,16 @@ import pytest
 from optuna.trial import TrialState
 
 from doctune.errors import UserError
-from src.results.ensemble.members import find_candidates
+from src.results.candidates import find_candidates
 from src.results.stored_study import StoredStudy
-from src.trial.out_of_fold import OutOfFold
+from src.trial.out_of_fold import OutOfFold, log_of
 
 
 def oof(rows: list[int], best: int = 0, classes: tuple[str, ...] = ("a", "b")) -> OutOfFold:
     indices = np.array(rows)
     shares = np.full((len(rows), len(classes)), 0.25, np.float16)
     shares[:, best] = rows
-    return OutOfFold(indices, indices % 2, indices * 0, shares, classes)
+    return OutOfFold(indices, indices % 2, indices * 0, log_of(shares), classes)
 
 
 def stored(folder: Path, trials: list[tuple[float, float, OutOfFold | None]]) -> StoredStudy:

@@ -1,0 +1,187 @@
+"""Batch norm's statistics, exact where a model is scored.
+
+In training batch norm uses each batch's own mean and variance, and keeps a running average of them
+for later: 0.9 of the old, 0.1 of the new at every step. That average describes weights that have
+changed since, and after the few steps of a short trial its own first values: after 21 steps, 11 %
+of them are left. A score then says how many steps there were, more than how good the weights are.
+
+PreciseBN (Wu and Johnson, 2021, arXiv:2105.07576, section 3) takes the statistics of the weights
+as they are, over images of the training set, before the model is scored. docs/scores.md has what
+that changes.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.strategies import FSDPStrategy
+from torch import Tensor, nn
+
+from src.data.image_set import ImageSet
+from src.data.loader import Batch, BatchLoader
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Tell whether the images of a batch see one another in training."""
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
+
+
+def norms_with_statistics(model: nn.Module) -> list[nn.Module]:
+    """Return the norms that keep statistics: batch norm, and timm's that track a variance alone."""
+    return [
+        part
+        for part in model.modules()
+        if getattr(part, "running_var", None) is not None and hasattr(part, "momentum")
+    ]
+
+
+def images_for_statistics(wanted: int, images: int, at_a_time: int) -> int:
+    """Return how many images the statistics are taken over: whole batches of those wanted.
+
+    An incomplete last batch could be a single image, which batch norm refuses, and on a card its
+    shape would be a new one.
+
+    Args:
+        wanted: `trainer.precise_bn`.
+        images: that there are to train on.
+        at_a_time: images that go through the model at a time.
+    """
+    most = min(wanted, images)
+    return most if most < at_a_time else most // at_a_time * at_a_time
+
+
+def statistics_loader(train: ImageSet, wanted: int, at_a_time: int, seed: int) -> BatchLoader:
+    """Return the images that the statistics are taken over, the same for every trial of a fold.
+
+    They are not augmented, as those that are scored are not, and drawn as they come: a balanced
+    sampling of the classes is for training.
+
+    Args:
+        train: what is trained on, worn like those that are scored (`quick_validation.wear`).
+        wanted: how many of them, see `images_for_statistics`.
+        at_a_time: images that go through the model at a time.
+        seed: the draw depends on it, and on how many images there are, alone.
+    """
+    count = images_for_statistics(wanted, len(train), at_a_time)
+    # In the order of the rows, which a file that is mapped into memory is read fastest in.
+    rows = np.sort(np.random.default_rng(seed).permutation(len(train))[:count])
+    return BatchLoader(train.subset(rows), at_a_time, shuffle=False)
+
+
+class ExactStatistics(pl.Callback):
+    """Takes the statistics anew before every validation, for the weights as they are.
+
+    They stay in the model: its running averages, which training goes on to move and never reads,
+    are replaced. So what has been scored is what checkpoints hold, and with them predictions,
+    ensembles and exports. Weights, and all that is drawn at random, are as they would be without.
+
+    Where a run has several cards, each goes through all of the images and comes to the same
+    statistics; nothing has to be put together.
+
+    Args:
+        batches: of training images, uint8 [B, 3, H, W] with labels.
+    """
+
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self._batches = batches
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the statistics; the module is in evaluation mode, without gradients."""
+        if trainer.sanity_checking:
+            return
+        strategy: Any = trainer.strategy
+        # Sharded weights are gathered in the forward of what the strategy has wrapped.
+        model: Any = strategy.model if isinstance(strategy, FSDPStrategy) else pl_module
+        images = (strategy.batch_to_device(batch)[0] for batch in self._batches)
+        # Norms that train in a model that does not would be compiled for these batches alone.
+        compiled = pl_module.cfg.trainer.compile  # type: ignore[union-attr]
+        as_written = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+        with trainer.precision_plugin.forward_context(), as_written:
+            take_statistics(model, images)
+
+
+def take_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace the statistics of a model's norms by those of all images in `batches` together.
+
+    All but the norms is as in evaluation: without dropout, as when the model is scored. Every batch
+    is normalised by its own mean and variance on its way, as in training.
+
+    Args:
+        model: in evaluation mode.
+        batches: what the model takes; at least one.
+    """
+    norms = norms_with_statistics(model)
+    moments = [Moments(norm) for norm in norms]
+    if not norms:
+        return
+    with torch.no_grad(), contextlib.ExitStack() as stack:
+        for found in moments:
+            stack.enter_context(found.taken())
+        for images in batches:
+            model(images)
+    for found in moments:
+        found.put()
+
+
+class Moments:
+    """Mean and variance of all that goes into one norm.
+
+    Batches are put together by the formula of Chan, Golub and LeVeque (1979), which loses no
+    digits where the mean is large beside the deviation, and counts what differs between batches
+    as well as within them; a mean of the batches' variances, which torch's `update_bn` takes, does
+    not.
+    """
+
+    def __init__(self, norm: Any) -> None:
+        self._norm = norm
+        self._count = 0
+        self._mean: Tensor = torch.zeros(())
+        # Sum of squared distances from the mean.
+        self._squares: Tensor = torch.zeros(())
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Let the norm work as in training meanwhile, and add what goes into it."""
+        norm = self._norm
+        counted = getattr(norm, "num_batches_tracked", None)
+        before = norm.training, norm.momentum
+        # Running averages that remember nothing are the batch's own.
+        norm.training, norm.momentum = True, 1.0
+        if counted is not None:
+            norm.num_batches_tracked = None
+        hook = norm.register_forward_hook(self._add)
+        try:
+            yield
+        finally:
+            hook.remove()
+            norm.training, norm.momentum = before
+            if counted is not None:
+                norm.num_batches_tracked = counted
+
+    def _add(self, norm: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        (images,) = inputs
+        count = images.numel() // images.shape[1]
+        mean = getattr(norm, "running_mean", None)
+        if mean is None:
+            mean = images.float().mean([d for d in range(images.ndim) if d != 1])
+        mean, variance = mean.float().clone(), norm.running_var.float()
+        total = self._count + count
+        distance = mean - self._mean
+        # The running variance is that of a sample, divided by one less.
+        self._squares = (
+            self._squares + variance * (count - 1) + distance**2 * (self._count * count / total)
+        )
+        self._mean = self._mean + distance * (count / total)
+        self._count = total
+
+    def put(self) -> None:
+        """Give the norm what was found; one that nothing went into keeps its own."""
+        if not self._count:
+            return
+        if getattr(self._norm, "running_mean", None) is not None:
+            self._norm.running_mean.copy_(self._mean)
+        self._norm.running_var.copy_(self._squares / max(1, self._count - 1))

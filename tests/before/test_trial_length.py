@@ -1,0 +1,57 @@
+"""Where images are few, trials train more epochs, and that is told."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.before.trial_length import epochs_of_trials, steps_an_epoch, told_if_longer
+from tests.conftest import Compose
+
+
+@pytest.mark.parametrize(
+    ("images", "largest", "epochs"),
+    [
+        # 960 to train on in each of three folds: 15 steps of 64, and 3 x 15 are enough.
+        (1440, 64, 3),
+        (1440, 128, 7),
+        # 200 to train on: 3 steps of 64, or 12 of 16.
+        (300, 64, 15),
+        (300, 16, 4),
+        # Fewer images than a batch are one step.
+        (60, 64, 45),
+    ],
+)
+def test_all_trials_have_the_steps_of_the_largest_batch(
+    cfg: Compose, images: int, largest: int, epochs: int
+) -> None:
+    config = cfg("hparams_search=fast")
+    assert epochs_of_trials(config, images, largest) == epochs
+    told = told_if_longer(config, images, largest)
+    assert (told is None) == (epochs == 3)
+    assert told is None or f"trials train {epochs} epochs a fold and not 3" in told
+
+
+def test_a_single_split_and_accumulation_have_other_steps(cfg: Compose) -> None:
+    single = cfg("hparams_search=fast", "quick_validation.folds=1")
+    # Four fifths of 300.
+    assert steps_an_epoch(single, 300, 16) == 15
+    slower = cfg("hparams_search=fast", "trainer.accumulate_grad_batches=4")
+    # The last step has what is left.
+    assert steps_an_epoch(slower, 300, 16) == 3
+
+
+def test_more_epochs_stay_and_the_floor_can_go(cfg: Compose) -> None:
+    assert epochs_of_trials(cfg("hparams_search=ultimate"), 1440, 64) == 10
+    none = cfg("hparams_search=fast", "quick_validation.min_steps=0")
+    assert epochs_of_trials(none, 60, 64) == 3
+
+
+def test_epochs_that_are_typed_stay(cfg: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.initialized", lambda: True)
+    for typed, epochs in (
+        (["quick_validation.epochs=3"], 3),
+        (["quick_validation.epochs=3", "quick_validation.min_steps=45"], 15),
+        (["quick_validation.folds=3"], 15),
+    ):
+        hydra = OmegaConf.create({"overrides": {"task": typed}})
+        monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda found=hydra: found)
+        assert epochs_of_trials(cfg("hparams_search=fast"), 300, 64) == epochs

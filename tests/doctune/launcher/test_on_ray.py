@@ -1,0 +1,44 @@
+"""A search on a real Ray of this machine."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.doctune.conftest import app_environment, load_study, sqlite
+from tests.doctune.killing import PATIENCE
+
+needs_ray = pytest.mark.skipif(
+    not os.environ.get("TEST_RAY"), reason="Ray takes half a minute to start; set TEST_RAY=1"
+)
+
+
+@needs_ray
+def test_two_slots_begin_at_once_and_a_killed_trial_runs_as_often_as_is_said(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.doctune.app", "-m", "hydra/sweeper=optuna_async"),
+            *("hydra/launcher=ray", "hydra.sweeper.n_jobs=2", "hydra.sweep.dir=sweep"),
+            *("+x=choice(0,1)", "+fault=choice(none,killed)", "hydra/sweeper/sampler=grid"),
+            *("hydra.sweeper.n_trials=4", "hydra.sweeper.max_failure_rate=1"),
+            *("hydra.sweeper.retries=1", "hydra.sweeper.trial_timeout=600"),
+            *("hydra.sweeper.direction=maximize",),
+        ],
+        cwd=tmp_path,
+        env=app_environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    trials = load_study(sqlite(tmp_path)).trials
+    ended = Counter((trial.params["+fault"], trial.state.name) for trial in trials)
+    assert ended == {("none", "COMPLETE"): 2, ("killed", "FAIL"): 4}
+    killed = [path.read_text() for path in (tmp_path / "sweep").glob("*/killed")]
+    assert killed == ["once\n"] * 4
+    assert "cannot end a trial that hangs" not in done.stdout

@@ -1,0 +1,327 @@
+"""Searches on a real Slurm of one node, without accounts, and on submitit's own processes."""
+
+import contextlib
+import math
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import make_url
+
+from doctune.study.budget import Budget
+from doctune.study.storage import open_storage
+from doctune.study.study import was_interrupted
+from tests.doctune.conftest import app_environment, load_study, sqlite
+from tests.doctune.killing import PATIENCE
+from tests.doctune.launcher.test_on_ray import needs_ray
+from tests.doctune.slurm.cluster import cluster, why_not
+from tests.doctune.sweeper.in_process import Searches
+from tests.doctune.sweeper.in_process import search as search
+
+SECRET = "s3cr3t"
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[str]:
+    """Start Slurm; return the value of SLURM_CONF."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    with cluster() as conf:
+        yield conf
+
+
+@dataclass
+class Search:
+    """A search that runs in a process of its own."""
+
+    process: "subprocess.Popen[str]"
+    folder: Path
+
+    def until(self, happens: Callable[[], bool]) -> None:
+        def checked() -> bool:
+            assert self.process.poll() is None, self.process.communicate()[0]
+            return happens()
+
+        wait_until(checked)
+
+    def end(self, code: int = 0) -> str:
+        output, _ = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == code, output
+        assert "Traceback" not in output, output
+        return output
+
+
+Start = Callable[..., Search]
+
+
+@pytest.fixture
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Return a function that starts a search on a launcher, in a process of its own."""
+    started: list[Search] = []
+
+    def call(launcher: str, *words: str) -> Search:
+        environment = app_environment()
+        if launcher == "submitit_slurm":
+            environment["SLURM_CONF"] = request.getfixturevalue("slurm")
+        command = [
+            *(sys.executable, "-m", "tests.doctune.app", "-m", "hydra/sweeper=optuna_async"),
+            *(f"hydra/launcher={launcher}", "hydra.sweeper.direction=maximize"),
+            *("hydra.sweep.dir=sweep", "+x=interval(-5.0,5.0)", *words),
+        ]
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # Whoever runs the tests in the background has switched it off for all that they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        started.append(Search(process, tmp_path))
+        return started[-1]
+
+    yield call
+    for each in started:
+        each.process.kill()
+
+
+@pytest.fixture
+def on_slurm(
+    slurm: str, search: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Searches]:
+    """Return a function that runs a search on Slurm from this process."""
+    monkeypatch.setenv("SLURM_CONF", slurm)
+    yield search
+    (tmp_path / "gate").touch()
+    left = waiting() + running()
+    if left:
+        subprocess.run(["scancel", *left], check=False)
+
+
+# Two steps; the second waits for the gate.
+GATED = ("+steps=2", "+gate=gate", "+gate_at=1")
+SLURM = ("hydra/launcher=submitit_slurm", "+x=interval(-5.0,5.0)")
+
+
+def jobs(state: str) -> list[str]:
+    command = ["squeue", "--noheader", "--format=%i", f"--states={state}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def waiting() -> list[str]:
+    return jobs("PENDING")
+
+
+def running() -> list[str]:
+    return jobs("RUNNING")
+
+
+def trials_in(folder: Path) -> list[FrozenTrial]:
+    """Read the trials of a search that runs; none before it has a study."""
+    if not (folder / "sweep" / "search.log").exists():
+        return []
+    with contextlib.suppress(KeyError):
+        storage = open_storage(sqlite(folder))
+        return optuna.load_study(study_name="sweep", storage=storage).trials
+    return []
+
+
+def reported(folder: Path) -> int:
+    """Return how many trials have reported."""
+    return sum(bool(trial.intermediate_values) for trial in trials_in(folder))
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE / 2
+    while not happens():
+        assert time.monotonic() < end, "it has not happened"
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def beside(folder: Path, action: Callable[[], None]) -> Iterator[None]:
+    """Do something while a search runs; the gate is open afterwards, whatever came of it."""
+    errors: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            action()
+        except BaseException as error:
+            errors.append(error)
+        (folder / "gate").touch()
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    yield
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    ["submitit_slurm", "submitit_local", "joblib", "basic", pytest.param("ray", marks=needs_ray)],
+)
+def test_ctrl_c_ends_what_runs_and_what_waits(
+    start: Start,
+    tmp_path: Path,
+    launcher: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    n_jobs, runs = {"submitit_slurm": (3, 2), "basic": (1, 1)}.get(launcher, (2, 2))
+    slurm_conf = request.getfixturevalue("slurm") if launcher == "submitit_slurm" else ""
+    search = start(launcher, *GATED, f"hydra.sweeper.n_jobs={n_jobs}", "hydra.sweeper.n_trials=8")
+    search.until(lambda: reported(tmp_path) == runs)
+    children = psutil.Process(search.process.pid).children(recursive=True)
+    search.process.send_signal(signal.SIGINT)
+    # The gate never opens.
+    output = search.end(code=128 + signal.SIGINT)
+    assert "run again next time" in output
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
+    states = [trial.state for trial in trials_in(tmp_path) if not was_interrupted(trial)]
+    assert states == [TrialState.WAITING] * n_jobs
+    if launcher == "submitit_slurm":
+        monkeypatch.setenv("SLURM_CONF", slurm_conf)
+        assert waiting() + running() == []
+
+
+def test_a_job_that_slurm_has_ended_is_told_with_its_state(
+    on_slurm: Searches, tmp_path: Path
+) -> None:
+    def cancel_one() -> None:
+        wait_until(lambda: reported(tmp_path) == 2)
+        subprocess.run(["scancel", running()[0]], check=True)
+        # It is told, and tried again, without accounts that one could ask.
+        wait_until(lambda: len(trials_in(tmp_path)) == 3)
+
+    with beside(tmp_path, cancel_one):
+        done = on_slurm(*SLURM, *GATED, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=2")
+    assert done.code == 0, done.said
+    assert Counter(trial.state.name for trial in done.study.trials) == {"COMPLETE": 2, "FAIL": 1}
+    (lost,) = (trial for trial in done.study.trials if was_interrupted(trial))
+    assert "ended without a result: CANCELLED" in lost.user_attrs["error"]
+    assert f"trial {lost.number} runs again: JobLostError" in done.said
+    assert "sacct" not in done.said + done.log
+
+
+def test_a_job_that_can_never_start_is_told(on_slurm: Searches) -> None:
+    # The partition allows an hour.
+    done = on_slurm(*SLURM, "hydra.launcher.timeout_min=240", "hydra.sweeper.n_trials=1")
+    assert done.code == 1
+    assert "Slurm would never start the job: PartitionTimeLimit" in done.said
+    assert waiting() == []
+
+
+def test_a_trial_is_timed_from_the_start_of_its_job(
+    on_slurm: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = [math.inf]
+    monkeypatch.setattr(Budget, "hangs", lambda _, began: began < opened[0])
+    gate = tmp_path / "free"
+    full = ["sbatch", "-n2", "--wrap", f"until [ -e {gate} ]; do sleep 0.1; done"]
+    subprocess.run(full, check=True)
+
+    def free() -> None:
+        wait_until(lambda: bool(trials_in(tmp_path)) and bool(waiting()))
+        # The loop looks several times.
+        time.sleep(1.0)
+        opened[0] = time.monotonic()
+        gate.touch()
+
+    with beside(tmp_path, free):
+        words = ("hydra.sweeper.n_trials=1", "hydra.sweeper.trial_timeout=60")
+        done = on_slurm(*SLURM, *words)
+    assert done.code == 0, done.said
+    assert [trial.state for trial in done.study.trials] == [TrialState.COMPLETE]
+
+
+def test_what_still_waits_when_the_time_is_over_is_put_back(
+    on_slurm: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over: list[bool] = []
+    monkeypatch.setattr(Budget, "time_is_over", property(lambda _: bool(over)))
+
+    def end_the_time() -> None:
+        wait_until(lambda: reported(tmp_path) == 2 and len(waiting()) == 1)
+        over.append(True)
+        wait_until(lambda: not waiting())
+
+    with beside(tmp_path, end_the_time):
+        words = ("hydra.sweeper.n_jobs=3", "hydra.sweeper.n_trials=8")
+        done = on_slurm(*SLURM, *GATED, *words, "hydra.sweeper.timeout=3600")
+    assert done.code == 0, done.said
+    states = Counter(trial.state.name for trial in done.study.trials)
+    assert states == {"COMPLETE": 2, "FAIL": 1, "WAITING": 1}
+    assert "time is over" in done.said
+
+
+def test_a_job_at_its_time_limit_ends_as_pruned_or_says_what_to_raise(
+    on_slurm: Searches, tmp_path: Path
+) -> None:
+    def reach_the_limit() -> None:
+        wait_until(lambda: reported(tmp_path) == 1 and len(running()) == 2)
+        # The other one has not reported, but waits as well.
+        log = "sweep/.submitit/*/*_log.out"
+        wait_until(lambda: len([1 for path in tmp_path.glob(log) if path.stat().st_size]) == 2)
+        wait_until(lambda: all("runner" in trial.user_attrs for trial in trials_in(tmp_path)))
+        # What Slurm sends before a job's end.
+        subprocess.run(["scancel", "--signal=USR2", *running()], check=True)
+        wait_until(lambda: all(trial.state.is_finished() for trial in trials_in(tmp_path)))
+
+    with beside(tmp_path, reach_the_limit):
+        done = on_slurm(
+            *("hydra/launcher=submitit_slurm", "+x=1", "+steps=2", "+gate=gate"),
+            *("+gate_at=choice(0,1)", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=2"),
+            *("hydra.launcher.timeout_min=5", "hydra.sweeper.max_failure_rate=1"),
+        )
+    assert done.code == 0, done.said
+    ended = {trial.params["+gate_at"]: trial for trial in done.study.trials}
+    assert len(done.study.trials) == 2
+    assert ended[1].state is TrialState.PRUNED
+    assert ended[1].user_attrs["stopped"] == "job_time"
+    assert ended[0].state is TrialState.FAIL
+    assert "hydra.launcher.timeout_min=5; raise it" in ended[0].user_attrs["error"]
+
+
+def test_a_job_that_is_given_back_goes_on_as_the_same_trial(
+    on_slurm: Searches, tmp_path: Path
+) -> None:
+    def give_back() -> None:
+        wait_until(lambda: reported(tmp_path) == 1)
+        subprocess.run(["scancel", "--signal=USR2", *running()], check=True)
+        wait_until(lambda: not running())
+
+    with beside(tmp_path, give_back):
+        words = ("hydra.launcher.timeout_min=5", "hydra.launcher.max_num_timeout=1")
+        done = on_slurm(*SLURM, *GATED, *words, "hydra.sweeper.n_trials=1")
+    assert done.code == 0, done.said
+    (trial,) = done.study.trials
+    assert trial.state is TrialState.COMPLETE
+
+
+def test_no_job_holds_the_password(search: Searches, tmp_path: Path, postgresql: str) -> None:
+    # The server of the tests trusts everybody, whatever the password.
+    url = make_url(postgresql).set(password=SECRET).render_as_string(hide_password=False)
+    assert SECRET in url
+    done = search(
+        *("hydra/launcher=submitit_local", "+x=choice(1.0)", "hydra.sweeper.n_trials=1"),
+        *(f"hydra.sweeper.storage='{url}'", "hydra.sweeper.study_name=sweep"),
+    )
+    assert done.code == 0, done.said
+    assert [trial.value for trial in load_study(postgresql).trials] == [0.0]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name.endswith("_submitted.pkl") for path in files)
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
