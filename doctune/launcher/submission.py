@@ -50,7 +50,7 @@ class Submission:
         job = run(
             hydra_context,
             task_function,
-            config,
+            composer,
             overrides,
             number,
             job_id=environment.job_id,
