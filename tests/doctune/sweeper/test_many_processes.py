@@ -192,6 +192,9 @@ class Jobs:
             assert self._taken.wait(PATIENCE)
         return job(float(overrides[0].removeprefix("x=")))
 
+    def began(self, number: int) -> float | None:
+        return None
+
     def cancel(self, number: int) -> None:
         raise AssertionError(f"trial {number} does not hang")
 
