@@ -11,6 +11,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import told_in_one_line
+from src.before import sizes as sizes  # registers the resolvers of conf/data
 from src.before.mistakes import hydra_in_short
 from src.before.untrusted_config import check_environment
 from src.data import look_config as look_config  # registers the schema of conf/look.yaml

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from sklearn.metrics import f1_score
 
+from doctune import shown_keys
 from src.data.config import DataConfig
 from src.data.load import load_splits
-from tests.conftest import REPOSITORY, TINY, Door
+from tests.conftest import TINY, Door
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +29,11 @@ def searched(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "quick_validation.wear=light",
         "hydra/launcher=basic",
     )
-    subprocess.run(
-        [sys.executable, "-m", "src.train", "-m", *words],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        check=True,
-    )
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(root)
+        here.setattr(sys, "argv", ["src.train", "-m", *words])
+        here.setattr(shown_keys, "_names", {})
+        runpy.run_module("src.train", run_name="__main__")
     return root / "multirun" / "s"
 
 

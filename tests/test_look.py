@@ -4,10 +4,13 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from src.data import files
+from src.data.formats import HEIF, SUFFIXES
 from src.data.image_files import WORDS
-from tests.conftest import Door
+from tests.conftest import Door, Run
 from tests.data.pictures import write
 
 
@@ -44,3 +47,43 @@ def test_odd_images_come_first_and_all_classes_follow(door: Door, tmp_path: Path
     ]
     assert page.count("<figure>") == 2 + 1 + 1 + 1 + 3 * 4
     assert "http" not in page.replace("http-equiv", "")
+
+
+def pictures_of_a_phone(root: Path) -> Image.Image:
+    """Write an AVIF, a JPEG 2000 and a TGA beside other images; return what they show."""
+    write(root, 4)
+    picture = Image.open(root / "note" / "00.png").convert("RGB")
+    for number, name in enumerate(["a.avif", "b.j2k", "c.TGA"]):
+        picture.rotate(90 * number, expand=True).save(root / "note" / name)
+    return picture
+
+
+def test_pictures_of_phones_are_read(run: Run, tmp_path: Path) -> None:
+    """AVIF, JPEG 2000 and TGA are there as any other, and HEIC with its extra. From a shell."""
+    heif = pytest.importorskip("pillow_heif")
+    picture = pictures_of_a_phone(tmp_path / "images")
+    heif.from_pillow(picture.rotate(270, expand=True)).save(tmp_path / "images" / "note" / "d.heic")
+    done = run("src.look", "data=image_folder", "data.root=images", "data.img_size=64")
+    assert "16 images at 64 px: look.html" in done.stdout
+    page = (tmp_path / "look.html").read_text(encoding="utf-8")
+    for name in ("a.avif", "b.j2k", "c.TGA", "d.heic"):
+        assert f"note/{name}" in page
+    assert "left out" not in page
+
+
+def test_what_needs_an_extra_is_counted_and_named(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where pillow-heif is not installed."""
+    monkeypatch.setattr(files, "SUFFIXES", tuple(s for s in SUFFIXES if s not in HEIF))
+    root = tmp_path / "images"
+    pictures_of_a_phone(root)
+    for name in ("d.heic", "e.HEIC"):
+        (root / "note" / name).touch()
+    said = door("src.look", "data=image_folder", f"data.root={root}", "data.img_size=64")
+    told = (
+        "2 files are left out, as no images that are read: 2 .heic (note/d.heic, ...), which need"
+    )
+    assert "15 images at 64 px" in said
+    assert told in " ".join(said.split())
+    assert told in (tmp_path / "look.html").read_text(encoding="utf-8")

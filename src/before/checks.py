@@ -204,6 +204,7 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
         check_one_card(job, EACH_TRIAL)
         check_values(job, ask_timm=False)
         _check_model_at_once(job)
+    check_one_wear(jobs)
 
 
 def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:

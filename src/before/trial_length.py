@@ -33,8 +33,8 @@ def steps_an_epoch(cfg: DictConfig, images: int, batch_size: int) -> int:
     """Return the optimizer steps of an epoch of one fold, the smallest where they differ."""
     held_out = math.ceil(images / parts_of(cfg.quick_validation.folds))
     batches = max(1, (images - held_out) // batch_size)
-    accumulated: int = cfg.trainer.accumulate_grad_batches
-    return math.ceil(batches / accumulated)
+    steps: int = math.ceil(batches / cfg.trainer.accumulate_grad_batches)
+    return steps
 
 
 def least_steps(cfg: DictConfig) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from src.data import jpeg2000, pdf, tiff
+from src.data import jpeg2000, pdf, png, tiff
 from src.data.formats import HAS_HEIF, HEIF, HEIF_EXTRA, PAGED, is_pdf, is_tiff
 from src.data.levels import DEEP, to_rgb
 from src.data.picture import MOST_PIXELS, Picture, check_size
@@ -29,7 +29,10 @@ Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 Pixels = npt.NDArray[np.uint8]
 
 # Raised whenever the same file would be decoded to other pixels, so that no old cache is used.
-DECODING_VERSION = 2
+DECODING_VERSION = 3
+
+# What Pillow calls the data that a program wrote for other programs.
+XMP = ("xmp", "XML:com.adobe.xmp")
 
 # pad: the whole page on a white square, as high and wide as it was; stretch: filled to the edges.
 FITS = ("pad", "stretch")
@@ -137,12 +140,15 @@ def _open(path: Path, page: int, wanted: int) -> Picture:
             check_size(image.size)
             size = image.size
             deep = _deep_jpeg_2000(path, image)
-            image.draft("RGB", (wanted, wanted))
-            image.load()
             words = ["16 bits"] if deep or image.mode.startswith(DEEP) else []
-            small = to_rgb(deep or image, wanted)
-            # The EXIF data are there.
-            small.info = image.info
+            if png.in_strips(image, wanted):
+                small = png.read_reduced(path, image, wanted)
+            else:
+                image.draft("RGB", (wanted, wanted))
+                image.load()
+                small = to_rgb(deep or image, wanted)
+            # The EXIF data are there. Where these say nothing Pillow would ask XMP; viewers do not.
+            small.info = {key: image.info[key] for key in image.info if key not in XMP}
     orientation = _orientation(small)
     if orientation in tiff.TRANSPOSE:
         small = small.transpose(tiff.TRANSPOSE[orientation])

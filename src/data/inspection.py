@@ -25,7 +25,7 @@ from src.data.progress import show_progress
 from src.data.threads import map_ahead
 
 # Raised whenever the same file would be described differently, so that no old index is used.
-VERSION = 2
+VERSION = 3
 
 # The perceptual hash has SIDE x SIDE bits; `src/data/duplicates.py` says why so many.
 SIDE = 32

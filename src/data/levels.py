@@ -4,6 +4,7 @@ Large pages are reduced in their own mode, a strip at a time: a page of 100 mega
 100 MB in black and white, and would take 400 MB in RGB.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,33 @@ def to_rgb(image: Image.Image, wanted: int) -> Image.Image:
     if factor == 1:
         return _to_8_bits(image).convert("RGB")
     rows = max(1, STRIP // width // factor) * factor
-    mode = "L" if image.mode in GREY and not image.has_transparency_data else "RGB"
-    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
     top = None
     if image.mode.startswith(DEEP):
         # Not strip by strip: a strip does not tell the range of all.
         top = brightest(np.asarray(image))
-    for upper in range(0, height, rows):
-        strip = image.crop((0, upper, width, min(height, upper + rows)))
+    strips = (
+        image.crop((0, upper, width, min(height, upper + rows))) for upper in range(0, height, rows)
+    )
+    return reduce_strips(strips, image, factor, top)
+
+
+def reduce_strips(
+    strips: Iterable[Image.Image], image: Image.Image, factor: int, top: float | None = None
+) -> Image.Image:
+    """Bring an image to RGB, a strip at a time.
+
+    Args:
+        strips: from its upper edge on; the height of each but the last is a multiple of `factor`.
+        image: all of it, opened; its mode and size count.
+        factor: by which both sides are divided.
+        top: the level of white, where there are more than 255.
+    """
+    mode = "L" if image.mode in GREY and not image.has_transparency_data else "RGB"
+    small = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    upper = 0
+    for strip in strips:
         small.paste(_to_8_bits(strip, top).convert(mode).reduce(factor), (0, upper // factor))
+        upper += strip.height
     return small.convert("RGB")
 
 

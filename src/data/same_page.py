@@ -1,33 +1,41 @@
 """Whether two pictures show the same sheet, scanned or saved twice, or two of one template.
 
 A perceptual hash cannot tell: two fillings of a form are nearer to each other than two scans of
-one of them that lie half a degree and a few pixels apart. So the two are laid on each other first,
-and then compared block by block: what differs between two fillings is little of the whole, but
-all of the block that it is in.
+one of them that lie half a degree and a few pixels apart. So the two are laid on each other first
+(`laid.py`), and then compared block by block: what differs between two fillings is little of the
+whole, but all of the block that it is in.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
-Floats = npt.NDArray[np.float32]
-# float64 [2, 3]: where a point is, in coordinates from -1 to 1.
-Warp = npt.NDArray[np.float64]
+from src.data.laid import (
+    Floats,
+    Level,
+    Warp,
+    coordinates,
+    half,
+    lay,
+    lay_roughly,
+    sampled,
+    smooth,
+    warped,
+)
 
 # Side at which pages are compared: smaller, two names or dates in 10 points look the same.
 SIDE = 768
-# Pages are laid on each other at an eighth, a quarter and a half of it, in so many steps at most.
-LEVELS = 3
-STEPS = (8, 6, 4)
-# A step that moves no point by so many pixels is the last.
-SETTLED = 0.05
 # Two that differ by no more show the same sheet. Measured by tests.benchmarks.near_duplicates:
-# copies and scans of one sheet 0.02 to 0.1, fillings of one template 0.26 and more.
-SAME = 0.1
+# copies and scans of one sheet 0.02 to 0.11, fillings of one template 0.24 and more.
+SAME = 0.12
+# What differs by more at half the side is not looked at any closer: copies and scans up to 0.42.
+SURELY_OTHER = 0.5
+# What differs by more there is where two pages of a template are filled differently.
+FILLED = 0.3
 # Smoothed by so many pixels, so that neither grain nor a sharper copy counts; pages with fewer than
 # this share of the pixels by as many of their own.
 SMOOTHED, FULL = 1.0, 0.8
@@ -42,101 +50,131 @@ DIRT = 0.001
 # beside the sheet.
 EDGE = 0.02
 
+Mask = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class View:
     """A page as it is compared.
 
     Args:
-        fine: ink from 0 to 1 on a square, float32 [SIDE, SIDE].
-        coarse: the same at the smaller sides, the smallest first.
-        inner: where the page is but for its edges, as 0 and 1.
-        detail: pixels that the page had for each of these, 1 at most.
+        grey: as `shrink` returns it.
     """
 
-    fine: Floats
-    coarse: tuple[Floats, ...]
-    inner: Floats
-    detail: float
+    grey: Image.Image
+
+    @cached_property
+    def detail(self) -> float:
+        """Return how many pixels the page has for each that is compared, 1 at most."""
+        return max(self.grey.size) / SIDE
+
+    @cached_property
+    def _square(self) -> tuple[Image.Image, int]:
+        """Return the page on a square of its paper, and the paper's level."""
+        grey = self.grey
+        if self.detail < 1:
+            grey = grey.resize(_sides(grey.size, 1 / self.detail), Image.Resampling.BICUBIC)
+        counts = np.cumsum(grey.histogram())
+        paper = int(np.searchsorted(counts, 0.9 * counts[-1]))
+        square = Image.new("L", (SIDE, SIDE), paper)
+        square.paste(grey, ((SIDE - grey.width) // 2, (SIDE - grey.height) // 2))
+        return square, paper
+
+    @cached_property
+    def box(self) -> tuple[float, float]:
+        """Return how far the page reaches from the middle but for its edges."""
+        width, height = (side / max(self.grey.size) - 2 * EDGE for side in self.grey.size)
+        return width, height
+
+    @cached_property
+    def fine(self) -> Floats:
+        """Return the ink, from 0 to 1, float32 [SIDE, SIDE]."""
+        square, paper = self._square
+        return smooth(_ink(square, paper), SMOOTHED, 3)
+
+    @cached_property
+    def levels(self) -> tuple[Level, Level, Level]:
+        """Return the page at an eighth, a quarter and a half of SIDE."""
+        square, paper = self._square
+        middle = smooth(_ink(square.reduce(2), paper), SMOOTHED / 2, 4)
+        quarter = half(middle)
+        return Level(half(quarter), self.box), Level(quarter, self.box), Level(middle, self.box)
+
+
+def _ink(square: Image.Image, paper: int) -> Floats:
+    return (np.float32(paper) - np.asarray(square, np.float32)) / np.float32(255)
 
 
 def shrink(image: Image.Image) -> Image.Image:
     """Bring a page to the size at which pages are compared, in grey; smaller ones stay small."""
     grey = image.convert("L")
     scale = min(1.0, SIDE / max(grey.size))
-    return grey.resize(_sides(grey.size, scale), Image.Resampling.BICUBIC)
+    return grey.resize(_sides(grey.size, scale), Image.Resampling.HAMMING)
 
 
 def _sides(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def view(grey: Image.Image) -> View:
-    """Prepare a page for comparisons.
+def align(a: View, b: View, start: Warp | None = None) -> Warp:
+    """Find where each point of `a` is in `b`.
 
     Args:
-        grey: as `shrink` returns it.
+        a: a page.
+        b: another.
+        start: where it is about, if that is known.
     """
-    detail = max(grey.size) / SIDE
-    if detail < 1:
-        grey = grey.resize(_sides(grey.size, 1 / detail), Image.Resampling.BICUBIC)
-    levels = np.asarray(grey, np.float32)
-    height, width = levels.shape
-    paper = float(np.percentile(levels, 90))
-    square, inner = np.zeros((2, SIDE, SIDE), np.float32)
-    left, top, edge = (SIDE - width) // 2, (SIDE - height) // 2, round(EDGE * SIDE)
-    square[top : top + height, left : left + width] = (paper - levels) / 255
-    inner[top + edge : top + height - edge, left + edge : left + width - edge] = 1
-    pyramid = [_smooth(square, SMOOTHED, 3)]
-    for _ in range(LEVELS):
-        pyramid.insert(0, _half(pyramid[0]))
-    return View(pyramid[-1], tuple(pyramid[:-1]), inner, detail)
+    if start is None:
+        start, _ = lay_roughly(a.levels[0], b.levels[0])
+    return lay(a.levels[1:], b.levels[1:], start)
 
 
-def _smooth(values: Floats, sigma: float, truncate: float) -> Floats:
-    """Smooth with a Gaussian of `sigma` pixels, which ends at `truncate` times that."""
-    # Imported here: a mistake in a command is told before it is needed.
-    from scipy.ndimage import gaussian_filter
-
-    smoothed: Floats = gaussian_filter(values, sigma, truncate=truncate)
-    return smoothed
-
-
-def _half(values: Floats) -> Floats:
-    """Halve both sides; smoothed before, as lines of text would make waves that are not there."""
-    side = len(values) // 2
-    smooth = _smooth(values, 1.0, 3)
-    small: Floats = smooth.reshape(side, 2, side, 2).mean((1, 3))
-    return small
-
-
-def difference(a: View, b: View) -> float:
+def difference(a: View, b: View, start: Warp | None = None) -> float:
     """Return how far the two are from showing the same sheet, from 0 to 1 and a little more.
 
     Returns:
         1 less the correlation of the two in the block in which it is lowest. As the variance of
         faint dirt is added to both, paper counts as equal to paper.
     """
-    warp = align(a, b)
-    fixed, moved = a.fine, _warped(b.fine, warp)
-    inside = _cells(a.inner * _warped(b.inner, warp)) > 0.99
+    warp = align(a, b, start)
+    inside = _inside(a, b, warp)
     if not inside.any():
         return 1.0
     detail = min(a.detail, b.detail)
+    if detail >= FULL:
+        alike = _correlation(a.levels[-1].ink, warped(b.levels[-1].ink, warp))
+        if (far := float(1 - alike[inside].min())) > SURELY_OTHER:
+            return far
+    fixed, moved = a.fine, warped(b.fine, warp)
     if detail < FULL:
         # One of them shows no more than this.
-        fixed, moved = (_smooth(values, SMOOTHED / detail, 2.5) for values in (fixed, moved))
+        fixed, moved = (smooth(values, SMOOTHED / detail, 2.5) for values in (fixed, moved))
     alike = _correlation(fixed, moved)
-    far = np.argwhere(inside & (1 - alike > SAME))
-    if not len(far):
-        return float(1 - alike[inside].min())
-    if len(far) > LOOSE:
-        return float(1 - alike[inside].min())
-    return float(1 - _loosely(fixed, moved, far * STRIDE).min())
+    blocks = np.argwhere(inside & (1 - alike > SAME))
+    if 0 < len(blocks) <= LOOSE:
+        return float(1 - _loosely(fixed, moved, blocks * STRIDE).min())
+    return float(1 - alike[inside].min())
+
+
+def _inside(a: View, b: View, warp: Warp) -> Mask:
+    """Return which blocks lie on both pages."""
+    axis = ((np.arange(SIDE // STRIDE - BLOCK // STRIDE + 1) * STRIDE + BLOCK / 2) * 2 / SIDE) - 1
+    # A block and a pixel beside it.
+    reach = (BLOCK / 2 + 1) * 2 / SIDE
+    across, down = np.abs(axis)[None], np.abs(axis)[:, None]
+    on_a = (across <= a.box[0] - reach) & (down <= a.box[1] - reach)
+    (p, q, r), (s, t, u) = warp
+    x, y = p * axis[None] + q * axis[:, None] + r, s * axis[None] + t * axis[:, None] + u
+    inside: Mask = on_a & (np.abs(x) <= b.box[0] - reach) & (np.abs(y) <= b.box[1] - reach)
+    return inside
 
 
 def _correlation(a: Floats, b: Floats) -> Floats:
-    """Return the correlation of every block, a `STRIDE` apart."""
+    """Return the correlation of every block, a `STRIDE` apart.
+
+    Args:
+        a, b: float32 [S, S], of SIDE or half of it.
+    """
     mean_a, mean_b = _cells(a), _cells(b)
     spread_a = _cells(a * a) - mean_a**2 + DIRT
     spread_b = _cells(b * b) - mean_b**2 + DIRT
@@ -147,7 +185,7 @@ def _correlation(a: Floats, b: Floats) -> Floats:
 def _cells(values: Floats) -> Floats:
     """Return the mean of every block."""
     side, count = SIDE // STRIDE, BLOCK // STRIDE
-    cells = values.reshape(side, STRIDE, side, STRIDE).mean((1, 3))
+    cells = np.asarray(Image.fromarray(values).reduce(len(values) // side))
     last = side - count + 1
     rows: Floats = np.add.reduce([cells[i : last + i] for i in range(count)])
     means: Floats = np.add.reduce([rows[:, i : last + i] for i in range(count)])
@@ -172,115 +210,43 @@ def _loosely(a: Floats, b: Floats, corners: npt.NDArray[np.int64]) -> Floats:
     return best
 
 
-def align(a: View, b: View) -> Warp:
-    """Find where each point of `a` is in `b`.
-
-    From the shift of the phase correlation on, by least squares from coarse to fine (Lucas and
-    Kanade, 1981): shift, angle and size, in the end unequal stretch too, with brightness and
-    contrast among the unknowns.
-    """
-    warp: Warp = np.eye(2, 3)
-    warp[:, 2] = _shift(a.coarse[0], b.coarse[0])
-    for level, steps in enumerate(STEPS):
-        warp = _refine(a, b, level, warp, steps, stiff=True)
-    return _refine(a, b, LEVELS - 1, warp, 2, stiff=False)
-
-
-def differing(model: View, page: View) -> npt.NDArray[np.bool_]:
+def differing(model: View, page: View, start: Warp) -> Mask:
     """Return where a page differs from another of its template, bool [SIDE / 2, SIDE / 2]."""
-    warp = align(model, page)
-    inside = _cells(model.inner * _warped(page.inner, warp)) > 0.99
-    far = inside & (1 - _correlation(model.fine, _warped(page.fine, warp)) > SAME)
+    warp = align(model, page, start)
+    alike = _correlation(model.levels[-1].ink, warped(page.levels[-1].ink, warp))
+    far = _inside(model, page, warp) & (1 - alike > FILLED)
     found = np.zeros((SIDE // 2, SIDE // 2), bool)
-    half, block = STRIDE // 2, BLOCK // 2
-    for y, x in np.argwhere(far) * half:
+    step, block = STRIDE // 2, BLOCK // 2
+    for y, x in np.argwhere(far) * step:
         found[y : y + block, x : x + block] = True
     return found
 
 
-def filling(model: View, page: View, fields: npt.NDArray[np.bool_]) -> tuple[Floats, float]:
+def filling(model: View, page: View, fields: Mask, start: Warp) -> tuple[Floats, float]:
     """Return what is in the fields of a template.
 
     Args:
         model: a page of it.
         page: another one, which is laid on it.
         fields: bool [SIDE / 2, SIDE / 2], where the fillings are.
+        start: where the points of the one are on the other, about.
 
     Returns:
         Ink, float32 [F], and the correlation of the two pages beside the fields.
     """
-    warp = align(model, page)
-    fixed, moved = model.coarse[-1], _warped(page.coarse[-1], warp)
-    shared = ~fields & (model.inner[::2, ::2] * _warped(page.inner[::2, ::2], warp) > 0.99)
-    if np.ptp(fixed[shared]) < 0.01:
-        return moved[fields], 0.0
-    return moved[fields], float(np.corrcoef(fixed[shared], moved[shared])[0, 1])
-
-
-def _shift(a: Floats, b: Floats) -> Warp:
-    from scipy.fft import irfft2, rfft2
-
-    side = len(a)
-    spectrum = rfft2(b) * np.conj(rfft2(a))
-    peaks = np.fft.fftshift(irfft2(spectrum / np.maximum(np.abs(spectrum), 1e-6), s=a.shape))
-    # A page moves by a tenth at most.
-    reach, middle = side // 10, side // 2
-    near = peaks[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1]
-    row, column = divmod(int(near.argmax()), near.shape[1])
-    return np.array([column - reach, row - reach]) * 2.0 / side
-
-
-def _refine(a: View, b: View, level: int, warp: Warp, steps: int, *, stiff: bool) -> Warp:
-    """Better a warp by least squares.
-
-    Args:
-        a: what is to be met.
-        b: what is warped.
-        level: of `View.coarse`.
-        warp: the one so far.
-        steps: at most.
-        stiff: change shift, angle and size alone; else width and height stretch unequally.
-    """
-    fixed, moving = a.coarse[level], b.coarse[level]
-    side = len(fixed)
-    skip = SIDE // side
-    axis = ((np.arange(side) + 0.5) * 2 / side - 1).astype(np.float32)
-    inside = a.inner[::skip, ::skip] * _warped(b.inner[::skip, ::skip], warp) > 0.99
-    rows, columns = np.nonzero(inside)
-    if len(rows) < side:
-        return warp
-    x, y = axis[columns], axis[rows]
-    wanted = fixed[inside]
-    for _ in range(steps):
-        moved = _warped(moving, warp)
-        slopes: Any = np.gradient(moved, 2 / side)
-        dy, dx = slopes[0][inside], slopes[1][inside]
-        # What shift, size, angle and stretch change.
-        ways = [dx, dy, dx * x + dy * y, dy * x - dx * y]
-        if not stiff:
-            ways += [dx * x - dy * y, dx * y + dy * x]
-        unknowns = np.stack([moved[inside], np.ones_like(x), *ways])
-        normal = (unknowns @ unknowns.T).astype(np.float64)
-        normal[np.diag_indices(len(normal))] *= 1.001
-        wished = (unknowns @ wanted).astype(np.float64)
-        found: Any = np.linalg.lstsq(normal, wished, rcond=None)[0]
-        gain = found[0] if found[0] > 0.3 else 1.0
-        across, down, size, angle, wide, skew = np.pad(found[2:] / gain, (0, 6 - len(ways)))
-        step = np.array([[size + wide, skew - angle, across], [skew + angle, size - wide, down]])
-        step = np.clip(step, -0.05, 0.05)
-        # Derivatives are at the moved place, so the small step comes first.
-        warp = warp @ np.vstack([step + np.eye(2, 3), [0, 0, 1]])
-        if np.abs(step).max() < 2 * SETTLED / side:
-            break
-    return warp
-
-
-def _warped(values: Floats, warp: Warp) -> Floats:
-    """Return what `values` has at the warped place of every point."""
-    side = len(values)
-    # From coordinates of -1 to 1 to Pillow's, in pixels from the corner.
-    shift = (warp[:, 2] + 1 - warp[:, :2].sum(1)) * side / 2
-    data = (*warp[0, :2], shift[0], *warp[1, :2], shift[1])
-    picture = Image.fromarray(np.ascontiguousarray(values))
-    moved = picture.transform((side, side), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
-    return np.asarray(moved)
+    warp = align(model, page, start)
+    middle, other = model.levels[-1], page.levels[-1]
+    axis = coordinates(middle.side)
+    rows, columns = np.nonzero(fields)
+    ink, _ = sampled(other, warp, axis[columns], axis[rows])
+    # A ninth of the points tells as much.
+    shared = np.zeros_like(fields)
+    shared[1::3, 1::3] = ~fields[1::3, 1::3]
+    shared[np.abs(axis) > model.box[1]] = False
+    shared[:, np.abs(axis) > model.box[0]] = False
+    rows, columns = np.nonzero(shared)
+    moved, inside = sampled(other, warp, axis[columns], axis[rows])
+    fixed, moved = middle.ink[rows, columns][inside], moved[inside]
+    if not len(fixed) or np.ptp(fixed) < 0.01 or np.ptp(moved) < 0.01:
+        return ink, 0.0
+    return ink, float(np.corrcoef(fixed, moved)[0, 1])

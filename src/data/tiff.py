@@ -24,6 +24,8 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 # Tags by their names in the specification.
 BITS, PHOTOMETRIC, ORIENTATION, PLANES, COMPRESSION = 258, 262, 274, 284, 259
 SAMPLE_FORMAT = 339
+# LERC, LZMA, Zstandard and WebP: which of them Pillow knows depends on how it was built.
+RARE = (34887, 34925, 50000, 50001)
 WHITE_IS_ZERO, RGB, CMYK = 0, 2, 5
 UNSIGNED, UNTYPED, NOT_COMPRESSED, SEPARATE = 1, 4, 1, 2
 # The kind of a picture beside the pages: a smaller one of another, or the mask of one.
@@ -58,7 +60,7 @@ class _Tiff:
         except (UnidentifiedImageError, SyntaxError) as error:
             self.image = None
             try:
-                count = len(self.deep().pages)
+                count = len(self._directories())
             except Exception:
                 self.close()
                 raise error from None
@@ -76,10 +78,21 @@ class _Tiff:
             self._tifffile = tifffile.TiffFile(self.path)
         return self._tifffile
 
+    def _directories(self) -> list[tifffile.TiffPage | tifffile.TiffFrame]:
+        """Return all pictures; in damaged files the last leads back to an earlier one."""
+        found: list[tifffile.TiffPage | tifffile.TiffFrame] = []
+        offsets: set[int] = set()
+        for page in self.deep().pages:
+            if page.offset in offsets:
+                break
+            offsets.add(page.offset)
+            found.append(page)
+        return found
+
     def _pages(self, count: int) -> list[int]:
         """Return the indices of the pictures that are pages of their own."""
         try:
-            kinds = [int(page.aspage().subfiletype) for page in self.deep().pages]
+            kinds = [int(page.aspage().subfiletype) for page in self._directories()]
         except Exception:
             # It is damaged further on; what Pillow finds is told as far as it can be read.
             return list(range(count))
@@ -131,8 +144,13 @@ def read_page(path: Path, index: int, wanted: int) -> Picture:
             "white is zero": bits > 1 and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO,
             "smaller copies": tiff.has_copies,
         }
-        # Pillow turns it while it loads.
-        image.load()
+        try:
+            # Pillow turns it while it loads.
+            image.load()
+        except OSError:
+            if tags.get(COMPRESSION) not in RARE:
+                raise
+            return _read_deep(tiff.deep().pages[frame].aspage(), wanted)
         told = tuple(word for word, holds in words.items() if holds)
         return Picture(to_rgb(image, wanted), image.size, told)
 
@@ -167,7 +185,7 @@ def _read_deep(page: Any, wanted: int) -> Picture:
             raise
         raise ValueError(
             f"a TIFF of {page.bitspersample} bits (compression: {page.compression.name.lower()}), "
-            "which needs pip install 'doctune[deep]'; or save it with 8 bits a sample"
+            "which needs pip install 'doctune[deep]'; or save it with 8 bits, uncompressed"
         ) from error
     values = values.squeeze() if samples == 1 else values
     if samples > 1 and int(page.planarconfig) == SEPARATE:
@@ -189,7 +207,7 @@ def _read_deep(page: Any, wanted: int) -> Picture:
         image = image.transpose(method)
     words = {
         "turned": method is not None,
-        f"{page.bitspersample} bits": True,
+        f"{page.bitspersample} bits": page.bitspersample != 8,
         "white is zero": inverted,
     }
     told = tuple(word for word, holds in words.items() if holds)

@@ -105,6 +105,20 @@ def written_out(cfg: DictConfig) -> dict[str, Any]:
     return {"wear": values, "wear_draws": wear.draws}
 
 
+def check_one_wear(jobs: Sequence[DictConfig]) -> None:
+    """Refuse trials that would be scored under different wear.
+
+    Raises:
+        UserError: a key of it is searched.
+    """
+    found = sorted({wear_in_words(job) for job in jobs})
+    if len(found) > 1:
+        raise UserError(
+            f"{KEY}: scores under different wear ({', '.join(found)}) do not compare, so it cannot "
+            "be searched; give one, and search augment for what to train with"
+        )
+
+
 def notes_on_wear(cfg: DictConfig, jobs: Sequence[DictConfig]) -> list[str]:
     """Say so where pages are trained worn and scored as they are.
 

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from doctune.errors import UserError
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
-from src.trial.out_of_fold import OutOfFold
+from src.trial.out_of_fold import CLEAN, FILE, OutOfFold
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -39,12 +39,13 @@ class Candidates:
     left_out: list[str]
 
 
-def find_candidates(stored: StoredStudy, most: int) -> Candidates:
+def find_candidates(stored: StoredStudy, most: int, clean: bool = False) -> Candidates:
     """Take the best trials of a study whose out-of-fold predictions are over the same images.
 
     Args:
         stored: the study.
         most: how many of them at most.
+        clean: their predictions of pages as they are, where the study has scored worn ones.
 
     Raises:
         UserError: no trial ran to the end, or none has left out-of-fold predictions.
@@ -56,7 +57,7 @@ def find_candidates(stored: StoredStudy, most: int) -> Candidates:
     for trial in _best_first(stored):
         if len(trials) == most:
             break
-        found = _load(stored, trial)
+        found = _load(stored, trial, clean)
         if found is None:
             left_out.append(f"trial {trial.number} has left no out-of-fold predictions")
             continue
@@ -94,10 +95,12 @@ def _best_first(stored: StoredStudy) -> list[FrozenTrial]:
     return found
 
 
-def _load(stored: StoredStudy, trial: FrozenTrial) -> OutOfFold | None:
+def _load(stored: StoredStudy, trial: FrozenTrial, clean: bool) -> OutOfFold | None:
     """Read a trial's predictions in the order of the images; None where there are none."""
     try:
-        found = OutOfFold.load(stored.trial_folder(trial.number))
+        folder = stored.trial_folder(trial.number)
+        file = CLEAN if clean and (folder / CLEAN).exists() else FILE
+        found = OutOfFold.load(folder, file)
     except (FileNotFoundError, UserError):
         return None
     order = np.argsort(found.rows, kind="stable")

@@ -58,10 +58,12 @@ def statistics_loader(train: ImageSet, wanted: int, at_a_time: int, seed: int) -
     """Return the images that the statistics are taken over, the same for every trial of a fold.
 
     They are not augmented, as those that are scored are not, and drawn as they come: a balanced
-    sampling of the classes is for training.
+    sampling of the classes is for training. Nor are they worn where those that are scored are
+    (`quick_validation.wear`): wear changes what is measured and nothing of the model, and where
+    that was trained worn the two come to the same.
 
     Args:
-        train: what is trained on, worn like those that are scored (`quick_validation.wear`).
+        train: what is trained on.
         wanted: how many of them, see `images_for_statistics`.
         at_a_time: images that go through the model at a time.
         seed: the draw depends on it, and on how many images there are, alone.

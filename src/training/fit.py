@@ -21,7 +21,6 @@ from torch import nn
 from doctune.errors import NO_ROOM, UserError
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
-from src.data.wear import as_scored
 from src.training.batch_norm import (
     ExactStatistics,
     has_batch_norm,
@@ -50,6 +49,8 @@ CHATTER = (
     # torchmetrics has put the cards' shares together; the loaders give each card its own.
     ".*recommended to use.*sync_dist=True.*",
     ".*it is recommended to use `Trainer\\(devices=1.*",
+    # Where Slurm is installed: one card needs no `srun`.
+    ".*`srun` command is available.*",
 )
 # What a run shows is ours; `trainer.kwargs` may ask for these.
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
@@ -177,9 +178,7 @@ def _exact_statistics(cfg: DictConfig, train: ImageSet, seed: int) -> list[pl.Ca
     if not cfg.trainer.precise_bn:
         return []
     at_a_time = evaluation_batch(cfg) // cfg.trainer.devices
-    # Worn, where those that are scored are: the statistics of clean pages are none of theirs.
-    pages = as_scored(cfg, train)
-    return [ExactStatistics(statistics_loader(pages, cfg.trainer.precise_bn, at_a_time, seed))]
+    return [ExactStatistics(statistics_loader(train, cfg.trainer.precise_bn, at_a_time, seed))]
 
 
 def _tell_of_batch_norm(cfg: DictConfig, model: nn.Module) -> None:

@@ -22,7 +22,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from src.before import config as config
-from src.data.load import Splits, load_splits
+from src.data.load import load_splits
+from src.data.splits import Splits
 from src.hardware import profile as profile
 from src.training.evaluate import evaluate
 from src.training.fit import fit

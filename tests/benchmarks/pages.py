@@ -1,62 +1,97 @@
-"""What reading pages costs, beside the plain way.
+"""What reading pages costs, beside another state of this repository.
 
-That is Pillow's `open`, `exif_transpose` and `convert`, and a PDF that is opened for every page.
+    git worktree add /tmp/before 05997aa
+    python -m tests.benchmarks.pages /tmp/before
 
-    python -m tests.benchmarks.pages
-
-Peak memory of a process over that of one that reads a small page, for pages of 100 megapixels; time
-of the CPU for ordinary pages and for a PDF of 2,000 pages. All are ratios of one run.
+05997aa is the last one that read each page by itself and made it RGB before it was reduced. Peak
+memory of a process over that of one that reads a small page, for pages of 100 megapixels; time of
+the CPU for ordinary pages, in turns, and for a PDF of 2,000 pages. All are ratios of one run.
 """
 
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pypdfium2 as pdfium
-from PIL import Image, ImageOps
+from PIL import Image
 
-from src.data.decode import REDUCING_GAP, decode, open_image
 from tests.conftest import REPOSITORY
 from tests.data.forms import write_form
 from tests.data.templates import fill_in, scan
 
-SIZE, LARGE, PAGES, TURNS = 224, 10_000, 2000, 5
+SIZE, LARGE, PAGES, TURNS, TIMES = 224, 10_000, 2000, 5, 10
+# Pages of the long PDF that are read before; each took as long as any other.
+FEW = 100
 
-Way = Callable[[Path, int], object]
+# Reads what it is told to, and says how long it took and how much memory it had at most. What
+# `getrusage` says of memory is that of the parent where it was larger.
+READER = """
+import sys, time
+from pathlib import Path
+from src.data.decode import decode
+for line in sys.stdin:
+    path, first, last, step, times = line.rstrip().split("\\t")
+    began = time.process_time()
+    for page in range(int(first), int(last), int(step)):
+        for _ in range(int(times)):
+            decode(Path(path), 224, page=page)
+    taken = time.process_time() - began
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(row.split()[1]) / 1024 for row in status if row.startswith("VmHWM"))
+    print(taken, peak, flush=True)
+"""
 
 
-def plainly(path: Path, size: int) -> object:
-    """Read an image the plain way."""
-    Image.MAX_IMAGE_PIXELS = None
-    with Image.open(path) as image:
-        wanted = round(size * REDUCING_GAP)
-        image.draft("RGB", (wanted, wanted))
-        whole = ImageOps.exif_transpose(image).convert("RGB")
-    scale = size / max(whole.size)
-    sides = (round(whole.width * scale), round(whole.height * scale))
-    small = whole.resize(sides, Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
-    square = Image.new("RGB", (size, size), "white")
-    square.paste(small, ((size - sides[0]) // 2, (size - sides[1]) // 2))
-    return np.asarray(square)
+class Reader:
+    """A process that reads pages as a checkout does."""
+
+    def __init__(self, checkout: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", READER],
+            cwd=checkout,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def read(self, path: Path, pages: range = range(1), times: int = 1) -> tuple[float, float]:
+        """Return seconds of the CPU for all, and the peak memory so far in MB."""
+        asked, told = self._process.stdin, self._process.stdout
+        assert asked
+        assert told
+        asked.write(f"{path}\t{pages.start}\t{pages.stop}\t{pages.step}\t{times}\n")
+        asked.flush()
+        seconds, peak = map(float, told.readline().split())
+        return seconds, peak
+
+    def close(self) -> None:
+        self._process.communicate()
 
 
-WAYS: dict[str, Way] = {"ours": lambda path, size: decode(path, size), "plain": plainly}
+@contextmanager
+def readers(before: Path) -> Iterator[tuple[Reader, Reader]]:
+    """Start one of today's and one of before."""
+    both = Reader(REPOSITORY), Reader(before)
+    try:
+        yield both
+    finally:
+        for reader in both:
+            reader.close()
 
 
-def main() -> None:
+def main(before: Path) -> None:
     """Print the ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        memory(folder)
-        ordinary(folder)
-        long_pdf(folder)
+        memory(folder, before)
+        ordinary(folder, before)
+        long_pdf(folder, before)
 
 
-def memory(folder: Path) -> None:
+def memory(folder: Path, before: Path) -> None:
     """Compare the peak memory of large pages."""
     small = folder / "small.png"
     Image.new("L", (100, 100), 255).save(small)
@@ -67,23 +102,20 @@ def memory(folder: Path) -> None:
         "grey, PNG": (large, "grey.png", {"compress_level": 1}),
         "palette, PNG": (large.convert("P"), "palette.png", {"compress_level": 1}),
         "colour, PNG": (large.convert("RGB"), "colour.png", {"compress_level": 1}),
+        "colour, JPEG": (large.convert("RGB"), "colour.jpg", {}),
     }
-    print(f"{'100 megapixels':24} {'ours':>8} {'plain':>8}  ratio")
+    print(f"{'100 megapixels':24} {'now':>8} {'before':>8}  ratio")
     for kind, (image, file, options) in files.items():
         image.save(folder / file, **options)  # type: ignore[arg-type]
-        taken = {way: peak(folder / file, way) - peak(small, way) for way in WAYS}
-        ratio = taken["ours"] / taken["plain"]
-        print(f"{kind:24} {taken['ours']:5.0f} MB {taken['plain']:5.0f} MB  {ratio:.2f}")
+        taken = []
+        with readers(before) as both:
+            for reader in both:
+                _, least = reader.read(small)
+                taken.append(reader.read(folder / file)[1] - least)
+        print(f"{kind:24} {taken[0]:5.0f} MB {taken[1]:5.0f} MB  {taken[0] / taken[1]:.2f}")
 
 
-def peak(path: Path, way: str) -> float:
-    """Read a page in a process of its own; return its peak resident memory in MB."""
-    command = [sys.executable, "-m", "tests.benchmarks.pages", str(path), way]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    return float(done.stdout)
-
-
-def ordinary(folder: Path) -> None:
+def ordinary(folder: Path, before: Path) -> None:
     """Compare the time of pages as most are, in turns."""
     rng = np.random.default_rng(0)
     page = scan(fill_in("letter", 0, 0), rng).resize((1654, 2339))
@@ -94,49 +126,26 @@ def ordinary(folder: Path) -> None:
         "PNG in grey": (page, "b.png"),
         "TIFF, G4": (page.point(lambda level: 255 * (level > 128)).convert("1"), "a.tif"),
     }
-    print(f"{'1654 x 2339 pixels':24} {'ours':>8} {'plain':>8}  ratio")
-    for kind, (image, file) in kinds.items():
-        image.save(folder / file, **({"compression": "group4"} if file == "a.tif" else {}))
-        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-        for _ in range(TURNS):
-            for way, read in WAYS.items():
-                began = time.process_time()
-                for _ in range(10):
-                    read(folder / file, SIZE)
-                seconds[way].append((time.process_time() - began) / 10)
-        ours, plain = (1000 * float(np.median(seconds[way])) for way in ("ours", "plain"))
-        print(f"{kind:24} {ours:5.1f} ms {plain:5.1f} ms  {ours / plain:.2f}")
+    print(f"{'1654 x 2339 pixels':24} {'now':>8} {'before':>8}  ratio")
+    with readers(before) as both:
+        for kind, (image, file) in kinds.items():
+            image.save(folder / file, **({"compression": "group4"} if file == "a.tif" else {}))
+            turns = [
+                [reader.read(folder / file, times=TIMES)[0] for reader in both]
+                for _ in range(TURNS)
+            ]
+            now, then = 1000 * np.median(turns, axis=0) / TIMES
+            print(f"{kind:24} {now:5.1f} ms {then:5.1f} ms  {now / then:.2f}")
 
 
-def long_pdf(folder: Path) -> None:
-    """Compare the time of a long PDF with that of opening it for each page."""
+def long_pdf(folder: Path, before: Path) -> None:
+    """Compare the time of a long PDF."""
     path = write_form(folder / "long.pdf", pages=PAGES)
-    began = time.process_time()
-    for page in range(PAGES):
-        open_image(path, SIZE, page)
-    ours = time.process_time() - began
-    began = time.process_time()
-    few = range(0, PAGES, PAGES // 100)
-    for page in few:
-        with pdfium.PdfDocument(path) as pdf:
-            len(pdf)
-            sheet = pdf[page]
-            sheet.render(scale=REDUCING_GAP * SIZE / 200).to_pil().convert("RGB")
-            sheet.close()
-    plain = (time.process_time() - began) * PAGES / len(few)
-    print(f"{f'a PDF of {PAGES:,} pages':24} {ours:5.1f} s  {plain:5.1f} s   {ours / plain:.2f}")
-
-
-def read_one(path: str, way: str) -> None:
-    """Read a page and print the peak memory of this process, in MB."""
-    WAYS[way](Path(path), SIZE)
-    # What `getrusage` says is that of the parent where it was larger.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    print(next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")))
+    with readers(before) as (ours, theirs):
+        now, _ = ours.read(path, range(PAGES))
+        then = theirs.read(path, range(0, PAGES, PAGES // FEW))[0] * PAGES / FEW
+    print(f"{f'a PDF of {PAGES:,} pages':24} {now:5.1f} s  {then:5.1f} s   {now / then:.2f}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        read_one(*sys.argv[1:])
-    else:
-        main()
+    main(Path(sys.argv[1]))

@@ -6,8 +6,7 @@ A quarter of scikit-learn's digits, 32 px, `tiny`, one fold. Each configuration 
 rate, a weight decay, dropout and a batch of 16, 32 or 64, and is trained anew with whole schedules
 of 1 to 12 epochs. Kendall's tau (1: the same order, 0: none) is that of macro-F1 after so many
 epochs and after 12, with batch norm's running averages and with exact statistics of the same
-weights; `best` is what the configuration that is ahead then has after 12 epochs, below the best of
-all.
+weights; `best` is what the configuration that is ahead then lacks after 12 epochs.
 """
 
 import sys

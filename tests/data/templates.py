@@ -162,8 +162,80 @@ def letter(sheet: Sheet, printed: Random, filled: Random) -> None:
     sheet.write(110, 1300, name(filled), 20)
 
 
+def payslip(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """A table of amounts in small print; every fourth row is empty on most."""
+    sheet.write(90, 60, f"{word(printed, 3).title()} {word(printed, 2)} payroll", 22)
+    sheet.field(90, 110, "Employee", name(filled), 16)
+    sheet.field(90, 135, "Number", str(filled.integers(1000, 9999)), 16)
+    sheet.field(620, 110, "Month", f"{filled.integers(1, 13):02}/{filled.integers(2015, 2026)}", 16)
+    for row in range(24):
+        top = 210 + 40 * row
+        sheet.pen.line((90, top + 30, 910, top + 30), fill=120)
+        sheet.write(95, top, f"{printed.integers(100, 999)} {word(printed, 3)}", 15)
+        for right in (520, 700, 890):
+            amount = f"{filled.integers(0, 9999)}.{filled.integers(0, 100):02}"
+            if (row % 4 and right > 600) or filled.random() < 0.3:
+                sheet.write(right - round(sheet.pen.textlength(amount, font(15))), top, amount, 15)
+    sheet.lines(printed, 90, 1250, 820, 3, 12)
+
+
+def questionnaire(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """Small boxes that are crossed by hand, one a question, and a running number."""
+    sheet.write(90, 70, f"Survey {word(printed, 3)} {word(printed, 2)}", 30)
+    sheet.field(700, 78, "No.", f"{filled.integers(10000, 99999)}", 20)
+    sheet.lines(printed, 90, 125, 820, 3, 15)
+    for question in range(18):
+        top = 230 + 60 * question
+        sheet.write(90, top, f"{question + 1}. {word(printed, 3)} {word(printed, 3)}?", 17)
+        crossed = int(filled.integers(0, 5))
+        for box in range(5):
+            left = 560 + 72 * box
+            sheet.pen.rectangle((left, top, left + 20, top + 20), outline=0, width=2)
+            if box == crossed:
+                a, b, c, d = filled.integers(-3, 4, 4).tolist()
+                sheet.pen.line((left + a, top + b, left + 20 + c, top + 20 + d), fill=30, width=3)
+                sheet.pen.line((left + c, top + 20 + a, left + 20 + d, top + b), fill=30, width=3)
+
+
+def timesheet(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """A row a day: when it began and ended, in hours of which most are alike."""
+    sheet.write(90, 60, f"Time sheet {word(printed, 3)} {word(printed, 2)}", 26)
+    sheet.field(90, 105, "Name", name(filled), 18)
+    sheet.field(620, 105, "Month", f"{filled.integers(1, 13)} / {filled.integers(2015, 2026)}", 18)
+    for day in range(31):
+        top = 150 + 36 * day
+        sheet.pen.rectangle((90, top, 910, top + 36), outline=0)
+        sheet.write(96, top + 8, f"{day + 1}", 15)
+        if filled.random() < 0.7:
+            for left in (200, 380):
+                hour = int(filled.integers(7, 10)) + (8 if left > 200 else 0)
+                sheet.write(left, top + 8, f"{hour}:{15 * filled.integers(0, 4):02}", 16, 40)
+        if filled.random() < 0.1:
+            sheet.write(560, top + 8, word(filled, 3), 16, 40)
+    sheet.lines(printed, 90, 1290, 820, 2, 13)
+
+
+def delivery(sheet: Sheet, printed: Random, filled: Random) -> None:
+    """A few lines, and a signature over a printed one."""
+    sheet.write(100, 80, f"{word(printed, 3).upper()} {word(printed, 2).upper()}", 36)
+    sheet.lines(printed, 100, 140, 400, 4, 14)
+    for row, value in enumerate((name(filled), f"{word(filled, 3).title()} 7", date(filled))):
+        sheet.write(100, 260 + 28 * row, value, 18)
+    sheet.field(600, 260, "Delivery note", str(filled.integers(10000, 99999)))
+    for row in range(int(filled.integers(1, 4))):
+        sheet.write(100, 460 + 40 * row, f"{filled.integers(1, 40)} x {word(filled, 3)}", 18)
+    sheet.lines(printed, 100, 900, 800, 10, 15)
+    sheet.pen.line((560, 1280, 880, 1280), fill=0, width=2)
+    points = np.cumsum(filled.normal((9, 0), (4, 16), (24, 2)), 0) + np.array([580, 1255])
+    sheet.pen.line([tuple(point) for point in points.tolist()], fill=60, width=3, joint="curve")
+
+
 KINDS: dict[str, Callable[[Sheet, Random, Random], None]] = {
-    kind.__name__: kind for kind in (contract, consent, form, invoice, certificate, cover, letter)
+    kind.__name__: kind
+    for kind in (
+        *(contract, consent, form, invoice, certificate, cover, letter),
+        *(payslip, questionnaire, timesheet, delivery),
+    )
 }
 
 

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from src.data import jpeg2000, picture
+from src.data import jpeg2000, picture, png
 from src.data import levels as room
 from src.data.decode import UnreadableImageError, decode, open_image, page_names
 from tests.data.forms import write_form
@@ -78,6 +79,26 @@ def test_levels_of_tiffs(tmp_path: Path, kind: str, compression: str | None) -> 
         assert_seen(path, name=name)
 
 
+@pytest.mark.parametrize("kind", ["u1", "i1"])
+def test_a_tiff_whose_pages_go_round_in_a_circle(tmp_path: Path, kind: str) -> None:
+    """Its pages are counted once, by Pillow and where Pillow does not know the pixels."""
+    values, _ = levels(kind)
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(3):
+            writer.write(values, photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        starts = [page.offset for page in file.pages]
+    data = bytearray(path.read_bytes())
+    entries = int.from_bytes(data[starts[2] : starts[2] + 2], "little")
+    after = starts[2] + 2 + 12 * entries
+    assert data[after : after + 4] == bytes(4)
+    data[after : after + 4] = starts[1].to_bytes(4, "little")
+    path.write_bytes(data)
+    assert len(page_names(path, "a.tif")) == 3
+    assert_seen(path, 2)
+
+
 def test_numbers_below_zero_are_darker_than_zero(tmp_path: Path) -> None:
     values = np.where(sheet() == 255, 32767, np.where(sheet() == 0, -32768, -16384))
     tifffile.imwrite(tmp_path / "a.tif", values.astype(np.int16), photometric="minisblack")
@@ -124,6 +145,24 @@ def test_turned_tiffs(tmp_path: Path, orientation: int, mode: str, compression: 
     found = open_image(path, SIDE)
     assert found.size == (40, 56)
     assert ("turned" in found.words) == (orientation > 1)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif"])
+def test_what_xmp_says_of_a_turn_is_for_other_programs(tmp_path: Path, suffix: str) -> None:
+    """As viewers do it; Pillow's `exif_transpose` turns these."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
+    drawing = Image.fromarray(sheet().astype(np.uint8)).convert("RGB")
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "png":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        drawing.save(path, pnginfo=info)
+    else:
+        drawing.save(path, quality=95, xmp=xmp)
+    with Image.open(path) as image:
+        assert image.getexif()[274] == 3
+    assert_seen(path)
+    assert open_image(path, SIDE).words == ()
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif", "tif"])
@@ -350,3 +389,48 @@ def test_strips_are_reduced_as_the_whole(mode: str, monkeypatch: pytest.MonkeyPa
     small = room.to_rgb(image, 60)
     assert small.size == whole.size
     np.testing.assert_allclose(np.asarray(small, float), np.asarray(whole, float), atol=2)
+
+
+@pytest.mark.parametrize("kind", ["L", "LA", "P", "RGB", "RGBA", "clear colour", "clear palette"])
+def test_a_large_png_is_read_in_strips_as_the_whole(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are stored as what differs from the one above; the EXIF data stand behind them."""
+    mode = {"clear colour": "RGB", "clear palette": "P"}.get(kind, kind)
+    rng = np.random.default_rng(0)
+    levels = np.cumsum(rng.integers(-3, 4, (411, 301, 4)), 0).astype(np.uint8)
+    image = Image.fromarray(levels[..., :3]) if mode in ("P", "RGB") else Image.fromarray(levels)
+    image = image.quantize(200) if mode == "P" else image.convert(mode)
+    clear = {"clear colour": image.getpixel((5, 5)), "clear palette": 2}.get(kind)
+    options: dict[str, Any] = {} if clear is None else {"transparency": clear}
+    image.save(tmp_path / "a.png", **options)
+    data = (tmp_path / "a.png").read_bytes()
+    exif = Image.Exif()
+    exif[274] = 6
+    body = exif.tobytes()[6:]
+    chunk = struct.pack(">I", len(body)) + b"eXIf" + body
+    chunk += struct.pack(">I", zlib.crc32(chunk[4:]))
+    (tmp_path / "a.png").write_bytes(data[:-12] + chunk + data[-12:])
+    whole = open_image(tmp_path / "a.png", 30)
+    assert whole.words == ("turned",)
+    read: list[int] = []
+
+    def picture_of(*args: Any) -> Image.Image:
+        strip = one_strip(*args)
+        read.append(strip.height)
+        return strip
+
+    one_strip = png._picture
+    monkeypatch.setattr(png, "_picture", picture_of)
+    for name, value in (("LARGE", 1000), ("STRIP", 5000), ("PIECE", 300)):
+        monkeypatch.setattr(png, name, value)
+    in_strips = open_image(tmp_path / "a.png", 30)
+    assert len(read) > 20
+    assert (in_strips.size, in_strips.words) == (whole.size, whole.words)
+    np.testing.assert_allclose(
+        np.asarray(in_strips.image, float), np.asarray(whole.image, float), atol=1
+    )
+    for end, said in ((len(data) // 2, "truncated"), (len(data) - 13, "truncated")):
+        (tmp_path / "cut.png").write_bytes(data[:end])
+        with pytest.raises(UnreadableImageError, match=said):
+            open_image(tmp_path / "cut.png", 30)

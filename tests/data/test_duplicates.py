@@ -17,7 +17,7 @@ from src.data.documents.generate import KINDS, draw_page
 from src.data.duplicates import REACH, group_same, near
 from src.data.image_files import find_images
 from src.data.load import load_splits
-from src.data.same_page import SAME, SIDE, align, difference, shrink, view
+from src.data.same_page import SAME, SIDE, View, align, difference, shrink
 from tests.data.pictures import names, page, write
 from tests.data.templates import COPIES, fill_in, scan
 
@@ -27,7 +27,7 @@ def hashes(bits: np.ndarray) -> np.ndarray:
     return words
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 999), st.integers(2, 40))
 def test_near_hashes_are_found_with_their_distance(seed: int, count: int) -> None:
     """Held against comparing all with all: nothing else is found, and nothing near is missed."""
@@ -149,7 +149,7 @@ def test_pages_are_laid_on_each_other(degrees: float) -> None:
     turned = sheet.transform(
         sheet.size, Image.Transform.AFFINE, true, Image.Resampling.BICUBIC, fillcolor=255
     )
-    found = align(view(shrink(turned)), view(shrink(sheet)))
+    found = align(View(shrink(turned)), View(shrink(sheet)))
     # From coordinates of -1 to 1 on the square to pixels of the page.
     half = sheet.height / 2
     for there in ((200, 300), (800, 300), (500, 1100)):
@@ -166,11 +166,11 @@ def test_what_is_alike_and_what_is_not() -> None:
     """Every kind of template: its copies and a scan are one sheet, another filling is not."""
     rng = np.random.default_rng(1)
     for kind in ("consent", "certificate", "cover"):
-        one, other = (view(shrink(fill_in(kind, 1, number))) for number in (0, 1))
+        one, other = (View(shrink(fill_in(kind, 1, number))) for number in (0, 1))
         ways: dict[str, Callable[[Image.Image], Image.Image]] = {**COPIES}
         ways["scan"] = partial(scan, rng=rng)
         for name, copy in ways.items():
-            again = view(shrink(copy(fill_in(kind, 1, 0))))
+            again = View(shrink(copy(fill_in(kind, 1, 0))))
             assert difference(one, again) <= SAME, (kind, name)
         assert difference(one, other) > 1.5 * SAME, kind
 

@@ -15,7 +15,14 @@ from src.data.config import AugmentConfig, DataConfig
 from src.data.draws import PageDraws
 from src.data.image_set import ImageSet
 from src.data.wear import as_scored, worn
-from src.data.wear_presets import Wear, notes_on_wear, wear_in_words, wear_of, written_out
+from src.data.wear_presets import (
+    Wear,
+    check_one_wear,
+    notes_on_wear,
+    wear_in_words,
+    wear_of,
+    written_out,
+)
 from src.training.config import TrainerConfig
 from tests.conftest import REPOSITORY
 
@@ -165,6 +172,12 @@ def test_wear_that_makes_no_sense(keys: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError) as error:
         wear_of(config(**keys))
     assert told in str(error.value)
+
+
+def test_one_wear_for_all_trials() -> None:
+    check_one_wear([config(wear="light"), config({"rotate": 3}, wear="light")])
+    with pytest.raises(UserError, match=r"light \(\w+\), none\) do not compare"):
+        check_one_wear([config(wear="light"), config()])
 
 
 def test_worn_training_under_a_clean_score_is_told() -> None:

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from doctune.errors import UserError
 from src.results.candidates import find_candidates
 from src.results.stored_study import StoredStudy
-from src.trial.out_of_fold import OutOfFold, log_of
+from src.trial.out_of_fold import CLEAN, OutOfFold, log_of
 
 
 def oof(rows: list[int], best: int = 0, classes: tuple[str, ...] = ("a", "b")) -> OutOfFold:
@@ -76,3 +76,14 @@ def test_nothing_to_combine(tmp_path: Path) -> None:
     empty.tell(empty.ask(), state=TrialState.PRUNED)
     with pytest.raises(UserError, match="study=empty: no trial ran to the end"):
         find_candidates(StoredStudy(empty, tmp_path), 10)
+
+
+def test_predictions_of_clean_pages_where_there_are_any(tmp_path: Path) -> None:
+    study = stored(tmp_path, [(0.9, 0.1, oof([1, 2, 11, 12])), (0.8, 0.2, oof([1, 2, 11, 12]))])
+    assert find_candidates(study, 2, clean=True).rows.tolist() == [1, 2, 11, 12]
+    for number in ("0", "1"):
+        oof([1, 2], best=1).save(tmp_path / number, CLEAN)
+    assert find_candidates(study, 2).rows.tolist() == [1, 2, 11, 12]
+    found = find_candidates(study, 2, clean=True)
+    assert found.rows.tolist() == [1, 2]
+    assert [shares.argmax(1).tolist() for shares in found.probabilities] == [[1, 1]] * 2

@@ -25,8 +25,15 @@ SMALL = ("data.img_size=32", "data.batch_size=16")
 
 
 def test_a_trial_shows_nothing(
-    cfg: Compose, blobs: ImageSet, capfd: pytest.CaptureFixture[str]
+    cfg: Compose,
+    blobs: ImageSet,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A machine of a cluster.
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("default")
         fit(cfg(*SMALL), blobs, blobs, max_epochs=1, seed=0, output_dir=None)

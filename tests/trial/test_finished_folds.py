@@ -111,7 +111,7 @@ def test_a_job_that_was_given_back_goes_on_as_the_same_trial(tmp_path: Path) -> 
     trial.note("curves", [[0.4, 0.5]])
     trial.note("seconds_of_folds", 1.0)
     rows = np.arange(4)
-    halves = np.full((4, 2), 0.5, np.float16)
+    halves = np.log(np.full((4, 2), 0.5, np.float32))
     kept = OutOfFold(rows, rows % 2, np.zeros(4, np.int64), halves, ("a", "b"))
     (tmp_path / "0").mkdir()
     kept.save(tmp_path / "0")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.doctune.conftest import app_environment, load_study, sqlite
-from tests.doctune.killing import PATIENCE
+from tests.waiting import PATIENCE
 
 needs_ray = pytest.mark.skipif(
     not os.environ.get("TEST_RAY"), reason="Ray takes half a minute to start; set TEST_RAY=1"

@@ -22,11 +22,11 @@ from doctune.study.budget import Budget
 from doctune.study.storage import open_storage
 from doctune.study.study import was_interrupted
 from tests.doctune.conftest import app_environment, load_study, sqlite
-from tests.doctune.killing import PATIENCE
 from tests.doctune.launcher.test_on_ray import needs_ray
 from tests.doctune.slurm.cluster import cluster, why_not
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
+from tests.waiting import PATIENCE, wait_until
 
 SECRET = "s3cr3t"
 
@@ -49,11 +49,7 @@ class Search:
     folder: Path
 
     def until(self, happens: Callable[[], bool]) -> None:
-        def checked() -> bool:
-            assert self.process.poll() is None, self.process.communicate()[0]
-            return happens()
-
-        wait_until(checked)
+        until(happens, self.process)
 
     def end(self, code: int = 0) -> str:
         output, _ = self.process.communicate(timeout=PATIENCE)
@@ -143,11 +139,14 @@ def reported(folder: Path) -> int:
     return sum(bool(trial.intermediate_values) for trial in trials_in(folder))
 
 
-def wait_until(happens: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE / 2
-    while not happens():
-        assert time.monotonic() < end, "it has not happened"
+def until(happens: Callable[[], bool], process: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait without asking Slurm and the storage all the time."""
+
+    def asked() -> bool:
         time.sleep(0.2)
+        return happens()
+
+    wait_until(asked, process, PATIENCE / 2)
 
 
 @contextlib.contextmanager
@@ -202,10 +201,10 @@ def test_a_job_that_slurm_has_ended_is_told_with_its_state(
     on_slurm: Searches, tmp_path: Path
 ) -> None:
     def cancel_one() -> None:
-        wait_until(lambda: reported(tmp_path) == 2)
+        until(lambda: reported(tmp_path) == 2)
         subprocess.run(["scancel", running()[0]], check=True)
         # It is told, and tried again, without accounts that one could ask.
-        wait_until(lambda: len(trials_in(tmp_path)) == 3)
+        until(lambda: len(trials_in(tmp_path)) == 3)
 
     with beside(tmp_path, cancel_one):
         done = on_slurm(*SLURM, *GATED, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=2")
@@ -235,7 +234,7 @@ def test_a_trial_is_timed_from_the_start_of_its_job(
     subprocess.run(full, check=True)
 
     def free() -> None:
-        wait_until(lambda: bool(trials_in(tmp_path)) and bool(waiting()))
+        until(lambda: bool(trials_in(tmp_path)) and bool(waiting()))
         # The loop looks several times.
         time.sleep(1.0)
         opened[0] = time.monotonic()
@@ -255,9 +254,9 @@ def test_what_still_waits_when_the_time_is_over_is_put_back(
     monkeypatch.setattr(Budget, "time_is_over", property(lambda _: bool(over)))
 
     def end_the_time() -> None:
-        wait_until(lambda: reported(tmp_path) == 2 and len(waiting()) == 1)
+        until(lambda: reported(tmp_path) == 2 and len(waiting()) == 1)
         over.append(True)
-        wait_until(lambda: not waiting())
+        until(lambda: not waiting())
 
     with beside(tmp_path, end_the_time):
         words = ("hydra.sweeper.n_jobs=3", "hydra.sweeper.n_trials=8")
@@ -272,14 +271,14 @@ def test_a_job_at_its_time_limit_ends_as_pruned_or_says_what_to_raise(
     on_slurm: Searches, tmp_path: Path
 ) -> None:
     def reach_the_limit() -> None:
-        wait_until(lambda: reported(tmp_path) == 1 and len(running()) == 2)
+        until(lambda: reported(tmp_path) == 1 and len(running()) == 2)
         # The other one has not reported, but waits as well.
         log = "sweep/.submitit/*/*_log.out"
-        wait_until(lambda: len([1 for path in tmp_path.glob(log) if path.stat().st_size]) == 2)
-        wait_until(lambda: all("runner" in trial.user_attrs for trial in trials_in(tmp_path)))
+        until(lambda: len([1 for path in tmp_path.glob(log) if path.stat().st_size]) == 2)
+        until(lambda: all("runner" in trial.user_attrs for trial in trials_in(tmp_path)))
         # What Slurm sends before a job's end.
         subprocess.run(["scancel", "--signal=USR2", *running()], check=True)
-        wait_until(lambda: all(trial.state.is_finished() for trial in trials_in(tmp_path)))
+        until(lambda: all(trial.state.is_finished() for trial in trials_in(tmp_path)))
 
     with beside(tmp_path, reach_the_limit):
         done = on_slurm(
@@ -300,9 +299,9 @@ def test_a_job_that_is_given_back_goes_on_as_the_same_trial(
     on_slurm: Searches, tmp_path: Path
 ) -> None:
     def give_back() -> None:
-        wait_until(lambda: reported(tmp_path) == 1)
+        until(lambda: reported(tmp_path) == 1)
         subprocess.run(["scancel", "--signal=USR2", *running()], check=True)
-        wait_until(lambda: not running())
+        until(lambda: not running())
 
     with beside(tmp_path, give_back):
         words = ("hydra.launcher.timeout_min=5", "hydra.launcher.max_num_timeout=1")

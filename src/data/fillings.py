@@ -1,0 +1,170 @@
+"""Which pages of a template are filled in alike.
+
+Every page is laid on the one that stands for the template, and only what is in the fields is kept
+of it. So all can be held against all without reading a page again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from src.data.duplicates import Indices
+from src.data.laid import Floats
+from src.data.progress import show_progress
+from src.data.same_page import DIRT, SIDE, differing, filling
+from src.data.seen_pages import SeenPages
+from src.data.threads import map_ahead
+
+Mask = npt.NDArray[np.bool_]
+
+# Two pages that correlate by less, laid on each other at an eighth of the size, or by less beside
+# the fields, are not of one template.
+ROUGHLY_OF_TEMPLATE, OF_TEMPLATE = 0.5, 0.91
+# Pages that show where the fields of a template are, and in which share of them a place differs, as
+# a box that one in five ticks.
+FEW, OFTEN = 16, 0.1
+# Where this share of the page differs, or so many times as much as in half of these pages, it is of
+# another template.
+OTHER, TIMES = 0.3, 1.8
+# Ink beyond which a stroke counts no more: ticks would count more than names.
+STROKE = 0.2
+# Numbers that describe a filling, sums over its ink with random signs.
+NUMBERS = 512
+# Fillings of one sheet correlate by more, also of bad scans; others hardly do.
+ALIKE = 0.3
+# So many of the most alike are held against a page block by block. Of blocks of so many pixels the
+# one that is least alike correlates by 0.7 and more on one sheet, by less on nearly all others.
+FOLLOWED, BLOCK, BLOCK_ALIKE = 8, 8, 0.55
+# Blocks with fewer pixels of fields tell nothing.
+FULL = BLOCK * BLOCK // 4
+# Rows that are held against all at once.
+ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Fillings:
+    """What is in the fields of a template, page by page.
+
+    Args:
+        pages: their indices, int64 [F].
+        numbers: sums of the ink with random signs, float32 [F, NUMBERS].
+        ink: of every pixel of the fields, uint8 [F, P].
+        block: in which block each pixel is, int64 [P].
+    """
+
+    pages: Indices
+    numbers: Floats
+    ink: npt.NDArray[np.uint8]
+    block: Indices
+
+
+def find_fields(first: int, others: Indices, pages: SeenPages) -> Mask:
+    """Find where a template is filled in, from a few of its pages.
+
+    Args:
+        first: the page that stands for it.
+        others: pages that may be of it, the likeliest first.
+        pages: all.
+
+    Returns:
+        bool [SIDE / 2, SIDE / 2]; nothing where no other is of the template.
+    """
+    found = []
+    for index in others[:FEW].tolist():
+        start, agree = pages.laid(first, index)
+        if agree > ROUGHLY_OF_TEMPLATE:
+            found.append(differing(pages.view(first), pages.view(index), start))
+    shares = np.array([some.mean() for some in found if some.mean() < OTHER])
+    if not len(shares):
+        return np.zeros((SIDE // 2, SIDE // 2), bool)
+    most = min(OTHER, TIMES * float(np.median(shares)))
+    fields: Mask = np.mean([some for some in found if some.mean() <= most], axis=0) > OFTEN
+    return fields
+
+
+def read_fillings(first: int, close: Indices, fields: Mask, pages: SeenPages) -> Fillings:
+    """Read what is in the fields of those pages that are of a template.
+
+    Args:
+        first: the page that stands for it.
+        close: pages that may be of it, with that one.
+        fields: of `find_fields`.
+        pages: all.
+    """
+    model = pages.view(first)
+    rows, columns = np.nonzero(fields)
+    drawn = np.random.default_rng(0).integers(0, 2, (NUMBERS, len(rows)), np.int8)
+    signs = (2 * drawn - 1).astype(np.float32)
+
+    def read(index: int) -> tuple[Floats, npt.NDArray[np.uint8]] | None:
+        start, agree = pages.laid(first, index)
+        if agree < ROUGHLY_OF_TEMPLATE:
+            return None
+        ink, agree = filling(model, pages.view(index), fields, start)
+        if agree < OF_TEMPLATE and index != first:
+            return None
+        return signs @ np.minimum(ink, STROKE), (255 * ink.clip(0, 1)).astype(np.uint8)
+
+    found = map_ahead(read, close.tolist())
+    told = list(show_progress(found, "sorting pages of one template", len(close)))
+    good = [each for each in told if each is not None]
+    return Fillings(
+        close[np.array([each is not None for each in told])],
+        np.stack([numbers for numbers, _ in good]),
+        np.stack([ink for _, ink in good]),
+        np.unique(rows // BLOCK * SIDE + columns // BLOCK, return_inverse=True)[1],
+    )
+
+
+def alike(fillings: Fillings, most: int) -> Indices:
+    """Find the pages that are filled in most alike.
+
+    Args:
+        fillings: of a template.
+        most: others that each page is paired with.
+
+    Returns:
+        int64 [pairs, 2].
+    """
+    own = fillings.numbers - fillings.numbers.mean(0)
+    own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
+    found: list[Indices] = []
+    # In pieces, as all against all of 100,000 would take 40 GB.
+    for start in range(0, len(own), ROWS):
+        agree = own[start : start + ROWS] @ own.T
+        rows = np.arange(len(agree))
+        agree[rows, start + rows] = -1
+        row, column = np.nonzero(agree > ALIKE)
+        best = _first_of_each(row, -agree[row, column], FOLLOWED)
+        row, column = row[best], column[best]
+        pairs = np.stack([start + row, column], 1).tolist()
+        least = np.array([_least_alike(fillings, a, b) for a, b in pairs], np.float32)
+        close = least > BLOCK_ALIKE
+        row, column = row[close], column[close]
+        best = _first_of_each(row, -least[close], most)
+        found.append(np.stack([start + row[best], column[best]], 1))
+    return np.unique(np.sort(fillings.pages[np.concatenate(found)], axis=1), axis=0)
+
+
+def _first_of_each(row: Indices, order: Floats, most: int) -> Indices:
+    """Return which entries are among the first `most` of their row."""
+    at: Indices = np.lexsort((order, row))
+    ordered = row[at]
+    first: Indices = at[np.arange(len(at)) - np.searchsorted(ordered, ordered) < most]
+    return first
+
+
+def _least_alike(fillings: Fillings, a: int, b: int) -> float:
+    """Return the correlation of the fields of two pages in the block in which it is lowest."""
+    ink, other = (fillings.ink[page].astype(np.float32) / 255 for page in (a, b))
+    count = np.bincount(fillings.block)
+
+    def mean(values: Floats) -> Floats:
+        return np.asarray(np.bincount(fillings.block, values) / count, np.float32)
+
+    means = mean(ink), mean(other)
+    spread = [mean(each * each) - m**2 + DIRT for each, m in zip((ink, other), means, strict=True)]
+    correlation = (mean(ink * other) - means[0] * means[1] + DIRT) / np.sqrt(spread[0] * spread[1])
+    full = correlation[count >= FULL]
+    return float(full.min()) if len(full) else 1.0

@@ -1,0 +1,147 @@
+"""Large PNGs, read and reduced a strip at a time.
+
+Pillow reads a PNG as a whole, in four bytes a pixel where it is in colour: 400 MB for 100
+megapixels. Here its data are unpacked as a stream, and Pillow reads strips of it. As a row may be
+stored as what differs from the one above, each strip starts with the last row before it.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from src.data.levels import STRIP, reduce_strips
+
+# Pixels from which on a picture is read so; ordinary pages are faster as a whole.
+LARGE = 32_000_000
+# Bytes of a row are those of its pixels in these modes, if 8 bits a sample are stored.
+BYTES = {"L": 1, "LA": 2, "P": 1, "RGB": 3, "RGBA": 4}
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# What Pillow has to know of each strip.
+KEPT = (b"IHDR", b"PLTE", b"tRNS")
+# Bytes of a file that are taken at once.
+PIECE = 1 << 20
+
+
+def in_strips(image: Image.Image, wanted: int) -> bool:
+    """Whether a picture that is open, but not loaded, is to be read strip by strip.
+
+    Args:
+        image: as Pillow opened it.
+        wanted: length of its shorter side that is enough.
+    """
+    whole = image.format != "PNG" or getattr(image, "is_animated", False)
+    if whole or image.info.get("interlace") or image.mode not in BYTES:
+        return False
+    # Of 16 bits a sample Pillow gives 8, from which no row can be told.
+    eight = image.tile[0].args == image.mode  # type: ignore[attr-defined]
+    large = image.width * image.height >= LARGE
+    return bool(eight and large and min(image.size) >= 2 * wanted)
+
+
+def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
+    """Read a picture in RGB, divided by a whole number.
+
+    Args:
+        path: of the file.
+        image: the same as `in_strips` has allowed; what is found in its file later goes to `info`.
+        wanted: length of its shorter side that is enough.
+
+    Raises:
+        OSError: the file is truncated.
+    """
+    factor = min(image.size) // wanted
+    return reduce_strips(_strips(path, image, factor), image, factor)
+
+
+def _strips(path: Path, image: Image.Image, factor: int) -> Iterator[Image.Image]:
+    width, height = image.size
+    length = 1 + width * BYTES[image.mode]
+    rows = max(1, STRIP // width // factor) * factor
+    above = bytes(length)
+    with path.open("rb") as file:
+        stream = _Stream(file)
+        for top in range(0, height, rows):
+            count = min(rows, height - top)
+            stored = stream.take(count * length)
+            strip = _picture(stream.head, (width, count + 1), above + stored)
+            strip = strip.crop((0, 1, width, count + 1))
+            above = b"\0" + strip.crop((0, count - 1, width, count)).tobytes()
+            yield strip
+        image.info.update(stream.rest())
+
+
+class _Stream:
+    """The rows of a file, and what stands before and behind them.
+
+    Args:
+        file: at its start.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._inflate = zlib.decompressobj()
+        self._packed = b""
+        self.head: list[tuple[bytes, bytes]] = []
+        file.seek(len(SIGNATURE))
+        kind = self._next()
+        while kind != b"IDAT":
+            body = file.read(self._left)
+            if kind in KEPT:
+                self.head.append((kind, body))
+            kind = self._end()
+
+    def _next(self) -> bytes:
+        """Go to the next chunk, and return its kind."""
+        start = self._file.read(8)
+        if len(start) < 8:
+            raise OSError("image file is truncated")
+        self._left: int = int.from_bytes(start[:4], "big")
+        return start[4:]
+
+    def _end(self) -> bytes:
+        """Go from the end of a chunk to the next."""
+        self._file.read(4)
+        return self._next()
+
+    def take(self, count: int) -> bytes:
+        """Return the next bytes of the rows, so many."""
+        taken = bytearray()
+        while len(taken) < count:
+            if not self._packed:
+                while not self._left:
+                    if self._end() != b"IDAT":
+                        raise OSError("image file is truncated")
+                self._packed = self._file.read(min(PIECE, self._left))
+                if not self._packed:
+                    raise OSError("image file is truncated")
+                self._left -= len(self._packed)
+            taken += self._inflate.decompress(self._packed, count - len(taken))
+            self._packed = self._inflate.unconsumed_tail
+        return bytes(taken)
+
+    def rest(self) -> dict[str, bytes]:
+        """Return the EXIF data behind the rows."""
+        kind = b"IDAT"
+        while kind != b"IEND":
+            body = self._file.read(self._left)
+            if kind == b"eXIf":
+                return {"exif": b"Exif\0\0" + body}
+            kind = self._end()
+        return {}
+
+
+def _picture(head: list[tuple[bytes, bytes]], size: tuple[int, int], rows: bytes) -> Image.Image:
+    """Let Pillow read some rows."""
+    parts = [SIGNATURE]
+    for kind, body in (*head, (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b"")):
+        body = struct.pack(">II", *size) + body[8:] if kind == b"IHDR" else body
+        parts += [struct.pack(">I", len(body)), kind, body]
+        parts.append(struct.pack(">I", zlib.crc32(kind + body)))
+    image = Image.open(io.BytesIO(b"".join(parts)), formats=("PNG",))
+    image.load()
+    return image
