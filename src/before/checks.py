@@ -26,7 +26,7 @@ from src.before.untrusted_config import check_environment
 from src.data.folds import notes_on_folds, stratified_folds
 from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
-from src.data.wear_presets import notes_on_wear, wear_of
+from src.data.wear_presets import check_one_wear, notes_on_wear, wear_of
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
@@ -204,7 +204,6 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
         check_one_card(job, EACH_TRIAL)
         check_values(job, ask_timm=False)
         _check_model_at_once(job)
-    check_one_wear(jobs)
 
 
 def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
@@ -223,6 +222,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     """
     for job in [cfg, *jobs]:
         check_values(job)
+    check_one_wear(jobs)
     # Imported here, as they bring torch along.
     from src.training.backbone import check_backbone, check_weights
     from src.training.model_notes import check_acting
