@@ -15,6 +15,7 @@ from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from doctune.launcher.composing import JobComposer
 from doctune.launcher.portable import failed, portable
 
 
@@ -36,18 +37,18 @@ class JobContext:
         parts = (hydra_context, portable(task_function), config, Singleton.get_state())
         return cls(cloudpickle.dumps(parts))
 
-    def restore(self) -> tuple[HydraContext, TaskFunction, DictConfig]:
+    def restore(self) -> tuple[HydraContext, TaskFunction, JobComposer]:
         """Bring Hydra into the same state in the worker."""
         setup_globals()
         hydra_context, task_function, config, state = pickle.loads(self.picture)
         Singleton.set_state(state)
-        return hydra_context, task_function, config
+        return hydra_context, task_function, JobComposer(hydra_context.config_loader, config)
 
 
 def run(
     hydra_context: HydraContext,
     task_function: TaskFunction,
-    config: DictConfig,
+    composer: JobComposer,
     overrides: Sequence[str],
     number: int,
     job_id: str | None = None,
@@ -59,13 +60,13 @@ def run(
     Args:
         hydra_context: of the sweep.
         task_function: of the app.
-        config: of the sweep.
+        composer: of the sweep's jobs.
         overrides: the job's.
         number: of its trial, which its directory is called.
         job_id: what a scheduler calls the job.
     """
     try:
-        return _run(hydra_context, task_function, config, overrides, number, job_id)
+        return _run(hydra_context, task_function, composer, overrides, number, job_id)
     except BaseException as error:
         return failed(error)
 
@@ -73,12 +74,12 @@ def run(
 def _run(
     hydra_context: HydraContext,
     task_function: TaskFunction,
-    config: DictConfig,
+    composer: JobComposer,
     overrides: Sequence[str],
     number: int,
     job_id: str | None,
 ) -> JobReturn:
-    job: Any = hydra_context.config_loader.load_sweep_config(config, list(overrides))
+    job: Any = composer.compose(overrides)
     with open_dict(job):
         job.hydra.job.id = job_id or f"{job.hydra.job.name}_{number}"
         job.hydra.job.num = number

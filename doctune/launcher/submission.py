@@ -46,11 +46,11 @@ class Submission:
         import submitit
 
         environment = submitit.JobEnvironment()
-        hydra_context, task_function, config = self._context.restore()
+        hydra_context, task_function, composer = self._context.restore()
         job = run(
             hydra_context,
             task_function,
-            config,
+            composer,
             overrides,
             number,
             job_id=environment.job_id,

@@ -321,8 +321,8 @@ def _begin(
 
 
 def _work(overrides: list[str], number: int) -> JobReturn:
-    hydra_context, task_function, config = _job_parts
-    job = run(hydra_context, task_function, config, overrides, number)
+    hydra_context, task_function, composer = _job_parts
+    job = run(hydra_context, task_function, composer, overrides, number)
     left = left_by_job()
     if left:
         log.warning("processes that are left when the job is over: %s", ", ".join(left))

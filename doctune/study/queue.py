@@ -14,7 +14,8 @@ Trials of the same parameters give the same score where a job is seeded, as ours
 that is meant as a repetition carries the user attribute `repeat` and is trained.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -22,26 +23,74 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from doctune.study.budget import Budget
 from doctune.study.ownership import Owner, Watch
-from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, finished, was_interrupted
+from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, finished_of, was_interrupted
 
 
-def trials_to_come(study: optuna.Study, budget: Budget) -> int:
+@dataclass
+class Asker:
+    """The process that asks for a trial, and what it knows of the others.
+
+    Attributes:
+        me: this process.
+        watch: knows which processes live.
+        in_flight: the numbers of the trials that this process really runs; others that carry its
+            name were lost to an error between being created and being started.
+    """
+
+    me: Owner
+    watch: Watch
+    in_flight: set[int]
+
+
+def next_trial(
+    study: optuna.Study, budget: Budget, asker: Asker
+) -> tuple[optuna.Trial | None, list[FrozenTrial]]:
+    """Reserve the next trial, after the lost ones are queued again.
+
+    The study is read once where nothing was lost.
+
+    Returns:
+        The trial, None when others already run all that is left; the trials that were lost.
+    """
+    trials = study.get_trials(deepcopy=False)
+    orphans = _orphans(trials, asker)
+    if orphans or _not_continued(trials):
+        for trial in orphans:
+            interrupt(study, trial)
+        requeue_interrupted(study)
+        trials = study.get_trials(deepcopy=False)
+    if _to_come(trials, budget) <= 0:
+        return None, orphans
+    return reserve(study, asker.me, trials), orphans
+
+
+def _to_come(trials: Sequence[FrozenTrial], budget: Budget) -> int:
     """Return how many trials may still be started, by any process."""
     running = [
         trial
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in trials
         # Others were left by other programs, and perhaps nobody runs them.
-        if "owner" in trial.user_attrs
+        if trial.state is TrialState.RUNNING and "owner" in trial.user_attrs
     ]
-    return budget.n_trials - finished(study, budget.count_failed) - len(running)
+    return budget.n_trials - finished_of(trials, budget.count_failed) - len(running)
 
 
-def reserve(study: optuna.Study, owner: Owner) -> optuna.Trial:
-    """Take the first trial of the queue, or create one; it belongs to `owner` from the start."""
+def reserve(
+    study: optuna.Study, owner: Owner, trials: Sequence[FrozenTrial] | None = None
+) -> optuna.Trial:
+    """Take the first trial of the queue, or create one; it belongs to `owner` from the start.
+
+    Args:
+        study: gets the trial.
+        owner: the process that asks.
+        trials: all of the study, where they have been read under the same lock.
+    """
     storage = study._storage
     # As `Study.ask` does: samplers read the trials once for each proposal.
     study._thread_local.cached_all_trials = None
-    for waiting in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+    for waiting in study.get_trials(deepcopy=False) if trials is None else trials:
+        if waiting.state is not TrialState.WAITING:
+            continue
         storage.set_trial_user_attr(waiting._trial_id, "owner", owner)
         if storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING):
             return optuna.Trial(study, waiting._trial_id)
@@ -58,32 +107,17 @@ HANDED_ON = (
 OF_GRIDS = ("grid_id", "search_space")
 
 
-def requeue_orphans(
-    study: optuna.Study, watch: Watch, me: Owner, in_flight: set[int]
-) -> list[FrozenTrial]:
-    """End the trials that no process runs any more, and queue their parameters again.
-
-    Args:
-        study: what is looked through.
-        watch: knows which processes live.
-        me: this process.
-        in_flight: the numbers of the trials that it really runs; others that carry its name were
-            lost to an error between being created and being started.
-
-    Returns:
-        The trials that were ended now.
-    """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    orphans = [
+def _orphans(trials: Iterable[FrozenTrial], asker: Asker) -> list[FrozenTrial]:
+    """Return the trials that no process runs any more."""
+    return [
         trial
-        for trial in running
-        if watch.is_gone(trial)
-        or (trial.user_attrs.get("owner") == me and trial.number not in in_flight)
+        for trial in trials
+        if trial.state is TrialState.RUNNING
+        and (
+            asker.watch.is_gone(trial)
+            or (trial.user_attrs.get("owner") == asker.me and trial.number not in asker.in_flight)
+        )
     ]
-    for trial in orphans:
-        interrupt(study, trial)
-    requeue_interrupted(study)
-    return orphans
 
 
 def interrupt(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -96,13 +130,15 @@ def interrupt(study: optuna.Study, trial: FrozenTrial) -> None:
         return
 
 
+def _not_continued(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the interrupted trials that no other one continues yet."""
+    continued = {trial.user_attrs.get("continues") for trial in trials}
+    return [each for each in trials if was_interrupted(each) and each.number not in continued]
+
+
 def requeue_interrupted(study: optuna.Study) -> None:
     """Queue the parameters of every interrupted trial that no other one continues yet."""
-    trials = study.get_trials(deepcopy=False)
-    continued = {trial.user_attrs.get("continues") for trial in trials}
-    for trial in trials:
-        if not was_interrupted(trial) or trial.number in continued:
-            continue
+    for trial in _not_continued(study.get_trials(deepcopy=False)):
         params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
         if params:
             handed_on = {

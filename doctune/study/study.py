@@ -5,7 +5,7 @@ What makes the scores of a study comparable, and what to do when it has changed.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,18 +87,23 @@ def was_interrupted(trial: FrozenTrial) -> bool:
     return trial.state is TrialState.FAIL and bool(trial.user_attrs.get("interrupted"))
 
 
-def counts(study: optuna.Study) -> dict[TrialState, int]:
-    """Count the trials by state; interrupted ones are left out, as they run again."""
+def counts(trials: Iterable[FrozenTrial]) -> dict[TrialState, int]:
+    """Count trials by state; interrupted ones are left out, as they run again."""
     found = dict.fromkeys(TrialState, 0)
-    for trial in study.get_trials(deepcopy=False):
+    for trial in trials:
         if not was_interrupted(trial):
             found[trial.state] += 1
     return found
 
 
 def finished(study: optuna.Study, count_failed: bool = True) -> int:
+    """Count the trials of a study that use up `n_trials`."""
+    return finished_of(study.get_trials(deepcopy=False), count_failed)
+
+
+def finished_of(trials: Iterable[FrozenTrial], count_failed: bool = True) -> int:
     """Count the trials that use up `n_trials`."""
-    by_state = counts(study)
+    by_state = counts(trials)
     states = FINISHED if count_failed else FINISHED[:2]
     return sum(by_state[state] for state in states)
 

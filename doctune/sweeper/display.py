@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from doctune.study.budget import Budget
-from doctune.study.study import counts, finished, was_interrupted
+from doctune.study.study import counts, finished, finished_of, was_interrupted
 from doctune.sweeper.records import lines
 from doctune.words import clock, short, show
 
@@ -174,8 +174,9 @@ class LiveDisplay:
         self._live.stop()
 
     def _render(self) -> RenderableType:
-        by_state = counts(self._study)
-        done = finished(self._study, self._budget.count_failed)
+        trials = self._study.get_trials(deepcopy=False)
+        by_state = counts(trials)
+        done = finished_of(trials, self._budget.count_failed)
         head = Table.grid(padding=(0, 2))
         head.add_row(
             ProgressBar(total=self._budget.n_trials, completed=done, width=30),
@@ -188,21 +189,20 @@ class LiveDisplay:
         parts: list[RenderableType] = [head]
         if self._device_lines is not None:
             parts += [Text(line, style="dim") for line in self._device_lines()]
-        best = best_trial(self._study)
+        best = best_trial(self._study, trials)
         if best is not None:
             words = Text(f"best {score(best)}", style="bold")
             words.append(f"  trial {best.number}  {describe(best.params)}", style="not bold")
             parts.append(words)
-        parts.append(self._running())
+        parts.append(self._running(trials))
         title = f"[bold]{self._study.study_name}[/]"
         return Panel(Group(*parts), title=title, title_align="left", border_style="dim")
 
-    def _running(self) -> RenderableType:
+    def _running(self, trials: Sequence[FrozenTrial]) -> RenderableType:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for column in ("trial", "where", "progress", "score now", "parameters"):
             table.add_column(column, no_wrap=column != "parameters")
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in running:
+        for trial in (each for each in trials if each.state is TrialState.RUNNING):
             values = trial.intermediate_values
             now = f"{values[max(values)]:.4f}" if values else "-"
             attrs = trial.user_attrs
@@ -215,8 +215,9 @@ def finished_line(
     study: optuna.Study, budget: Budget, time_left: "TimeLeft", trial: FrozenTrial
 ) -> str:
     """Write a trial that has ended, how many are finished, the best and the time left."""
-    done = finished(study, budget.count_failed)
-    best = best_trial(study)
+    trials = study.get_trials(deepcopy=False)
+    done = finished_of(trials, budget.count_failed)
+    best = best_trial(study, trials)
     parts = [
         f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
         f"{done}/{budget.n_trials} finished",
@@ -227,12 +228,10 @@ def finished_line(
     return " | ".join(parts)
 
 
-def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """Return the best finished trial; by the first objective where there are several."""
+def best_trial(study: optuna.Study, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """Return the best complete one of a study's trials; by its first objective."""
     complete = [
-        trial
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if trial.values is not None
+        trial for trial in trials if trial.state is TrialState.COMPLETE and trial.values is not None
     ]
     if not complete:
         return None

@@ -24,14 +24,13 @@ from doctune.study.ownership import Heartbeat, Watch, this_process
 from doctune.study.queue import (
     HANDED_ON,
     OF_ITS_OWN,
+    Asker,
     copy_result,
     finished_twin,
     interrupt,
+    next_trial,
     note_fixed_keys,
     requeue_interrupted,
-    requeue_orphans,
-    reserve,
-    trials_to_come,
 )
 from doctune.study.study import finished, was_interrupted
 from doctune.sweeper.display import Display
@@ -196,15 +195,16 @@ class AsyncLoop:
         """Reserve a trial, or None when the others already run all that is left."""
         with self._lock():
             numbers = {entry.trial.number for entry in self._in_flight.values()}
-            orphans = requeue_orphans(self._study, self._watch, self._me, numbers)
+            asker = Asker(self._me, self._watch, numbers)
+            trial, orphans = next_trial(self._study, self._budget, asker)
             if orphans:
                 self._display.trials_taken_over(orphans)
-            if trials_to_come(self._study, self._budget) <= 0:
-                return None
-            return self._ask()
+            if trial is not None:
+                self._propose(trial)
+            return trial
 
-    def _ask(self) -> optuna.Trial:
-        trial = reserve(self._study, self._me)
+    def _propose(self, trial: optuna.Trial) -> None:
+        """Give a reserved trial its parameters, and what its job is to know."""
         self._space.suggest(trial)
         if self._extend is not None:
             self._extend(trial)
@@ -215,7 +215,6 @@ class AsyncLoop:
             trial.set_user_attr("deadline", time.time() + left)
         if self._budget.trial_timeout is not None:
             trial.set_user_attr("trial_seconds", self._budget.trial_timeout)
-        return trial
 
     def _finish_as_twin(self, trial: optuna.Trial) -> bool:
         twin = finished_twin(self._study, trial)

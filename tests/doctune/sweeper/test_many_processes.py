@@ -24,11 +24,11 @@ from doctune.study.budget import Budget
 from doctune.study.lock import study_lock
 from doctune.study.ownership import MISSING_HEARTBEATS, Heartbeat, Watch, this_process
 from doctune.study.queue import (
+    Asker,
     interrupt,
+    next_trial,
     requeue_interrupted,
-    requeue_orphans,
     reserve,
-    trials_to_come,
 )
 from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
@@ -68,7 +68,10 @@ def dead() -> ownership.Owner:
 
 
 def look(study: optuna.Study, watch: Watch) -> list[int]:
-    return [trial.number for trial in requeue_orphans(study, watch, dead(), set())]
+    nothing_left = Budget(n_trials=0, n_jobs=1)
+    trial, orphans = next_trial(study, nothing_left, Asker(dead(), watch, set()))
+    assert trial is None
+    return [trial.number for trial in orphans]
 
 
 def test_a_dead_process_loses_its_trials_at_once_and_a_live_one_never(study: optuna.Study) -> None:
@@ -128,7 +131,8 @@ def test_trials_of_other_programs_are_left_alone(study: optuna.Study) -> None:
     study.ask(SPACE)
     assert look(study, Watch(heartbeat=0.0)) == []
     # And nobody waits for them.
-    assert trials_to_come(study, Budget(n_trials=3, n_jobs=1)) == 3
+    asker = Asker(this_process(), Watch(heartbeat=0.0), set())
+    assert next_trial(study, Budget(n_trials=1, n_jobs=1), asker)[0] is not None
 
 
 def test_the_heartbeat_beats_until_the_trial_ends(study: optuna.Study) -> None:
