@@ -246,6 +246,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     _tell_all(notes_on_wear(cfg, jobs or [cfg]))
     splits = load_splits(cfg.data)
     tell_notes(splits)
+    _tell_pages_to_come(cfg)
     train, quick = splits.train, cfg.quick_validation
     cut = (train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
     for note in notes_on_folds(stratified_folds(*cut), *cut):
@@ -324,6 +325,18 @@ def tell_notes(splits: Splits) -> None:
     """Say what a user should know about the data, on the screen and in the log."""
     for note in splits.notes:
         _tell(f"data: {note}")
+
+
+def _tell_pages_to_come(cfg: DictConfig) -> None:
+    """Say how pages to classify differ from those to train on, where they were given."""
+    if cfg.data.to_classify is None:
+        return
+    # Imported here, as it brings torch along.
+    from src.data.pages_to_come.gather import comparison
+    from src.data.pages_to_come.show import in_lines
+
+    found = comparison(cfg.data)
+    _tell_all(in_lines(found) if found else ())
 
 
 def tell_large_batch(cfg: DictConfig, images: int) -> None:

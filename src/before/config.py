@@ -76,7 +76,8 @@ class QuickValidationConfig:
     # A batch size for trials alone; takes the batch size out of the search.
     batch_size_override: int | None = None
     # Wear that pages are scored under, wherever a score decides: none, a file of conf/augment
-    # (light, document, heavy or one's own), or keys of the group as {rotate: 20, blur: 0.01}.
+    # (light, document, heavy or one's own), auto (measured on data.to_classify), or keys of the
+    # group as {rotate: 20, blur: 0.01}.
     wear: Any = "none"
     # In place of the preset's own strength.
     wear_strength: float | None = None

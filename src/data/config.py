@@ -27,6 +27,9 @@ class DataConfig:
     # A table of decisions on labels that are probably wrong, suspect_labels.csv of a search whose
     # column `accept` says relabel, leave out, keep, or nothing.
     labels: str | None = None
+    # Pages to classify, without labels: a folder, a PDF, or a table of names. How they differ from
+    # those to train on is shown, and which wear is nearest to them.
+    to_classify: str | None = None
     # pad: whole pages on a white square; stretch: filled to the edges.
     fit: str = "pad"
     # Images that are missing or cannot be read: error, or skip.

@@ -147,6 +147,10 @@ def check_keys(cfg: DataConfig) -> None:
         raise UserError(f"data.seed={cfg.seed}: must be 0 or more")
     if cfg.labels is not None:
         read_decisions(Path(cfg.labels).expanduser())
+    if cfg.to_classify is not None and not Path(cfg.to_classify).expanduser().exists():
+        raise UserError(
+            f"data.to_classify={cfg.to_classify}: there is no such folder, table or file"
+        )
 
 
 def _check_sizes(cfg: DataConfig, sizes: Mapping[str, int]) -> None:

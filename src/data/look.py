@@ -18,6 +18,8 @@ from src.data.image_files import WORDS, FoundImages, file_of, find_images
 from src.data.labels import NOWHERE
 from src.data.load import check_keys, load_splits
 from src.data.look_config import LookConfig
+from src.data.pages_to_come.gather import comparison
+from src.data.pages_to_come.show import as_html, in_lines
 
 # Side of an image on the sheet in pixels; the model's own where that is smaller.
 TILE = 192
@@ -80,8 +82,13 @@ def write_sheet(cfg: LookConfig, console: Console) -> None:
         shown = _documents(replace(cfg, data=data))
     else:
         shown = _files(find_images(data), replace(cfg, data=data))
+    to_come = comparison(data)
     page = _template().render(
-        shown=shown, size=data.img_size, tile=min(TILE, data.img_size), tiles=_tiles(shown)
+        shown=shown,
+        size=data.img_size,
+        tile=min(TILE, data.img_size),
+        tiles=_tiles(shown),
+        to_come=None if to_come is None else as_html(to_come),
     )
     output = Path(cfg.output)
     try:
@@ -92,6 +99,7 @@ def write_sheet(cfg: LookConfig, console: Console) -> None:
     lines = [f"{len(shown.names):,} images at {data.img_size} px: {output}"]
     lines += [f"  {section.title}: {section.total:,}" for section in shown.sections]
     lines += [f"! {note}" for note in shown.notes]
+    lines += [] if to_come is None else in_lines(to_come)
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 

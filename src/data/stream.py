@@ -25,6 +25,7 @@ def stream_images(
     column: str | None = None,
     encoding: str | None = None,
     threads: int | None = None,
+    most: int | None = None,
 ) -> Iterator[Named]:
     """Yield every image of a source with its name, or with what is wrong with it.
 
@@ -37,6 +38,7 @@ def stream_images(
         column: of the CSV that names the files; its first by default.
         encoding: of the CSV; None: UTF-8 or UTF-16.
         threads: that decode; one a core by default.
+        most: files, spread evenly over all of them; None: all.
 
     Yields:
         The name (relative to the folder; `#page=2` behind the pages of a PDF) and uint8
@@ -45,13 +47,19 @@ def stream_images(
     Raises:
         UserError: there is no such source, or nothing in it.
     """
-    return _decode_ahead(_list(source, folder, column, encoding), size, fit, threads)
+    files = list_files(source, folder, column, encoding)
+    if most is not None and len(files) > most:
+        files = [files[i * len(files) // most] for i in range(most)]
+    return _decode_ahead(files, size, fit, threads)
 
 
-def _list(
-    source: Path | Sequence[Path], folder: Path | None, column: str | None, encoding: str | None
+def list_files(
+    source: Path | Sequence[Path],
+    folder: Path | None = None,
+    column: str | None = None,
+    encoding: str | None = None,
 ) -> list[tuple[Path, str]]:
-    """Return the path and the name of each file."""
+    """Return the path and the name of each file; arguments as for `stream_images`."""
     if not isinstance(source, Path):
         return [(path, str(path)) for path in source]
     if source.is_dir():

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -22,8 +22,11 @@ from doctune.errors import UserError
 from doctune.words import did_you_mean
 from src.data.config import AugmentConfig
 
+if TYPE_CHECKING:
+    from src.data.pages_to_come.compare import Worn
+
 PRESETS = Path(__file__).parents[2] / "conf" / "augment"
-NONE, OWN = "none", "own values"
+NONE, OWN, AUTO = "none", "own values", "auto"
 KEY = "quick_validation.wear"
 # They are no wear: mixing changes labels, and normalisation is no change.
 NOT_WORN = ("mixup_alpha", "mean", "std")
@@ -72,12 +75,17 @@ def wear_of(cfg: DictConfig) -> Wear | None:
     given = quick.wear
     if given is None or given == NONE:
         return None
+    strength = quick.wear_strength
+    if given == AUTO:
+        nearest = _nearest(cfg)
+        if nearest.preset == NONE:
+            return None
+        given, strength = nearest.preset, nearest.strength if strength is None else strength
     if isinstance(given, str):
         name, values = given, _preset(given)
     else:
         values = _checked(OmegaConf.to_container(given, resolve=True), f"{KEY}={given}")
         name = _name_of(values)
-    strength = quick.wear_strength
     if strength is not None:
         values["strength"] = float(strength)
     acting = {key for key, value in values.items() if value and key != "strength"}
@@ -87,6 +95,20 @@ def wear_of(cfg: DictConfig) -> Wear | None:
             "out to score pages as they are"
         )
     return Wear(name, values, int(quick.wear_draws))
+
+
+def _nearest(cfg: DictConfig) -> "Worn":
+    """Return the wear that makes pages to train on most like those to classify."""
+    # Imported here, as it brings torch along; compared once, and then kept in the cache.
+    from src.data.pages_to_come.gather import comparison
+
+    found = comparison(cfg.data)
+    if found is None:
+        raise UserError(
+            f"{KEY}={AUTO}: is measured on the pages to come; give them, as in "
+            f"data.to_classify=FOLDER, or choose a preset, as in {KEY}=document"
+        )
+    return found.chosen
 
 
 def wear_in_words(cfg: DictConfig) -> str:

@@ -13,6 +13,7 @@ from doctune.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
 from src.data.wear import as_scored
+from src.results.calibration import Calibration, calibration
 from src.results.stored_study import StoredStudy
 from src.trial.out_of_fold import OutOfFold
 
@@ -62,6 +63,8 @@ class Mistakes:
     # Images that any fold has held out, and those that were classified right.
     images: int
     right: int
+    # How far its probabilities can be trusted; None where one fold was held out.
+    calibration: Calibration | None = None
 
     @property
     def shown(self) -> list[ConfusedPair]:
@@ -118,7 +121,15 @@ def find_mistakes(stored: StoredStudy, trial: int, examples: int) -> Mistakes | 
             )
         )
     right = int(np.diag(confusion).sum())
-    return Mistakes(trial, kept.classes, confusion, pairs, len(kept.labels), right)
+    return Mistakes(
+        trial=trial,
+        classes=kept.classes,
+        confusion=confusion,
+        pairs=pairs,
+        images=len(kept.labels),
+        right=right,
+        calibration=calibration(kept.scores, kept.labels, kept.folds),
+    )
 
 
 def _images(stored: StoredStudy, trial: int, kept: OutOfFold) -> ImageSet | None:

@@ -19,6 +19,8 @@ from doctune.commands import command, override
 from doctune.passwords import without_passwords
 from doctune.words import counted, duration, score, settings_of, short, show
 from src.before.trial_length import EPOCHS
+from src.data.pages_to_come.compare import Comparison
+from src.data.pages_to_come.show import as_html
 from src.results.all_trials import all_trials
 from src.results.best_trials import describe_score
 from src.results.confirmation.judge import Confirmation
@@ -121,6 +123,7 @@ def render_report(
     mistakes: Mistakes | None,
     trials_in_full: Any,
     labels: Labels | None = None,
+    to_come: Comparison | None = None,
 ) -> str:
     """Return the page.
 
@@ -131,6 +134,7 @@ def render_report(
         mistakes: of the chosen trial; None where it left no predictions.
         trials_in_full: as `src/results/in_full.py` has found them.
         labels: those that are probably wrong; None where none were looked for.
+        to_come: how pages to classify differ from those to train on, where they were given.
     """
     plots = {plot.name: plot for plot in _plots(study, found, mistakes)}
     groups = _group_plots(found)
@@ -149,6 +153,7 @@ def render_report(
         verdict=decision.verdict,
         mistakes=mistakes,
         labels=labels,
+        to_come=None if to_come is None else as_html(to_come),
         top=found.top,
         front=[trial for trial in found.ranked if trial.number in found.front],
         keys=list(dict.fromkeys(key for trial in found.top for key in settings_of(trial.params))),

@@ -17,6 +17,8 @@ from doctune.passwords import without_passwords
 from doctune.study.ownership import seems_gone
 from doctune.study.study import was_interrupted
 from doctune.words import settings_of
+from src.data.pages_to_come.compare import Comparison
+from src.data.pages_to_come.gather import comparison
 from src.results.advice import advice
 from src.results.best_trials import describe_score
 from src.results.config import EXAMPLES
@@ -103,7 +105,8 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     if decided is not None and suspects is not None:
         labels = _write_labels(folder, suspects, decided)
     told = Labels(suspects, labels) if suspects and labels else None
-    page = render_report(study, summary, decision, mistakes, trials_in_full, told)
+    to_come = _to_come(stored, chosen.number) if chosen else None
+    page = render_report(study, summary, decision, mistakes, trials_in_full, told, to_come)
     write_text(report, page)
     return ResultFiles(
         summary=summary,
@@ -116,6 +119,15 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
         suspects=suspects,
         labels=labels,
     )
+
+
+def _to_come(stored: StoredStudy, trial: int) -> Comparison | None:
+    """Return how pages to classify differ, as it was found when the search began."""
+    try:
+        return comparison(stored.trial_config(trial).data, work_out=False)
+    except UserError:
+        # They may no longer be there.
+        return None
 
 
 def _decided(stored: StoredStudy) -> dict[str, Row] | None:

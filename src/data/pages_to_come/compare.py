@@ -24,7 +24,7 @@ STRENGTHS = (0.5, 1.0, 1.5)
 # by more, and of several that are this near the mildest is taken.
 NEAR = 0.02
 # Parts that the classifier is cross-validated in, and its trees.
-PARTS, TREES = 5, 100
+PARTS, TREES = 5, 60
 # Pages that are worn at a time.
 BATCH = 64
 # Bars of a histogram.
