@@ -95,6 +95,11 @@ def test_the_mildest_of_those_that_are_as_near_is_taken() -> None:
     assert choose([Worn(NONE, 0, 0.515), *tried]).preset == NONE
 
 
+def test_where_a_classifier_always_tells_them_the_measures_decide() -> None:
+    tried = [Worn(NONE, 0, 1.0, 0.7), Worn("light", 1, 0.99, 0.6), Worn("heavy", 1, 1.0, 0.4)]
+    assert choose(tried).preset == "heavy"
+
+
 def test_it_is_shown_and_compared_once(
     door: Door, tmp_path: Path, data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,7 @@ MOST, SIDE = 400, 128
 # With fewer there is nothing to cross-validate.
 FEWEST = 20
 # Raised whenever the same pages would be judged differently.
-VERSION = 1
+VERSION = 2
 
 
 def comparison(cfg: DataConfig, *, work_out: bool = True) -> Comparison | None:

@@ -47,9 +47,7 @@ def advice(found: Comparison) -> list[str]:
             f"{chosen.auc:.2f}). To train and score so: {words(found)}"
         ]
     if chosen.auc > STILL_APART:
-        told.append(
-            "They are still told apart: what differs most above is not in any preset of augment."
-        )
+        told.append("They are still told apart: not all that differs is in the presets of augment.")
     return told
 
 
