@@ -377,7 +377,9 @@ def _tell_all(notes: Sequence[str]) -> None:
 
 
 def _tell(text: str) -> None:
-    log.warning("%s", text)
+    # Before a search has its log there is no handler, and Python would write the line itself.
+    if log.hasHandlers():
+        log.warning("%s", text)
     if not is_first():
         return
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
