@@ -27,7 +27,8 @@ from doctune.errors import UserError
 
 POLL_SECONDS = 0.02
 
-# Statements that take the lock if it is free and tell so, and that give it back.
+# Statements that take the lock if it is free and tell so, and that give it back. PostgreSQL's are
+# tested; the others follow the manuals, and are offered nowhere.
 SERVER_LOCKS = {
     "postgresql": ("SELECT pg_try_advisory_lock(:number)", "SELECT pg_advisory_unlock(:number)"),
     "mysql": ("SELECT GET_LOCK(:name, 0)", "SELECT RELEASE_LOCK(:name)"),
@@ -46,8 +47,8 @@ def study_lock(url: str, storage: BaseStorage, name: str) -> AbstractContextMana
         return file_lock(Path(str(parsed.database)))
     if parsed.get_backend_name() not in SERVER_LOCKS:
         raise UserError(
-            f"storage: {parsed.get_backend_name()} is not supported; take sqlite, postgresql, "
-            "mysql or journal"
+            f"storage: {parsed.get_backend_name()} is not supported; take sqlite, postgresql or "
+            "journal"
         )
     return _server_lock(storage, name)
 
