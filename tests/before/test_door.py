@@ -36,7 +36,7 @@ FILES = (*SEARCH[:-2], "data.img_size=32")
 # A mistake that a model is not needed for -> what is told.
 AT_ONCE = {
     ("optimizer.lr=-1", "gpu=cpu"): "optimizer.lr=-1",
-    (*SEARCH, "quick_validation.folds=1"): "quick_validation.folds=1",
+    (*SEARCH, "quick_validation.folds=0"): "quick_validation.folds=0",
     (*SEARCH, "optuna.storage=nosuchdb://x"): "optuna.storage=nosuchdb://x",
     (*SEARCH, "optuna.from_study=none"): "optuna.from_study=none",
     (*SEARCH, "optuna.objectives=[f2]"): "'f2' is unknown",
