@@ -229,6 +229,7 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
 
 OTHERS: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
     ("src.report", (), ("study=NAME is missing", "earlier")),
+    ("src.worker", ("study=earlie",), ("study=earlie", "did you mean earlier?")),
     ("src.report", ("study=earlie",), ("study=earlie", "did you mean earlier?")),
     ("src.report", ("stduy=earlier",), ("stduy", "did you mean study?")),
     ("src.report", ("study=earlier", "examples=many"), ("examples=many", "not a whole number")),

@@ -68,7 +68,7 @@ def test_a_focus_goes_on_from_the_command_of_the_earlier_study(door: Door, tmp_p
         (("optuna.from_study=explored", "model=resnet50"), "searched with model test_resnet, now"),
         (
             ("optuna.from_study=explored", "gpu.max_batch_size=8"),
-            "data.batch_size: the best trials",
+            "data.batch_size=32: gpu=cpu is safe up to 8",
         ),
     ],
 )

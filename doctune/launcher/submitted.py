@@ -111,6 +111,13 @@ class SubmittedJobs:
         """Return when a job was first seen to run, by the monotonic clock; None while it waits."""
         return self._began.get(number)
 
+    def waits(self, number: int) -> bool:
+        """Ask now whether a job waits; one that is not handed over yet does."""
+        job = self._jobs.get(number)
+        if job is None or self._kind != "slurm":
+            return job is None
+        return self._states.state(job.job_id, now=True) in WAITING
+
     def cancel(self, number: int) -> None:
         """End a job, whose `launch` raises."""
         self._cancelled.add(number)

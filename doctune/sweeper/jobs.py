@@ -95,6 +95,11 @@ class LaunchedJobs:
         since: float | None = began(number)
         return since
 
+    def waits(self, number: int) -> bool:
+        """Ask now whether a job waits in a queue, as it may have begun since it was looked at."""
+        waits = getattr(self._launcher, "waits", None)
+        return self.began(number) is None if waits is None else bool(waits(number))
+
     def cancel(self, number: int) -> None:
         """End a job that hangs or waits, if the launcher can."""
         if self.can_cancel:

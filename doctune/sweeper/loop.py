@@ -65,6 +65,9 @@ class Jobs(Protocol):
     def began(self, number: int) -> float | None:
         """Return when a job began, by the monotonic clock; None while it waits in a queue."""
 
+    def waits(self, number: int) -> bool:
+        """Ask now whether a job waits in a queue, as it may have begun since it was looked at."""
+
     def cancel(self, number: int) -> None:
         """End a job that hangs or waits, if the launcher can."""
 
@@ -261,7 +264,9 @@ class AsyncLoop:
                 continue
             began = self._jobs.began(entry.trial.number)
             entry.cancelled = began is not None and self._budget.hangs(began)
-            entry.put_back = began is None and self._budget.time_is_over
+            entry.put_back = (
+                began is None and self._budget.time_is_over and self._jobs.waits(entry.trial.number)
+            )
             if entry.cancelled or entry.put_back:
                 self._jobs.cancel(entry.trial.number)
 

@@ -262,7 +262,8 @@ def test_the_schedule_waits_for_the_first_step_that_16_bits_allow(
 
     def scaled(precision: str, **arguments: Any) -> pl.Trainer:
         scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126, backoff_factor=2.0**-120)
-        return real(plugins=[MixedPrecision("16-mixed", "cpu", scaler)], **arguments)
+        plugins = [*arguments.pop("plugins"), MixedPrecision("16-mixed", "cpu", scaler)]
+        return real(plugins=plugins, **arguments)
 
     monkeypatch.setattr(pl, "Trainer", scaled)
     words = ("data.img_size=32", "data.batch_size=16", "logger=none", "optimizer.lr=0.01")

@@ -191,6 +191,9 @@ class Jobs:
     def began(self, number: int) -> float:
         return time.monotonic()
 
+    def waits(self, number: int) -> bool:
+        return False
+
     def cancel(self, number: int) -> None:
         raise AssertionError(f"trial {number} does not hang")
 
