@@ -115,16 +115,21 @@ def check_model(cfg: DictConfig) -> None:
     Raises:
         UserError: names the key, the value and what to do.
     """
-    # One after the other, as Lightning takes its time to be imported as well.
-    from src.training.backbone import check_backbone, check_weights
-    from src.training.model_notes import check_acting, notes_on
-    from src.training.optimizer import check_optimizer
+    # One after the other, as timm and Lightning take their time to be imported as well.
+    from src.training.weights import check_file
 
-    check_backbone(cfg.model, cfg.data.img_size)
     # A file is here; others may have to be fetched, so they come last.
     is_file = cfg.model.checkpoint_path is not None
     if is_file:
+        check_file(cfg.model.checkpoint_path)
+    from src.training.backbone import check_backbone, check_weights
+
+    check_backbone(cfg.model, cfg.data.img_size)
+    if is_file:
         check_weights(cfg.model, cfg.data.img_size)
+    from src.training.model_notes import check_acting, notes_on
+    from src.training.optimizer import check_optimizer
+
     check_acting(cfg.model, cfg.data.img_size)
     check_optimizer(cfg.optimizer, cfg.trainer.precision)
     _tell_all(notes_on(cfg.model, cfg.data.img_size))

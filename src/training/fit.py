@@ -21,15 +21,12 @@ from torch import nn
 from doctune.errors import NO_ROOM, UserError
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
-from src.training.batch_norm import (
-    ExactStatistics,
-    has_batch_norm,
-    statistics_loader,
-)
+from src.training.batch_norm import has_batch_norm
 from src.training.callbacks import EpochLines, GradientClipping
 from src.training.card_rules import card_batch
 from src.training.depthwise import own_kernels_pay, use_own_kernels
 from src.training.distribution import end_others, make_strategy
+from src.training.exact_statistics import ExactStatistics, statistics_loader
 from src.training.module import Classifier
 from src.training.trainer_arguments import batches_trained
 

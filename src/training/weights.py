@@ -130,6 +130,15 @@ def _head(model: nn.Module) -> tuple[str, ...]:
     return tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
 
 
+def check_file(path: str) -> None:
+    """Refuse a file that holds no weights, of whatever model; asks nothing of timm.
+
+    Raises:
+        UserError: names the file.
+    """
+    _read(Path(path))
+
+
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":

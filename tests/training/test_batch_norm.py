@@ -17,10 +17,10 @@ from src.training.backbone import create_backbone
 from src.training.batch_norm import (
     images_for_statistics,
     norms_with_statistics,
-    statistics_loader,
     take_statistics,
 )
 from src.training.config import ModelConfig
+from src.training.exact_statistics import statistics_loader
 from src.training.fit import FitResult, evaluation_batch, fit
 from src.trial.out_of_fold import KeepScores
 from tests.conftest import Compose
@@ -173,7 +173,7 @@ def test_a_check_before_training_takes_none(
 ) -> None:
     taken: list[nn.Module] = []
     monkeypatch.setattr(
-        "src.training.batch_norm.take_statistics", lambda model, images: taken.append(model)
+        "src.training.exact_statistics.take_statistics", lambda model, images: taken.append(model)
     )
     trained(cfg, blobs, "+trainer.kwargs.num_sanity_val_steps=1")
     assert len(taken) == 2
