@@ -20,14 +20,17 @@ from src.inference import config as config  # registers the schema of conf/predi
 @door("predict", subject="run", in_full=config.in_full)
 def main(cfg: DictConfig) -> None:
     """Predict, or export."""
-    from rich.console import Console
-
-    from src.inference.onnx import export
-    from src.inference.predict import predict
-
     with told_in_one_line():
         check_environment()
         wishes: Any = OmegaConf.to_object(cfg)
+        # Before torch is imported, so that a mistake is told at once.
+        if wishes.run is not None:
+            config.check_run(wishes.run)
+        from rich.console import Console
+
+        from src.inference.onnx import export
+        from src.inference.predict import predict
+
         work = predict if wishes.export is None else export
         try:
             work(wishes, Console())

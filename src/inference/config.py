@@ -7,6 +7,8 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from doctune.errors import UserError
+
 # Of an ensemble: {"members": [{"run": folder inside, "weight": number}, ...], ...}
 ENSEMBLE = "ensemble.json"
 
@@ -86,6 +88,16 @@ def in_full(words: Sequence[str]) -> list[str]:
         else:
             found[:0] = ["data.source=image_folder", f"data.root={_quoted(str(path))}"]
     return found
+
+
+def check_run(run: str) -> None:
+    """Refuse a folder that is not there.
+
+    Raises:
+        UserError: names it.
+    """
+    if not Path(run).is_dir():
+        raise UserError(f"run={run}: there is no such folder")
 
 
 def _quoted(value: str) -> str:

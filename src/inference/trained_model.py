@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 from doctune.errors import UserError
 from src.data.augment import Normalize
+from src.inference.config import check_run
 from src.training.backbone import channels_last, create_backbone
 from src.training.config import ModelConfig
 
@@ -169,8 +170,7 @@ def _part(folder: Path, name: str) -> Path:
     path = folder / name
     if path.is_file():
         return path
-    if not folder.is_dir():
-        raise UserError(f"run={folder}: there is no such folder")
+    check_run(str(folder))
     why = {
         "config.yaml": "give the folder of a run (outputs/<date>) or of an ensemble",
         "classes.json": "the run has not ended, or was made by an older version",
