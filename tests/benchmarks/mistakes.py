@@ -35,7 +35,7 @@ ROWS: list[tuple[str, tuple[str, ...], float]] = [
     ("an unknown database", (*SEARCH, "optuna.storage=nosuchdb://x"), 2),
     ("a wrong range", (*SEARCH, "search_space.learning_rate.low=1"), 2),
     ("a wrong value in a job", (*SEARCH, "data.batch_size=choice(0,16)"), 2),
-    ("no such folder", (*SEARCH, "data=image_folder", "data.root=/none"), 2),
+    ("no such folder", (*SEARCH, "data=image_folder", "data.root=/none"), 5),
     ("a missing column", (*SEARCH, "data=csv", "data.root=table"), 5),
     ("a changed setting", (*SEARCH, "optuna.study_name=earlier"), 5),
     ("no study to start from", (*SEARCH, "optuna.from_study=none"), 2),
