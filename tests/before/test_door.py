@@ -76,6 +76,17 @@ for door, words in doors:
 """
 
 
+def in_fresh_python(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [
@@ -88,14 +99,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(
     tmp_path: Path, words: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
     code = REPORT_MODULES.format(words=list(words), names=names)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = in_fresh_python(code, tmp_path)
     last = done.stdout.splitlines()[-1]
     assert last == "LOADED", f"{last}\n{done.stderr}"
     assert "Traceback" not in done.stderr
@@ -108,14 +112,7 @@ def test_what_needs_no_model_is_told_before_torch_is_imported(tmp_path: Path) ->
     code = REPORT_MISTAKES.format(
         commands=[list(words) for words in AT_ONCE], others=OTHER_DOORS, names=names
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = in_fresh_python(code, tmp_path)
     said = done.stdout + done.stderr
     assert "Traceback" not in said
     loaded = [line for line in done.stdout.splitlines() if line.startswith("LOADED")]
