@@ -11,8 +11,8 @@ each peer `plain` and `tuned`, see `training.py`. Same pages, split, model, spac
 and workers; nothing is decoded or imported before. A trial counts when its system has told of it
 after all its epochs. What each chose in the end is trained once more, on all the pages to search
 on, by one and the same loop, and scored on the test split. A row a run is kept in
-`outputs/peers/rows.jsonl`, and runs that are there are not made again. `--quick` is one seed of a
-minute, which shows that all of it works and nothing more. Needs `pip install -e '.[peers]'`.
+`outputs/peers/rows.jsonl`, and runs that are there are not made again. `--quick` is one seed of two
+minutes, which shows that all of it works and nothing more. Needs `pip install -e '.[peers]'`.
 On a busy machine the seconds mean nothing.
 """
 
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser("python -m tests.benchmarks.peers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one seed, a minute each")
+    parser.add_argument("--quick", action="store_true", help="one seed, two minutes each")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=240, help="for each run")
     parser.add_argument("--trials", type=int, default=24)
@@ -77,7 +77,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", default="outputs/peers", help="folder of the rows")
     words = parser.parse_args(arguments)
     if words.quick:
-        words.seeds, words.seconds, words.trials, words.epochs, words.pages = 1, 60, 6, 3, 480
+        words.seeds, words.seconds, words.trials, words.epochs, words.pages = 1, 120, 6, 3, 480
     return words
 
 

@@ -58,7 +58,8 @@ def run(system: str, pages: Path, out: Path, budget: Budget) -> list[Told]:
     environment = {
         **os.environ,
         **{"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"},
-        # Ray would wait for memory that other processes hold, and print to the home folder.
+        # Ray would wait for memory that other processes hold, and write a token to the home folder.
+        "RAY_AUTH_MODE": "disabled",
         **{"RAY_memory_monitor_refresh_ms": "0", "PYTHONPATH": str(REPOSITORY)},
         **{"PEER_OUT": str(out), "PEER_DATA": str(pages / "peers"), "PEER_QUALITY": quality},
         **{"PEER_TRIALS": str(budget.trials), "PEER_EPOCHS": str(budget.epochs)},

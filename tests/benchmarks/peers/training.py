@@ -11,6 +11,7 @@ needs to know comes from the environment, as the peers start processes in ways o
 """
 
 import json
+import logging
 import math
 import os
 import time
@@ -29,6 +30,8 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+# Of each trial a line on devices and one on the end.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 SIDE = 64
 BATCHES = (16, 32, 48, 64)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
