@@ -55,8 +55,9 @@ $(PRESETS): $(INSTALLED)
 train: $(INSTALLED) ## Train once with the defaults
 	$(BIN)/python -m src.train $(ARGS)
 
+# Workers of a search take all cores; where tests share these, threads that wait must not spin.
 test: $(INSTALLED_DEV) ## Run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(INSTALLED_DEV) ## Check style and types
 	$(BIN)/ruff check doctune src tests
