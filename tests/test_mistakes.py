@@ -223,7 +223,10 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("trainer.precise_bn=-1",), ("trainer.precise_bn=-1", "at least 0")),
     (("quick_validation.wear=documnt",), ("wear=documnt", "did you mean document?")),
     (("quick_validation.wear=none,light",), ("quick_validation.wear", "cannot be searched")),
-    (("quick_validation.folds=500",), ("quick_validation.folds=500", "images to train on")),
+    (
+        ("quick_validation.folds=500",),
+        ("quick_validation.folds=500", "and not all to train on"),
+    ),
     (("quick_validation.batch_size_override=4096",), ("batch_size_override=4096", "safe up to")),
     (("gpu=rtx3080",), ("gpu=rtx3080", "no CUDA device", "gpu=auto")),
 ]

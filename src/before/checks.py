@@ -23,7 +23,7 @@ from src.before.sizes import told_if_bounded
 from src.before.trial_length import told_if_longer
 from src.before.typed_keys import check_typed_keys
 from src.before.untrusted_config import check_environment
-from src.data.folds import notes_on_folds, stratified_folds
+from src.data.folds import check_enough, notes_on_folds, stratified_folds
 from src.data.load import check_listing, load_splits
 from src.data.splits import Splits
 from src.data.wear_presets import check_one_wear, notes_on_wear, wear_of
@@ -31,6 +31,7 @@ from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.profile import check_device, check_jobs, differing_card
 from src.training.card_rules import check_several_cards, is_first
+from src.training.logger_needs import check_logger
 from src.training.model_names import check_known
 from src.training.room import check_room
 
@@ -105,6 +106,7 @@ def check_first(cfg: DictConfig) -> None:
     check_values(cfg, ask_timm=False)
     _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
     _check_model_at_once(cfg)
+    check_logger(cfg.logger)
     check_listing(cfg.data)
     check_values(cfg)
 
@@ -135,10 +137,10 @@ def check_model(cfg: DictConfig) -> None:
     _tell_all(notes_on(cfg.model, cfg.data.img_size))
     if not is_file:
         check_weights(cfg.model, cfg.data.img_size)
-    from src.training.loggers import check_logger
+    from src.training.logger_needs import prepare_logger
     from src.training.trainer_arguments import check_trainer_arguments
 
-    check_logger(cfg.logger)
+    prepare_logger(cfg.logger)
     check_trainer_arguments(cfg, in_search=False)
 
 
@@ -204,7 +206,8 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
     if HydraConfig.initialized():
         _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
     _check_model_at_once(cfg)
-    check_listing(cfg.data)
+    check_logger(cfg.logger)
+    check_enough(check_listing(cfg.data), cfg.quick_validation.folds)
     for job in jobs:
         check_one_card(job, EACH_TRIAL)
         check_values(job, ask_timm=False)
@@ -242,10 +245,10 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
         check_acting(job.model, job.data.img_size)
     for note in dict.fromkeys(note for job in jobs or [cfg] for note in notes_on_model(job)):
         _tell(note)
-    from src.training.loggers import check_logger
+    from src.training.logger_needs import prepare_logger
     from src.training.trainer_arguments import check_trainer_arguments
 
-    check_logger(cfg.logger)
+    prepare_logger(cfg.logger)
     for job in jobs or [cfg]:
         check_trainer_arguments(job, in_search=True)
     _tell_all(notes_on_wear(cfg, jobs or [cfg]))

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,27 @@ def stratified_folds(
         return [(train, val) for train, val in folds][:n_folds]
     fold_of = np.frombuffer(_grouped(labels.tobytes(), groups.tobytes(), parts, seed), np.int64)
     return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(n_folds)]
+
+
+def check_enough(sizes: Mapping[str, int], n_folds: int) -> None:
+    """Refuse more folds than the rarest class can have images to train on.
+
+    Args:
+        sizes: the most images that each class may have; before the pages are read, as some may
+            turn out to be the same.
+        n_folds: of the search.
+
+    Raises:
+        UserError: names the class.
+    """
+    if not sizes:
+        return
+    name, size = min(sizes.items(), key=lambda item: item[1])
+    if size < parts_of(n_folds):
+        raise UserError(
+            f"quick_validation.folds={n_folds}: class {name} has only {size} images, and not all "
+            "to train on; take fewer folds, 3 to 5 are usual, or add images"
+        )
 
 
 def notes_on_folds(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from src.data.documents.generate import (
     draw_documents,
 )
 from src.data.documents.worn import HANDLINGS
+from src.data.formats import PAGED
 from src.data.image_files import SOURCES, find_images, list_images, load_image_files
 from src.data.image_set import ImageSet
 from src.data.labels import changes, decided, read_decisions, with_decisions
@@ -47,17 +49,28 @@ def load_splits(cfg: DataConfig) -> Splits:
     return replace(splits, fingerprint=_fingerprint(cfg, splits.fingerprint))
 
 
-def check_listing(cfg: DataConfig) -> None:
+def check_listing(cfg: DataConfig) -> dict[str, int]:
     """Check what can be told of the images without opening one: folders, tables, names, shares.
+
+    Returns the most images of each class that there can be to train on; nothing where files may
+    have several pages, or a table moves images to other classes.
 
     Raises:
         UserError: names the key of `data` that makes no sense, or what is wrong with the images.
     """
     check_keys(cfg)
     if cfg.source == "documents":
-        _check_sizes(cfg, class_sizes(cfg.n_images))
-    else:
-        list_images(cfg)
+        sizes = class_sizes(cfg.n_images)
+        _check_sizes(cfg, sizes)
+        return {} if cfg.labels else dict(sizes)
+    listing = list_images(cfg)
+    if cfg.labels or any(ending in name.lower() for name in listing.names for ending in PAGED):
+        return {}
+    splits = listing.splits or ["train"] * len(listing.names)
+    to_train = Counter(
+        target for target, split in zip(listing.targets, splits, strict=True) if split == "train"
+    )
+    return {listing.classes[target]: size for target, size in to_train.items()}
 
 
 def data_fingerprint(cfg: DataConfig) -> str:

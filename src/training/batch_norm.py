@@ -76,15 +76,15 @@ class Moments:
     Batches are put together by the formula of Chan, Golub and LeVeque (1979), which loses no
     digits where the mean is large beside the deviation, and counts what differs between batches
     as well as within them; a mean of the batches' variances, which torch's `update_bn` takes, does
-    not.
+    not. Only at the end, as on a card each small sum costs a launch.
     """
 
     def __init__(self, norm: Any) -> None:
         self._norm = norm
-        self._count = 0
-        self._mean: Tensor = torch.zeros(())
-        # Sum of squared distances from the mean.
-        self._squares: Tensor = torch.zeros(())
+        # Of each batch: how many values went into a channel, their means and variances, [C].
+        self._counts: list[int] = []
+        self._means: list[Tensor] = []
+        self._variances: list[Tensor] = []
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
@@ -111,20 +111,21 @@ class Moments:
         mean = getattr(norm, "running_mean", None)
         if mean is None:
             mean = images.float().mean([d for d in range(images.ndim) if d != 1])
-        mean, variance = mean.float().clone(), norm.running_var.float()
-        total = self._count + count
-        distance = mean - self._mean
-        # The running variance is that of a sample, divided by one less.
-        self._squares = (
-            self._squares + variance * (count - 1) + distance**2 * (self._count * count / total)
-        )
-        self._mean = self._mean + distance * (count / total)
-        self._count = total
+        self._counts.append(count)
+        self._means.append(mean.float().clone())
+        self._variances.append(norm.running_var.float().clone())
 
     def put(self) -> None:
         """Give the norm what was found; one that nothing went into keeps its own."""
-        if not self._count:
+        if not self._counts:
             return
+        means, variances = torch.stack(self._means), torch.stack(self._variances)
+        counts = torch.tensor(self._counts, dtype=means.dtype, device=means.device)[:, None]
+        total = sum(self._counts)
+        # From the first batch on, so that a large mean is not added up.
+        mean = means[0] + ((means - means[0]) * (counts / total)).sum(0)
+        # The running variance is that of a sample, divided by one less.
+        squares = (variances * (counts - 1) + counts * (means - mean) ** 2).sum(0)
         if getattr(self._norm, "running_mean", None) is not None:
-            self._norm.running_mean.copy_(self._mean)
-        self._norm.running_var.copy_(self._squares / max(1, self._count - 1))
+            self._norm.running_mean.copy_(mean)
+        self._norm.running_var.copy_(squares / max(1, total - 1))

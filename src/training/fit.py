@@ -32,8 +32,11 @@ from src.training.trainer_arguments import batches_trained
 
 log = logging.getLogger(__name__)
 
-# Validation keeps no gradients, so larger batches fit.
-EVALUATION_BATCHES = 2
+# Validation keeps no gradients, so larger batches fit: a layer's own values are all it holds, where
+# training holds those of all layers. On a card small batches leave it waiting for Python, so there
+# as many as are worth a launch are scored, where no blocks are computed again for want of memory.
+EVALUATION_BATCHES, MOST_EVALUATION_BATCHES = 2, 8
+WORTH_A_LAUNCH = 128
 
 # Lightning's advice that does not apply: batches come from memory, without worker processes.
 CHATTER = (
@@ -202,9 +205,13 @@ def scored_at_a_time(cfg: DictConfig, trained: int) -> int:
 
     On a card it is the same whatever batch a search tries, as each new shape costs seconds there.
     """
-    if cfg.gpu.memory_gb:
-        trained = min(trained, *cfg.gpu.batch_sizes)
-    return EVALUATION_BATCHES * trained
+    if not cfg.gpu.memory_gb:
+        return EVALUATION_BATCHES * trained
+    smallest = min(cfg.gpu.batch_sizes)
+    if trained < smallest or cfg.model.grad_checkpointing:
+        return EVALUATION_BATCHES * min(trained, smallest)
+    worth = max(EVALUATION_BATCHES * smallest, WORTH_A_LAUNCH)
+    return int(min(worth, MOST_EVALUATION_BATCHES * smallest))
 
 
 def make_trainer(

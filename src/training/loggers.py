@@ -1,8 +1,6 @@
-"""Which logger curves and parameters go to: what it needs, its store, and the run it opens."""
+"""Which logger curves and parameters go to, and the run that it opens."""
 
-import importlib.util
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,19 +15,13 @@ from pytorch_lightning.loggers import (
 )
 from pytorch_lightning.loggers.logger import DummyLogger
 
-from doctune.errors import NO_ROOM, UserError
+from doctune.errors import NO_ROOM
 from src.training.card_rules import is_first
+from src.training.logger_needs import check_logger, prepare_logger
 from src.training.run_log import IDENTITY, IN_MLFLOW, WHEN_PRUNED, RunLog
 
 log = logging.getLogger(__name__)
 
-CHOICES = ("csv", "tensorboard", "mlflow", "wandb", "none")
-# Logger -> the package to import and the one to install.
-PACKAGES = {
-    "tensorboard": ("tensorboard", "tensorboard"),
-    "mlflow": ("mlflow", "mlflow-skinny"),
-    "wandb": ("wandb", "wandb"),
-}
 # The parts of the config that say how something was trained.
 PARAMETERS = (
     *("seed", "model", "data", "augment", "optimizer", "scheduler", "loss", "trainer"),
@@ -37,8 +29,6 @@ PARAMETERS = (
 )
 # What a run without a search is scored by.
 SCORES = ("score", "test/f1", "test/accuracy")
-WANDB_OFFLINE = ("offline", "dryrun", "disabled")
-X_AXES = ("steps", "epochs")
 
 
 class Curves(CSVLogger):
@@ -74,6 +64,7 @@ def open_run_log(
         UserError: the logger is unknown, or its package or what it needs is missing.
     """
     check_logger(cfg.logger)
+    prepare_logger(cfg.logger)
     identity = {} if trial is None else dict(zip(IDENTITY, (study, trial), strict=True))
     parameters = {**identity, **flat_parameters(cfg)}
     if cfg.logger.name == "none" or (cfg.logger.name == "csv" and trial is not None):
@@ -117,28 +108,6 @@ def close_left_runs(cfg: DictConfig, study: str, ended: Mapping[int, str]) -> No
         if state is not None:
             client.set_tag(run.info.run_id, "state", state)
             client.set_terminated(run.info.run_id, IN_MLFLOW[state])
-
-
-def check_logger(cfg: DictConfig) -> None:
-    """Check that a logger can work, and lay out its store where several workers will share it.
-
-    Raises:
-        UserError: names the key and what to install or to set.
-    """
-    if cfg.name not in CHOICES:
-        raise UserError(f"logger.name={cfg.name}: unknown; choose {', '.join(CHOICES)}")
-    if cfg.x_axis not in X_AXES:
-        raise UserError(f"logger.x_axis={cfg.x_axis}: unknown; choose {' or '.join(X_AXES)}")
-    module, package = PACKAGES.get(cfg.name, (None, None))
-    if module is not None and importlib.util.find_spec(module) is None:
-        raise UserError(
-            f"logger={cfg.name}: the package {package} is not installed; "
-            "pip install 'doctune[loggers]'"
-        )
-    if cfg.name == "wandb":
-        _check_wandb(cfg)
-    if cfg.name == "mlflow":
-        _prepare_mlflow(cfg)
 
 
 def flat_parameters(cfg: DictConfig) -> dict[str, Any]:
@@ -196,36 +165,3 @@ def _make_wandb(
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return WandbLogger(experiment=run)
-
-
-def _check_wandb(cfg: DictConfig) -> None:
-    """Without this, `wandb.init` would ask for a key on a screen that nobody watches."""
-    import wandb
-
-    offline = cfg.offline or os.environ.get("WANDB_MODE") in WANDB_OFFLINE
-    if not offline and wandb.api.api_key is None:
-        raise UserError(
-            "logger=wandb: there is no key on this machine; run `wandb login`, "
-            "or write to disk alone with logger.offline=true"
-        )
-
-
-def _prepare_mlflow(cfg: DictConfig) -> None:
-    """Create the store and the experiment, which two workers at once could not."""
-    # No word to MLflow's makers from machines that may not talk to the net.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-
-    # Set after the import, which sets them too.
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    if cfg.uri.startswith("sqlite:///"):
-        Path(cfg.uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        client = MlflowClient(cfg.uri)
-        if client.get_experiment_by_name(cfg.project) is None:
-            client.create_experiment(cfg.project)
-    except MlflowException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"logger.uri={cfg.uri}: MLflow cannot open it ({reason})") from error

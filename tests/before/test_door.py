@@ -55,6 +55,8 @@ AT_ONCE = {
     # Of the images, which are listed.
     (*FILES, "data=image_folder", "data.root=/none"): "data.root=/none",
     (*FILES, "data=csv", "data.root=table"): "has no column 'ID'",
+    (*SEARCH, "quick_validation.folds=500"): "images, and not all to train on",
+    (*SEARCH, "logger=tensorboard", "logger.name=paper"): "logger.name=paper",
     # Of a card's sizes, which follow from the model.
     (
         *("-m", "hparams_search=fast", "gpu=rtx4090", "trainer.accelerator=cpu"),

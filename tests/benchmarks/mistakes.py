@@ -20,6 +20,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 RUNS = 3
+# On the path of each command: takes a package away.
+HIDING = "hiding"
 BARE = "import hydra\nhydra.main(config_path=None)(lambda cfg: None)()\n"
 SEARCH = ("src.train", "-m", "hparams_search=fast", "gpu=cpu")
 
@@ -35,6 +37,9 @@ ROWS: list[tuple[str, tuple[str, ...], float]] = [
     ("an unknown database", (*SEARCH, "optuna.storage=nosuchdb://x"), 2),
     ("a wrong range", (*SEARCH, "search_space.learning_rate.low=1"), 2),
     ("a wrong value in a job", (*SEARCH, "data.batch_size=choice(0,16)"), 2),
+    ("a logger without its package", (*SEARCH, "logger=tensorboard"), 2),
+    ("the same in one training", ("src.train", "gpu=cpu", "logger=tensorboard"), 2),
+    ("more folds than images", (*SEARCH, "quick_validation.folds=500"), 5),
     ("no such folder", (*SEARCH, "data=image_folder", "data.root=/none"), 5),
     ("a missing column", (*SEARCH, "data=csv", "data.root=table"), 5),
     ("a changed setting", (*SEARCH, "optuna.study_name=earlier"), 5),
@@ -57,7 +62,7 @@ def seconds(*command: str, folder: Path) -> tuple[float, float]:
         subprocess.run(
             [sys.executable, *command],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{folder / HIDING}"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=False,
@@ -74,6 +79,10 @@ def prepare(folder: Path) -> None:
 
     (folder / "table" / "train").mkdir(parents=True)
     (folder / "table" / "train.csv").write_text("file,label\na.png,x\nb.png,y\n")
+    (folder / HIDING).mkdir()
+    (folder / HIDING / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['tensorboard'] = None\n"
+    )
     (folder / "multirun").mkdir()
     storage = f"sqlite:///{folder / 'multirun' / 'optuna.db'}"
     study = optuna.create_study(study_name="earlier", storage=storage, direction="maximize")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doctune.errors import UserError
-from src.data.folds import MOST_GROUPED, notes_on_folds, stratified_folds
+from src.data.folds import MOST_GROUPED, check_enough, notes_on_folds, stratified_folds
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 
@@ -24,6 +24,15 @@ def test_folds_cover_everything_once_and_keep_the_classes(n_folds: int, seed: in
         assert abs((labels[val] == 0).mean() - 40 / 70) < 0.06
     again = stratified_folds(labels, n_folds, seed)
     assert all(np.array_equal(a[1], b[1]) for a, b in zip(folds, again, strict=True))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(1, 12))
+def test_what_is_refused_by_counts_alone_could_not_be_cut(sizes: list[int], folds: int) -> None:
+    try:
+        check_enough({str(number): size for number, size in enumerate(sizes)}, folds)
+    except UserError:
+        with pytest.raises(UserError, match=rf"folds={folds}"):
+            stratified_folds(np.repeat(np.arange(len(sizes)), sizes), folds, 0)
 
 
 def test_too_few_images_for_the_folds() -> None:

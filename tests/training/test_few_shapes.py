@@ -41,7 +41,9 @@ def test_on_a_card_all_batches_of_a_search_are_scored_at_one_size(cfg: Compose) 
     def scored(gpu: str, batch: int, *words: str) -> int:
         return evaluation_batch(cfg(f"gpu={gpu}", f"data.batch_size={batch}", *words))
 
-    assert {scored("rtx3080", size) for size in (24, 32, 40, 48)} == {48}
+    assert {scored("rtx3080", size) for size in (24, 32, 40, 48)} == {128}
+    assert {scored("rtx3080", size, "gpu.batch_sizes=[8,16]") for size in (8, 16)} == {64}
+    assert scored("rtx3080", 24, "model.grad_checkpointing=true") == 48
     # Where memory is short, no more than it allows.
     assert scored("rtx3080", 8) == 16
     assert scored("rtx3080", 48, "trainer.micro_batch_size=6") == 12

@@ -17,7 +17,8 @@ from doctune.errors import UserError
 from src.data.image_set import ImageSet
 from src.results.finish import _end_left_runs
 from src.training.fit import fit
-from src.training.loggers import check_logger, flat_parameters, open_run_log
+from src.training.logger_needs import check_logger, prepare_logger
+from src.training.loggers import flat_parameters, open_run_log
 from tests.conftest import TINY, Compose, Run
 
 SMALL = ("data.img_size=32", "data.batch_size=16", "callbacks.progress=false")
@@ -278,9 +279,9 @@ def test_mistakes(cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with pytest.raises(UserError, match=r"wandb login.*logger\.offline=true"):
-        check_logger(cfg("logger=wandb").logger)
+        prepare_logger(cfg("logger=wandb").logger)
     with pytest.raises(UserError, match=r"logger\.uri=nowhere://x"):
-        check_logger(cfg("logger=mlflow", "logger.uri=nowhere://x").logger)
+        prepare_logger(cfg("logger=mlflow", "logger.uri=nowhere://x").logger)
 
 
 def test_parameters_are_flat_and_resolved(cfg: Compose) -> None:
