@@ -4,13 +4,14 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from optuna.storages._rdb.storage import _VersionManager
 
 from doctune import shown_keys
 from src.before import config as config
@@ -34,6 +35,21 @@ TINY = (
 
 Compose = Callable[..., Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_are_read_once() -> Iterator[None]:
+    """Optuna reads its thirty files of migrations anew for every database, 0.1 s each time."""
+    made, kept = _VersionManager._create_alembic_script, list[Any]()
+
+    def once(self: Any) -> Any:
+        if not kept:
+            kept.append(made(self))
+        return kept[0]
+
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(_VersionManager, "_create_alembic_script", once)
+        yield
 
 
 @pytest.fixture
