@@ -209,7 +209,7 @@ def scored_at_a_time(cfg: DictConfig, trained: int) -> int:
         return EVALUATION_BATCHES * trained
     smallest = min(cfg.gpu.batch_sizes)
     if trained < smallest or cfg.model.grad_checkpointing:
-        return EVALUATION_BATCHES * min(trained, smallest)
+        return int(EVALUATION_BATCHES * min(trained, smallest))
     worth = max(EVALUATION_BATCHES * smallest, WORTH_A_LAUNCH)
     return int(min(worth, MOST_EVALUATION_BATCHES * smallest))
 

@@ -196,7 +196,9 @@ class PlainModule(pl.LightningModule):
 def from_files(case: Case, folder: Path, images: ImageSet) -> Dataset[Any]:
     """Return the files, each decoded and normalised whenever it is taken."""
     size = (case.side, case.side)
-    return ImageFolder(str(folder), Compose([Resize(size), ToTensor(), Normalize(MEAN, STD)]))
+    transform = Compose([Resize(size), ToTensor(), Normalize(MEAN, STD)])
+    files: Dataset[Any] = ImageFolder(str(folder), transform)
+    return files
 
 
 def from_memory(case: Case, folder: Path, images: ImageSet) -> Dataset[Any]:
