@@ -16,6 +16,7 @@ from timm.layers import Conv2dSame, pad_same  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from doctune import is_trial
+from src.hardware.config import AUTO
 from src.hardware.counted_step import AUTOCAST
 
 # Measured on an H200 (torch 2.11, cuDNN 9.19, bfloat16, 224 px). To compile for another batch size
@@ -23,6 +24,9 @@ from src.hardware.counted_step import AUTOCAST
 # first one 13.0), and each image that is trained on takes these 0.30 ms more (64 and 96 images
 # alike; convnext_tiny 0.29 to 0.33, there against cuDNN in contiguous order).
 COMPILES, LONGER, AT_SIDE = 7.7, 0.30e-3, 224
+# Seconds that the same model trains an image in with PyTorch's kernels, on all of that card: what
+# a search can get through in its time.
+EACH = 0.56e-3
 # The first version of cuDNN that compiles them at run time.
 COMPILING_CUDNN = 91000
 
@@ -31,7 +35,8 @@ def own_kernels_pay(cfg: DictConfig, batches: int, device: torch.device) -> bool
     """Tell whether PyTorch's kernels save more time than they cost, where `auto` is to choose.
 
     A process compiles once for a batch and image size. The trials of a search are taken to be
-    spread evenly over its workers and the batch sizes of `gpu`, and none to be pruned.
+    spread evenly over its workers and the batch sizes of `gpu`, and none to be pruned; no more of
+    them than its time allows.
 
     Args:
         cfg: the whole config.
@@ -44,12 +49,18 @@ def own_kernels_pay(cfg: DictConfig, batches: int, device: torch.device) -> bool
         return False
     if trainer.precision not in AUTOCAST or not _compiles():
         return False
+    area = (cfg.data.img_size / AT_SIDE) ** 2
     images = batches * cfg.data.batch_size / trainer.devices
     if is_trial():
         optuna = cfg.optuna
         shapes = max(1, len(cfg.gpu.batch_sizes)) * max(1, optuna.n_jobs)
         images *= cfg.quick_validation.folds * max(1.0, optuna.n_trials / shapes)
-    return bool(images * LONGER * (cfg.data.img_size / AT_SIDE) ** 2 < COMPILES)
+        if optuna.timeout is not None:
+            sharing = cfg.gpu.trials_per_device
+            sharing = optuna.n_jobs if sharing == AUTO else min(sharing, optuna.n_jobs)
+            sizes = max(1, len(cfg.gpu.batch_sizes)) * max(1, sharing)
+            images = min(images, optuna.timeout / (EACH * area * sizes))
+    return bool(images * LONGER * area < COMPILES)
 
 
 def _compiles() -> bool:

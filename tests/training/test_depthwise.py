@@ -80,6 +80,7 @@ def test_the_key_trains_with_them(
 
 # 75 batches of 64 images an epoch, as of 4,800 images; the two are even at 25,667 images of 224 px.
 RUN = ("gpu=h100", "data.batch_size=64", "data.img_size=224")
+SIX = ("optuna.n_jobs=6", "gpu.trials_per_device=auto")
 SEARCH = ("optuna.n_jobs=1", "optuna.n_trials=20", "quick_validation.folds=3")
 
 
@@ -94,6 +95,10 @@ SEARCH = ("optuna.n_jobs=1", "optuna.n_trials=20", "quick_validation.folds=3")
         (SEARCH, 1, True, False),
         # The same trials spread over 5 workers: 3 times so many.
         ((*SEARCH, "optuna.n_jobs=5"), 1, True, True),
+        # Many trials, of which a minute has time for few where six share the card.
+        ((*SEARCH, "optuna.n_trials=300", *SIX), 1, True, False),
+        ((*SEARCH, "optuna.n_trials=300", *SIX, "optuna.timeout=115"), 1, True, True),
+        ((*SEARCH, "optuna.n_trials=300", "optuna.timeout=115"), 1, True, False),
         # What was not measured, or compiles nothing.
         (("trainer.precision=32-true",), 1, False, False),
         (("trainer.channels_last=false",), 1, False, False),

@@ -38,8 +38,8 @@ PARTS = {
         Part("steps", "memory and time of a training step, predicted and measured", 85, 240),
         Part("searches", "a search, with so many trials a card", 165, 300),
         Part("sharing", "what several trainings on one card get through together", 55, 90),
-        Part("marked_tests", "the tests that need a card", 60, 150),
+        Part("marked_tests", "the tests that need a card", 75, 200),
         Part("ways", "images a second of four ways to train", 40, 150),
-        Part("out_of_memory", "what becomes of a batch that does not fit", 12, 40),
+        Part("out_of_memory", "what becomes of a batch that does not fit", 40, 60),
     )
 }

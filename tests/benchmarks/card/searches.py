@@ -68,6 +68,7 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
     ends = time.monotonic() + limit
     with tempfile.TemporaryDirectory() as folder:
         if tiny:
+            _draw(TINY, Path(folder))
             yield from search(TINY, Path(folder), 250.0, on_card=False)
             return
         for number, each in enumerate(SEARCHES):
@@ -180,7 +181,7 @@ def _draw(which: Search, folder: Path) -> None:
     """Draw the pages into the cache that the search will find."""
     program = (
         "from hydra import compose, initialize_config_dir\n"
-        "from src.hardware import profile\nfrom src.trial import config\n"
+        "from src.before import config\nfrom src.hardware import profile\n"
         "from src.data.load import load_splits\nfrom tests.conftest import CONF\n"
         "if __name__ == '__main__':\n"
         "    with initialize_config_dir(CONF):\n"
