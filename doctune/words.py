@@ -77,6 +77,7 @@ OTHER_NAMES = {
     "trainer.precision": "amp fp16 half bf16 mixed_precision",
     "trainer.accelerator": "device",
     "trainer.devices": "gpus n_gpus num_gpus ngpu",
+    "trainer.strategy": "strategy parallelism",
     "quick_validation.folds": "n_splits n_folds k_folds kfold kfolds num_folds cv fold",
     "optuna.n_trials": "trials max_trials num_trials max_evals num_samples",
     "optuna.timeout": "time_limit max_time time_budget time_budget_s",

@@ -57,8 +57,9 @@ def _plan(words: Sequence[str]) -> None:
     @hydra.main(config_path=CONF, config_name="train", execution_whitelist=CALLABLE)
     def show(cfg: DictConfig) -> None:
         # Imported here, as they bring torch along.
-        from src.before.checks import check_references, check_values
+        from src.before.checks import check_references
         from src.before.typed_keys import check_typed_keys
+        from src.before.values import check_values
         from src.planning.search_plan import make_plan
         from src.planning.show import print_plan, to_json
 

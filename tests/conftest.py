@@ -4,13 +4,14 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from optuna.storages._rdb.storage import _VersionManager
 
 from doctune import shown_keys
 from src.before import config as config
@@ -23,9 +24,10 @@ REPOSITORY = Path(__file__).parents[1]
 CONF = str(REPOSITORY / "conf")
 
 # A search that takes seconds: few and small images, one epoch on two folds.
+PAGES = "data.n_images=480"
 TINY = (
     "gpu=cpu",
-    "data.n_images=480",
+    PAGES,
     "data.img_size=32",
     "quick_validation.epochs=2",
     "quick_validation.folds=2",
@@ -33,6 +35,21 @@ TINY = (
 
 Compose = Callable[..., Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_are_read_once() -> Iterator[None]:
+    """Optuna reads its thirty files of migrations anew for every database, 0.1 s each time."""
+    made, kept = _VersionManager._create_alembic_script, list[Any]()
+
+    def once(self: Any) -> Any:
+        if not kept:
+            kept.append(made(self))
+        return kept[0]
+
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(_VersionManager, "_create_alembic_script", once)
+        yield
 
 
 @pytest.fixture
@@ -59,7 +76,12 @@ def blobs() -> ImageSet:
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for decoded images that all tests share."""
+    """Return a folder for decoded images that all tests share, those of other processes too."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Above is the folder of the whole run; a file's lock lets one process draw.
+        folder = tmp_path_factory.getbasetemp().parent / "cache"
+        folder.mkdir(exist_ok=True)
+        return folder
     return tmp_path_factory.mktemp("cache")
 
 
@@ -89,13 +111,19 @@ Door = Callable[..., str]
 
 @pytest.fixture
 def door(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    cache_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Door:
     """Return a function that runs a light door in this process, and returns what it has said."""
 
     def call(module: str, *words: str, code: int = 0) -> str:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [module, *words])
+        # Of pages that many tests look at, which take seconds to draw.
+        given = PAGES not in words or any(word.startswith("data.cache_dir=") for word in words)
+        cache = [] if given else [f"data.cache_dir={cache_dir}"]
+        monkeypatch.setattr(sys, "argv", [module, *words, *cache])
         # A sweep names keys for all messages of its process.
         monkeypatch.setattr(shown_keys, "_names", {})
         ended: Any = 0

@@ -125,6 +125,7 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("imgsz=224",), ("did you mean data.img_size?",)),
     (("data_dir=/scans",), ("did you mean data.root?",)),
     (("trainer.gpus=1",), ("did you mean trainer.devices?",)),
+    (("gpu.strategy=ddp",), ("did you mean trainer.strategy?",)),
     (("num_train_epochs=3",), ("did you mean trainer.max_epochs?",)),
     (("optimizer.LR=1",), ("did you mean optimizer.lr?",)),
     (("trainer.precision=fp16",), ("did you mean 16-mixed?",)),

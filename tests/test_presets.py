@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from doctune.space.search_space import build_search_space
-from src.before.checks import check_values
+from src.before.values import check_values
 from src.data import look_config
 from src.inference import config as predict_config
 from src.results import config as study_doors_config

@@ -1,10 +1,12 @@
 """Any Hydra launcher, as the loop uses it: one job at a time from each of several threads."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn
+
+from doctune.shown_keys import shown
 
 # As the stock Optuna sweeper.
 BY_DEFAULT = 2
@@ -58,6 +60,26 @@ class LaunchedJobs:
         if wanted is None:
             return workers or BY_DEFAULT
         return min(wanted, workers or wanted)
+
+    def notes_on_slots(self, slots: int, wanted: int | None) -> Iterator[str]:
+        """Yield what to tell where another number of trials run at a time than was given.
+
+        Args:
+            slots: how many run.
+            wanted: the number that was given; None: none was.
+        """
+        workers = self.workers
+        if wanted is not None and slots < wanted:
+            trials = "one trial" if slots == 1 else f"{slots} trials"
+            hint = "; hydra/launcher=workers runs more" if self.name == "basic" else ""
+            if workers is not None:
+                hint = f" ({shown('n_jobs')}); leave hydra.launcher.n_workers out, or raise it"
+            yield f"hydra/launcher={self.name} runs {trials} at a time, not {wanted}{hint}"
+        elif workers is not None and workers > slots:
+            yield (
+                f"{slots} of {workers} workers are used, as {shown('n_jobs')}={wanted}; leave one "
+                "of the two numbers out"
+            )
 
     @property
     def workers(self) -> int | None:

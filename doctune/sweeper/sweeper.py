@@ -48,7 +48,8 @@ from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
 from doctune.sweeper.loop import AsyncLoop
-from doctune.sweeper.records import SLOTS, lines, log_to, shell_command, write_stock_results
+from doctune.sweeper.records import SLOTS, lines, log_to, shell_command
+from doctune.sweeper.results import write_results
 from doctune.sweeper.stop_signals import StopSignals, leave, stop_signals
 from doctune.words import did_you_mean
 
@@ -161,7 +162,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                     self._jobs.close()
                     if not self._keys.join:
                         with told_if_away(self._say, "no results are written"):
-                            self._write_results(study, folder)
+                            write_results(study, folder, self._keys.on_end, self._config)
         if signals.received:
             # As of any program that a signal has ended, so that a script does not go on.
             leave(128 + signals.received[0], SLOTS)
@@ -178,17 +179,6 @@ class AsyncSweeper(OptunaSweeperImpl):
         if study is not None and self._keys.settings is not None and not self._keys.accept_changes:
             assumed = self._keys.assumed_settings or {}
             check_quick_settings(study, self._keys.settings, assumed)
-
-    def _write_results(self, study: optuna.Study, folder: Path) -> None:
-        try:
-            write_stock_results(study, folder)
-            if self._keys.on_end is not None:
-                call("hydra.sweeper.on_end", self._keys.on_end, study, folder, self._config)
-        except OSError as error:
-            raise UserError(
-                f"{folder}: the results could not be written ({error}); every trial is in the "
-                "study, and the same command writes them"
-            ) from error
 
     def _settings_now(self) -> dict[str, Any]:
         if self._keys.settings is None:
@@ -289,30 +279,14 @@ class AsyncSweeper(OptunaSweeperImpl):
     def _budget(self) -> Budget:
         wanted = self._keys.n_jobs
         slots = self._jobs.slots(wanted)
-        self._tell_slots(slots, wanted)
+        for told in self._jobs.notes_on_slots(slots, wanted):
+            self._say(told)
         if self._keys.trial_timeout is not None and not self._jobs.can_cancel:
             self._say(
                 f"hydra/launcher={self._jobs.name} cannot end a trial that hangs; "
                 "hydra/launcher=workers can"
             )
         return Budget.of(self._keys, slots)
-
-    def _tell_slots(self, slots: int, wanted: int | None) -> None:
-        """Tell where fewer trials run at a time than a number that was given says."""
-        workers = self._jobs.workers
-        if wanted is not None and slots < wanted:
-            trials = "one trial" if slots == 1 else f"{slots} trials"
-            hint = "; hydra/launcher=workers runs more" if self._jobs.name == "basic" else ""
-            if workers is not None:
-                hint = f" ({shown('n_jobs')}); leave hydra.launcher.n_workers out, or raise it"
-            self._say(
-                f"hydra/launcher={self._jobs.name} runs {trials} at a time, not {wanted}{hint}"
-            )
-        elif workers is not None and workers > slots:
-            self._say(
-                f"{slots} of {workers} workers are used, as {shown('n_jobs')}={wanted}; leave one "
-                "of the two numbers out"
-            )
 
     def _check_folder(self) -> None:
         folder = Path(str(self.sweep_dir))

@@ -34,7 +34,5 @@ class GpuConfig:
     # Where the whole batch does not fit: compute blocks again in backward instead of keeping them,
     # before fewer images go through the model at a time.
     checkpointing: bool = False
-    # trainer.strategy for a model that one card cannot hold, over trainer.devices of them.
-    strategy: str = "fsdp"
     # 32-true, 16-mixed, bf16-mixed
     precision: str = "32-true"

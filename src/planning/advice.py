@@ -54,7 +54,7 @@ def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
         if one_card_is_not_enough:
             yield (
                 "one card cannot hold it; several can, in a training without a search: "
-                f"python -m src.train trainer.devices=2 trainer.strategy={cfg.gpu.strategy}"
+                "python -m src.train trainer.devices=2 trainer.strategy=fsdp"
             )
     elif any(not cell.fits for cell in plan.cells):
         yield from _how_they_run(plan, cfg)

@@ -14,10 +14,11 @@ from optuna.trial import FrozenTrial
 
 from doctune.errors import UserError
 from doctune.study.keys import check_limits
-from src.before.checks import check_one_card, check_values
+from src.before.checks import check_one_card
 from src.before.objectives import check_objectives
 from src.before.sizes import told_if_bounded
 from src.before.trial_length import epochs_of_trials, told_if_longer
+from src.before.values import check_values
 from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.detect import cards

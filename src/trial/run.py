@@ -20,7 +20,8 @@ from rich.console import Console
 from doctune.errors import NO_ROOM, UserError
 from doctune.trial import current_trial
 from doctune.words import counted
-from src.before.checks import check_same_data, tell_large_batch, tell_notes
+from src.before.checks import check_same_data
+from src.before.notes import tell_large_batch, tell_notes
 from src.before.untrusted_config import check_environment
 from src.data.load import load_splits
 from src.data.wear import as_scored, as_tested

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ from doctune.space.follow import follow, show_focus
 from doctune.space.record import record_space, recorded_space
 from doctune.space.search_space import Branch, SearchSpace, build_search_space
 from doctune.study.storage import open_storage
-from tests.doctune.conftest import Sweep, on_sqlite
+from tests.doctune.conftest import sqlite
+from tests.doctune.sweeper.in_process import Searches
+from tests.doctune.sweeper.in_process import search as search
 
 LR = FloatDistribution(1e-5, 1e-1, log=True)
 SPACE = {
@@ -229,11 +230,10 @@ def test_the_table_leaves_models_out_that_are_gone(tmp_path: Path) -> None:
     assert "cnx" not in shown.replace("{cnx, eff}", "")
 
 
-@on_sqlite
-def test_a_sweep_follows_another(sweep: Sweep, load: Callable[[], optuna.Study], url: str) -> None:
+def test_a_sweep_follows_another(search: Searches, tmp_path: Path) -> None:
     """Its trials stay near the best of the first, which are tried first."""
-    storage = f"hydra.sweeper.storage='{url}'"
-    sweep(
+    storage = f"hydra.sweeper.storage='{sqlite(tmp_path)}'"
+    search(
         "+x=interval(-9.0,9.0)", storage, "hydra.sweeper.study_name=a", "hydra.sweeper.n_trials=9"
     )
     words = (
@@ -241,9 +241,9 @@ def test_a_sweep_follows_another(sweep: Sweep, load: Callable[[], optuna.Study],
         *("hydra.sweeper.from_study=a", "hydra.sweeper.from_study_trials=2"),
         "+hydra.sweeper.focus={share: 0.2, at_least: 1}",
     )
-    done = sweep(*words, "hydra.sweeper.n_trials=4")
-    assert "around the best 2 of 9 complete trials of a" in done.stdout
-    study = load()
+    done = search(*words, "hydra.sweeper.n_trials=4")
+    assert "around the best 2 of 9 complete trials of a" in done.said
+    study = done.study
     earlier = optuna.load_study(study_name="a", storage=study._storage)
     best = sorted((t for t in earlier.trials), key=lambda t: -(t.value or -math.inf))[:2]
     assert {t.params["+x"] for t in study.trials[:2]} <= {t.params["+x"] for t in best}
@@ -251,7 +251,7 @@ def test_a_sweep_follows_another(sweep: Sweep, load: Callable[[], optuna.Study],
         range_now = trial.distributions["+x"]
         assert isinstance(range_now, FloatDistribution)
         assert range_now.high - range_now.low < 18
-    again = sweep(*words, "hydra.sweeper.n_trials=5")
-    assert "goes on: 4 of 5" in again.stdout
-    ranges = {str(trial.distributions["+x"]) for trial in load().trials}
+    again = search(*words, "hydra.sweeper.n_trials=5")
+    assert "goes on: 4 of 5" in again.said
+    ranges = {str(trial.distributions["+x"]) for trial in again.study.trials}
     assert len(ranges) == 1

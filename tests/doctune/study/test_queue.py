@@ -1,6 +1,5 @@
 """A proposal equal to a finished trial takes over its result instead of being trained."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,17 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
 from doctune.study.queue import copy_result, finished_twin, note_fixed_keys
-from tests.doctune.conftest import Sweep
+from tests.doctune.sweeper.in_process import Searches
+from tests.doctune.sweeper.in_process import search as search
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 RUNNING = TrialState.RUNNING
 
 
-def test_a_duplicate_is_not_trained(
-    sweep: Sweep, load: Callable[[], optuna.Study], tmp_path: Path
-) -> None:
+def test_a_duplicate_is_not_trained(search: Searches, tmp_path: Path) -> None:
     space = ("+x=choice(1.0,2.0)", "+steps=3", "+fixed=1")
-    sweep(*space, "hydra.sweeper.n_trials=6", "hydra.sweeper.sampler.seed=1", n_jobs=1)
-    trials = load().trials
+    done = search(*space, "hydra.sweeper.n_trials=6", "hydra.sweeper.sampler.seed=1")
+    trials = done.study.trials
     trained = [trial for trial in trials if "duplicate_of" not in trial.user_attrs]
     assert len(trials) == 6
     assert [path.name for path in sorted((tmp_path / "sweep").glob("[0-9]*"))] == [

@@ -97,7 +97,14 @@ def test_mistakes_are_told(study: optuna.Study, url: str, tmp_path: Path) -> Non
 
 def test_a_mistake_in_it_takes_nothing_from_the_study(door: Door, tmp_path: Path) -> None:
     # No time for any trial: what is queued can be seen.
-    search = ("src.train", "-m", "hparams_search=fast", *TINY, "optuna.timeout=0")
+    search = (
+        "src.train",
+        "-m",
+        "hparams_search=fast",
+        *TINY,
+        "optuna.timeout=0",
+        "hydra/launcher=basic",
+    )
     name = "optuna.from_study=best.yaml"
     assert "no such file" in door(*search, name, code=1)
     (tmp_path / "best.yaml").write_text("optimizer.lr: 2e-3\n")

@@ -3,9 +3,10 @@
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -54,15 +55,30 @@ class Searches:
         self._monkeypatch = monkeypatch
         self._capfd = capfd
 
-    def __call__(self, *words: str, sweeper: tuple[str, ...] = OURS) -> Searched:
+    def __call__(
+        self,
+        *words: str,
+        sweeper: tuple[str, ...] = OURS,
+        main: Callable[[], Any] = app.main,
+        folder: Path | None = None,
+    ) -> Searched:
+        """Run a sweep as from the command line.
+
+        Args:
+            words: of the command line.
+            sweeper: the words that come first.
+            main: of the app, this folder's own by default.
+            folder: where it is typed, the test's own by default.
+        """
+        self._monkeypatch.chdir(folder or self._folder)
         self._monkeypatch.setattr(sys, "argv", ["app", "-m", *sweeper, *words])
         code = 0
         try:
-            app.main()
+            main()
         except SystemExit as end:
             code = int(end.code or 0)
         said = self._capfd.readouterr()
-        return Searched(code, said.out + said.err, self._folder)
+        return Searched(code, said.out + said.err, folder or self._folder)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """An app written for the stock sweeper runs with only the sweeper's name changed."""
 
+import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,8 @@ from omegaconf import OmegaConf
 
 from tests.doctune.conftest import app_environment
 from tests.doctune.postgresql import new_database
+from tests.doctune.sweeper.in_process import Searches
+from tests.doctune.sweeper.in_process import search as search
 
 NAMES = ("optuna", "optuna_async")
 
@@ -36,49 +39,42 @@ class Ended:
         return [trial.values for trial in self.study.trials]
 
 
+def as_main() -> None:
+    """Run the app as `python -m` does, which is how it finds its config."""
+    runpy.run_module("tests.doctune.sweeper.stock_app", run_name="__main__")
+
+
 def run_both(
-    folder: Path, *overrides: str, urls: Sequence[str] | None = None
+    search: Searches, folder: Path, *overrides: str, urls: Sequence[str] | None = None
 ) -> tuple[Ended, Ended]:
-    """Run the app under both names at once, each in an empty folder.
+    """Run the app under both names, each in an empty folder.
 
     Args:
+        search: runs it.
         folder: for both.
         overrides: of the command line.
         urls: a storage for each; None: the app's own.
     """
-    processes = {}
+    ended = []
     for number, name in enumerate(NAMES):
-        (folder / name).mkdir()
+        here = folder / name
+        here.mkdir()
         stored = [f"hydra.sweeper.storage='{urls[number]}'"] if urls else []
-        processes[name] = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tests.doctune.sweeper.stock_app", "-m"),
-                *(f"hydra/sweeper={name}", *overrides, *stored),
-            ],
-            cwd=folder / name,
-            env=app_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    urls = urls or [f"sqlite:///{folder / name / 'study.db'}" for name in NAMES]
-    stock, ours = (
-        end(folder / name, processes[name], url) for name, url in zip(NAMES, urls, strict=True)
-    )
+        sweeper = (f"hydra/sweeper={name}",)
+        done = search(*overrides, *stored, sweeper=sweeper, main=as_main, folder=here)
+        url = urls[number] if urls else f"sqlite:///{here / 'study.db'}"
+        study = optuna.load_study(study_name="sphere", storage=url)
+        results = here / "sweep" / "optimization_results.yaml"
+        read = OmegaConf.to_container(OmegaConf.load(results)) if results.exists() else None
+        ended.append(Ended(done.code, done.said, study, read))
+    stock, ours = ended
     assert stock.code == ours.code, stock.output + ours.output
     return stock, ours
 
 
-def end(folder: Path, process: "subprocess.Popen[str]", url: str) -> Ended:
-    output, _ = process.communicate(timeout=250)
-    study = optuna.load_study(study_name="sphere", storage=url)
-    results = folder / "sweep" / "optimization_results.yaml"
-    read = OmegaConf.to_container(OmegaConf.load(results)) if results.exists() else None
-    return Ended(process.returncode, output, study, read)
-
-
-def test_params_of_the_config_and_of_the_command_line(tmp_path: Path) -> None:
+def test_params_of_the_config_and_of_the_command_line(search: Searches, tmp_path: Path) -> None:
     stock, ours = run_both(
+        search,
         tmp_path,
         *("z=tag(log, interval(0.1, 10.0))", "w=range(1, 5)", "name=choice(a, b)"),
         # Takes the key out of the search.
@@ -94,47 +90,53 @@ def test_params_of_the_config_and_of_the_command_line(tmp_path: Path) -> None:
         assert mine.user_attrs["y"] == theirs.user_attrs["y"]
 
 
-def test_several_objectives(tmp_path: Path) -> None:
-    stock, ours = run_both(tmp_path, "hydra.sweeper.direction=[minimize,minimize]", "two=true")
+def test_several_objectives(search: Searches, tmp_path: Path) -> None:
+    stock, ours = run_both(
+        search, tmp_path, "hydra.sweeper.direction=[minimize,minimize]", "two=true"
+    )
     assert ours.params == stock.params
     assert ours.values == stock.values
     assert ours.results == stock.results
     assert set(ours.results) == {"name", "solutions"}
 
 
-def test_on_a_server(tmp_path: Path, postgresql_server: str) -> None:
+def test_on_a_server(search: Searches, tmp_path: Path, postgresql_server: str) -> None:
     # With the driver's name, which only ours does without.
     urls = [
         new_database(postgresql_server).replace("postgresql://", "postgresql+psycopg://")
         for _ in NAMES
     ]
-    stock, ours = run_both(tmp_path, urls=urls)
+    stock, ours = run_both(search, tmp_path, urls=urls)
     assert ours.params == stock.params
     assert ours.values == stock.values
     assert ours.results == stock.results
 
 
-def test_a_grid(tmp_path: Path) -> None:
+def test_a_grid(search: Searches, tmp_path: Path) -> None:
     grid = ("hydra/sweeper/sampler=grid", "x=range(0, 2)", "hydra.sweeper.n_trials=9")
-    stock, ours = run_both(tmp_path, *grid)
+    stock, ours = run_both(search, tmp_path, *grid)
     points = [Counter(tuple(params.items()) for params in each.params) for each in (stock, ours)]
     assert points[0] == points[1]
     assert len(points[1]) == 6
     assert ours.results == stock.results
 
 
-def test_a_custom_search_space(tmp_path: Path) -> None:
+def test_a_custom_search_space(search: Searches, tmp_path: Path) -> None:
     custom = "hydra.sweeper.custom_search_space=tests.doctune.sweeper.stock_app.configure"
-    stock, ours = run_both(tmp_path, custom)
+    stock, ours = run_both(search, tmp_path, custom)
     assert ours.params == stock.params
     assert ours.values == stock.values
     assert set(ours.params[0]) == {"x", "y", "z", "+more"}
 
 
 @pytest.mark.parametrize(("rate", "code"), [(1, 0), (0, 1)])
-def test_max_failure_rate(tmp_path: Path, rate: float, code: int) -> None:
+def test_max_failure_rate(search: Searches, tmp_path: Path, rate: float, code: int) -> None:
     stock, ours = run_both(
-        tmp_path, "x=choice(1, 2)", "fails_above=1", f"hydra.sweeper.max_failure_rate={rate}"
+        search,
+        tmp_path,
+        "x=choice(1, 2)",
+        "fails_above=1",
+        f"hydra.sweeper.max_failure_rate={rate}",
     )
     assert ours.code == code
     assert [trial.state for trial in ours.study.trials] == [

@@ -15,16 +15,9 @@ from doctune.errors import UserError
 from doctune.study.budget import Budget
 from doctune.study.study import finished
 from doctune.sweeper.failures import FAILURE_WINDOW, FailureWindow, values_of
-from tests.doctune.conftest import (
-    STORAGES,
-    Sweep,
-    load_study,
-    on_sqlite,
-    run_sweep,
-    sqlite,
-    stored_in,
-)
-from tests.doctune.postgresql import new_database
+from tests.doctune.conftest import Sweep, load_study, on_sqlite, run_sweep, sqlite
+from tests.doctune.sweeper.in_process import Searches
+from tests.doctune.sweeper.in_process import search as search
 
 FAULTS = ("none", "exception", "no_number", "disk", "killed")
 
@@ -52,22 +45,18 @@ class Met:
         return (self.folder / "sweep" / str(trial.number) / "app.log").read_text()
 
 
-@pytest.fixture(scope="module", params=STORAGES)
-def met(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Met:
+@pytest.fixture(scope="module")
+def met(tmp_path_factory: pytest.TempPathFactory) -> Met:
     folder = tmp_path_factory.mktemp("faults")
-    url = sqlite(folder)
-    if request.param == "postgresql":
-        url = new_database(request.getfixturevalue("postgresql_server"))
     done = run_sweep(
         folder,
-        *stored_in(url),
         f"+fault=choice({','.join(FAULTS)})",
         "hydra/sweeper/sampler=grid",
         "hydra.sweeper.n_trials=5",
         "hydra.sweeper.max_failure_rate=1",
         "hydra.sweeper.retries=1",
     )
-    return Met(folder, (done.stdout + done.stderr).splitlines(), load_study(url))
+    return Met(folder, (done.stdout + done.stderr).splitlines(), load_study(sqlite(folder)))
 
 
 def test_each_fault_fails_its_own_trial(met: Met) -> None:
@@ -127,24 +116,23 @@ def test_results_that_find_no_room_are_told_in_one_line(sweep: Sweep, tmp_path: 
     assert "the same command writes them" in errors.splitlines()[-1]
 
 
-def test_failed_trials_are_made_up_for_where_they_do_not_count(
-    sweep: Sweep, load: Callable[[], optuna.Study]
-) -> None:
+def test_failed_trials_are_made_up_for_where_they_do_not_count(search: Searches) -> None:
     words = (
         *("+fault=choice(none,exception)", "hydra/sweeper/sampler=random", "+x=interval(0.0,1.0)"),
         *("hydra.sweeper.sampler.seed=1", "hydra.sweeper.max_failure_rate=1"),
     )
-    sweep(*words, "hydra.sweeper.n_trials=4", n_jobs=1)
-    counted = Counter(trial.state.name for trial in load().trials)
+    first = search(*words, "hydra.sweeper.n_trials=4")
+    counted = Counter(trial.state.name for trial in first.study.trials)
     assert counted["FAIL"] > 0
     assert counted.total() == 4
-    done = sweep(*words, "hydra.sweeper.n_trials=4", "hydra.sweeper.count_failed=false", n_jobs=1)
-    assert "goes on: " in done.stdout
-    assert "| 4/4 finished" in done.stdout
-    assert "| 5/4 finished" not in done.stdout
-    assert Counter(trial.state.name for trial in load().trials)["COMPLETE"] == 4
+    done = search(*words, "hydra.sweeper.n_trials=4", "hydra.sweeper.count_failed=false")
+    assert "goes on: " in done.said
+    assert "| 4/4 finished" in done.said
+    assert "| 5/4 finished" not in done.said
+    assert Counter(trial.state.name for trial in done.study.trials)["COMPLETE"] == 4
 
 
+@on_sqlite
 # The shorter limit is over before the trial has a process.
 @pytest.mark.parametrize("seconds", [0.01, 2])
 def test_a_trial_that_hangs_is_ended(

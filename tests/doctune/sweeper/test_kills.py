@@ -6,8 +6,8 @@ import pytest
 
 from tests.doctune.killing import Victim, kinds
 
-# Two of each kind and one more; tests/benchmarks/soak.py kills 200 times on each storage.
-KILLS = 7
+# One of each kind and one more; tests/benchmarks/soak.py kills 200 times on each storage.
+KILLS = 4
 
 
 @pytest.mark.parametrize(("url", "seed"), [("sqlite", 1), ("postgresql", 2)], indirect=["url"])

@@ -254,8 +254,8 @@ def runners(victim: Victim) -> Counter[int]:
     return Counter(trial.user_attrs["owner"]["pid"] for trial in begun)
 
 
-def test_two_commands_share_the_work_and_one_takes_over(tmp_path: Path, url: str) -> None:
-    victim = Victim(tmp_path, url, 0, n_trials=8)
+def test_two_commands_share_the_work_and_one_takes_over(tmp_path: Path, postgresql: str) -> None:
+    victim = Victim(tmp_path, postgresql, 0, n_trials=8)
     gate = tmp_path / "gate"
     first, second = (victim.start(f"+gate={gate}") for _ in range(2))
     wait_until(lambda: runners(victim) == {first.pid: 2, second.pid: 2}, first)

@@ -123,6 +123,7 @@ def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
+@on_sqlite
 def test_kill_nine_leaves_nothing_behind(
     tmp_path: Path, url: str, sweep: Sweep, load: Load
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from doctune.study.study import is_complete
-from tests.doctune.conftest import Sweep, on_sqlite
+from tests.doctune.conftest import Sweep, on_sqlite, sqlite
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
 
@@ -31,18 +31,14 @@ def test_finishes_n_trials_each_in_its_own_folder(sweep: Sweep, load: Load, tmp_
     assert {trial.user_attrs["worker"] for trial in study.trials} == {"cpu 0", "cpu 1"}
 
 
-@on_sqlite
-def test_same_command_again_says_complete_and_more_trials_continue(
-    sweep: Sweep, load: Load
-) -> None:
+def test_same_command_again_says_complete_and_more_trials_continue(search: Searches) -> None:
     # A seed, as in all presets: the same draws again would be duplicates.
     command = (SPACE, "hydra.sweeper.sampler.seed=1")
-    sweep(*command, "hydra.sweeper.n_trials=3")
-    again = sweep(*command, "hydra.sweeper.n_trials=3")
-    assert "has its 3 trials already" in again.stdout
-    assert "hydra.sweeper.n_trials=6" in again.stdout
-    sweep(*command, "hydra.sweeper.n_trials=5")
-    study = load()
+    search(*command, "hydra.sweeper.n_trials=3")
+    again = search(*command, "hydra.sweeper.n_trials=3")
+    assert "has its 3 trials already" in again.said
+    assert "hydra.sweeper.n_trials=6" in again.said
+    study = search(*command, "hydra.sweeper.n_trials=5").study
     assert states(study) == {"COMPLETE": 5}
     assert len({trial.params["+x"] for trial in study.trials}) == 5
 
@@ -51,6 +47,7 @@ def test_fewer_trials_than_there_are_change_nothing() -> None:
     assert is_complete("s", 5, 3).startswith("study s has 5 of 3 trials already; extend it with ")
 
 
+@on_sqlite
 def test_pruned_job_is_pruned_in_the_study_with_its_reports(sweep: Sweep, load: Load) -> None:
     sweep(
         "+x=choice(1.0,4.0)",
@@ -107,31 +104,30 @@ def test_custom_search_space_adds_parameters(search: Searches) -> None:
         assert trial.value == pytest.approx(-((trial.params["+x"] - 1) ** 2) - trial.params["+y"])
 
 
-@on_sqlite
-def test_params_in_the_config_and_several_objectives(sweep: Sweep, load: Load) -> None:
-    sweep(
+def test_params_in_the_config_and_several_objectives(search: Searches) -> None:
+    done = search(
         *("+hydra.sweeper.params={+x: 'interval(-1.0, 2.0)'}", "+two=1", "+steps=2"),
         *("hydra.sweeper.direction=[minimize,minimize]", "hydra.sweeper.n_trials=4"),
     )
-    for trial in load().trials:
+    assert len(done.study.trials) == 4
+    for trial in done.study.trials:
         x = trial.params["+x"]
         assert trial.values == pytest.approx([x**2, (x - 1) ** 2])
 
 
-@on_sqlite
-def test_a_study_starts_from_the_best_of_another(sweep: Sweep, load: Load, url: str) -> None:
+def test_a_study_starts_from_the_best_of_another(search: Searches, tmp_path: Path) -> None:
     # A seed, as in all presets: the second study must not draw what the first has drawn.
     named = (
-        *("hydra.sweeper.n_trials=3", f"hydra.sweeper.storage='{url}'"),
+        *("hydra.sweeper.n_trials=3", f"hydra.sweeper.storage='{sqlite(tmp_path)}'"),
         "hydra.sweeper.sampler.seed=1",
     )
-    sweep(SPACE, *named, "hydra.sweeper.study_name=earlier")
-    done = sweep(
+    search(SPACE, *named, "hydra.sweeper.study_name=earlier")
+    done = search(
         *(SPACE, *named, "hydra.sweeper.study_name=sweep", "hydra.sweep.dir=second"),
         *("hydra.sweeper.from_study=earlier", "hydra.sweeper.from_study_trials=1"),
     )
-    assert "the best 1 of earlier run first" in done.stdout
-    later = load()
+    assert "the best 1 of earlier run first" in done.said
+    later = done.study
     earlier = optuna.load_study(study_name="earlier", storage=later._storage)
     assert later.trials[0].params == earlier.best_params
     drawn = {trial.params["+x"] for study in (earlier, later) for trial in study.trials}
