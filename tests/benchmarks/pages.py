@@ -103,6 +103,9 @@ def memory(folder: Path, before: Path) -> None:
         "palette, PNG": (large.convert("P"), "palette.png", {"compress_level": 1}),
         "colour, PNG": (large.convert("RGB"), "colour.png", {"compress_level": 1}),
         "colour, JPEG": (large.convert("RGB"), "colour.jpg", {}),
+        "colour, TIFF, LZW": (large.convert("RGB"), "lzw.tif", {"compression": "tiff_lzw"}),
+        "colour, TIFF, JPEG": (large.convert("RGB"), "jpeg.tif", {"compression": "jpeg"}),
+        "colour, TIFF": (large.convert("RGB"), "plain.tif", {}),
     }
     print(f"{'100 megapixels':24} {'now':>8} {'before':>8}  ratio")
     for kind, (image, file, options) in files.items():
