@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.data.templates import HEIGHT, WIDTH, Random, Sheet, date, name, word
+from tests.data.templates import HEIGHT, KINDS, WIDTH, Kind, Random, Sheet, date, font, name, word
 
 
 def statement(sheet: Sheet, printed: Random, filled: Random) -> None:
@@ -17,7 +17,7 @@ def statement(sheet: Sheet, printed: Random, filled: Random) -> None:
         sheet.write(90, y, date(filled), 15)
         sheet.write(220, y, f"{word(filled, 3)} {word(filled)} {word(filled)}", 15)
         amount = f"{filled.integers(1, 3000)}.{filled.integers(0, 100):02}"
-        sheet.write(880 - round(sheet.pen.textlength(amount)), y, amount, 15)
+        sheet.write(880 - round(sheet.pen.textlength(amount, font(15))), y, amount, 15)
         y += 28
     sheet.lines(printed, 90, 1310, 820, 3, 12)
 
@@ -46,7 +46,7 @@ def notes(sheet: Sheet, printed: Random, filled: Random) -> None:
         while x < filled.integers(500, 860):
             letters = int(filled.integers(6, 20))
             steps = filled.normal((4.5, 0), (3, 9), (letters, 2))
-            points = np.cumsum(steps, 0) * (1, 0.5) + (x, 108 + 38 * row)
+            points = np.cumsum(steps, 0) * [1, 0.5] + [x, 108 + 38 * row]
             sheet.pen.line([tuple(point) for point in points.tolist()], fill=50, width=2)
             x = float(points[-1, 0]) + 18
 
@@ -94,7 +94,14 @@ def declaration(sheet: Sheet, printed: Random, filled: Random) -> None:
     for left in (90, 520):
         sheet.lines(printed, left, 120, 400, 56, 13)
     sheet.write(100, 1270, f"{name(filled)}, {date(filled)}", 17, 40)
-    points = np.cumsum(filled.normal((8, 0), (4, 15), (24, 2)), 0) + (560, 1270)
+    points = np.cumsum(filled.normal((8, 0), (4, 15), (24, 2)), 0) + np.array([560, 1270])
     sheet.pen.line([tuple(point) for point in points.tolist()], fill=60, width=3, joint="curve")
     sheet.pen.line((90, 1310, WIDTH - 90, 1310), fill=0)
     sheet.write(90, HEIGHT - 60, str(printed.integers(10**6, 10**7)), 12)
+
+
+LATE_KINDS: dict[str, Kind] = {
+    kind.__name__: kind for kind in (statement, answers, notes, checklist, laboratory, declaration)
+}
+# In this order, as it decides what is drawn.
+ALL_KINDS = {**KINDS, **LATE_KINDS}
