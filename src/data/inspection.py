@@ -168,15 +168,16 @@ def _page(path: Path, page: int) -> Page:
         picture = open_image(path, SEEN_AT, page)
     except UnreadableImageError as error:
         return Page(fault=error.reason)
-    look = str(imagehash.phash(picture.image, SIDE, 2))
+    look = np.packbits(imagehash.phash(picture.image, SIDE, 2).hash).tobytes().hex()
     blank = ("blank",) if _is_blank(picture.image) else ()
     return Page(look, "", picture.size, (*picture.words, *blank), spectrum(picture.image))
 
 
 def _is_blank(image: Image.Image) -> bool:
     edges = (round(image.width * MARGIN), round(image.height * MARGIN))
-    grey = np.asarray(ImageOps.crop(image.convert("L"), edges), np.int16)
-    return bool(np.mean(grey < np.median(grey) - DARKER) <= BLANK) if grey.size else True
+    counts = np.cumsum(ImageOps.crop(image.convert("L"), edges).histogram())
+    darker = int(np.searchsorted(counts, counts[-1] / 2)) - DARKER
+    return bool(darker <= 0 or counts[darker - 1] <= BLANK * counts[-1])
 
 
 def _load(path: Path) -> dict[str, FileFacts]:
