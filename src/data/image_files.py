@@ -302,12 +302,12 @@ def _describe_words(pages: Sequence[Page]) -> list[str]:
     """Say what had to be done to the images, in a line or none."""
     counts = Counter(word for page in pages for word in page.words)
     told = [
-        f"{WORDS.get(word, f'of {word}, brought to 8')}: {count}"
+        f"{count} {WORDS.get(word, f'of {word}, brought to 8')}"
         for word, count in counts.most_common()
     ]
     if not told:
         return []
-    return [f"of {len(pages)} images {', '.join(told)} (python -m src.look shows them)"]
+    return [f"of {len(pages)} images: {'; '.join(told)} (python -m src.look shows them)"]
 
 
 def _same(found: Named, looks: list[Page] | None, cache_dir: str) -> Indices:
