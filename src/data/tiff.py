@@ -146,8 +146,10 @@ def read_page(path: Path, index: int, wanted: int) -> Picture:
             "smaller copies": tiff.has_copies,
         }
         told = tuple(word for word, holds in words.items() if holds)
-        if tiff_strips.in_strips(image, wanted):
+        small = tiff_strips.read_jpeg(path, image, wanted)
+        if small is None and tiff_strips.in_strips(image, wanted):
             small = tiff_strips.read_reduced(path, image, wanted)
+        if small is not None:
             method = TRANSPOSE.get(tags.get(ORIENTATION, 1))
             return Picture(small if method is None else small.transpose(method), image.size, told)
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from src.data.levels import DEEP, LARGE, STRIP, reduce_strips
+from src.data.levels import DEEP, LARGE, STRIP, reduce_strips, to_rgb
 
 # Tags by their names in the specification.
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -23,8 +23,13 @@ TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 322, 323, 324, 325
 # predictor, colours of a palette, inks, what a fourth sample is, kind of numbers, JPEG tables,
 # finer colours.
 MEANING = (BITS, COMPRESSION, PHOTOMETRIC, 266, SAMPLES, PLANES, 292, 293, 317, 320, 332, 338, 339)
-MEANING += (347, 530)
+JPEG_TABLES = 347
+MEANING += (JPEG_TABLES, 530)
 NOT_COMPRESSED, OLD_JPEG, JPEG, IN_ONE, YCBCR = 1, 6, 7, 1, 6
+# What Pillow calls the colours of a JPEG, by the tag.
+JPEG_COLOURS = {1: "L", 2: "RGB", YCBCR: "YCbCr"}
+# A JPEG starts and ends with these.
+FIRST, LAST = b"\xff\xd8", b"\xff\xd9"
 # How numbers of a tag are written, by its type: bytes, 16 and 32 bits, bytes of no type.
 TYPES = {1: "B", 3: "H", 4: "L", 7: "B"}
 
@@ -37,9 +42,9 @@ def in_strips(image: Image.Image, wanted: int) -> bool:
         wanted: length of its shorter side that is enough.
     """
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
-    width, height = int(tags[WIDTH]), int(tags[LENGTH])
-    large = width * height >= LARGE and min(width, height) >= 2 * wanted
-    if not large or image.mode.startswith(DEEP) or tags.get(PLANES, IN_ONE) != IN_ONE:
+    if not _is_large(tags, wanted) or image.mode.startswith(DEEP):
+        return False
+    if tags.get(PLANES, IN_ONE) != IN_ONE:
         return False
     packed = tags.get(COMPRESSION, NOT_COMPRESSED)
     # An old JPEG is one stream for all strips; else such colours depend on further tags.
@@ -59,6 +64,44 @@ def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
     size = int(tags[WIDTH]), int(tags[LENGTH])
     return reduce_strips(_strips(path, tags), image, size, min(size) // wanted)
+
+
+def read_jpeg(path: Path, image: Image.Image, wanted: int) -> Image.Image | None:
+    """Read a page that is one JPEG in RGB, smaller by the format itself, not turned yet.
+
+    Args:
+        path: of the file.
+        image: as Pillow opened it, at the page, not loaded.
+        wanted: length of its shorter side that is enough.
+
+    Returns:
+        None where it is no such page, or not for sure one.
+    """
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    if tags.get(COMPRESSION) != JPEG or not _is_large(tags, wanted):
+        return None
+    if tags.get(PHOTOMETRIC) not in JPEG_COLOURS or len(tags.get(OFFSETS, ())) != 1:
+        return None
+    with path.open("rb") as file:
+        file.seek(tags[OFFSETS][0])
+        data = file.read(tags[COUNTS][0])
+    tables = bytes(tags.get(JPEG_TABLES, FIRST + LAST))
+    if not (tables.startswith(FIRST) and tables.endswith(LAST) and data.startswith(FIRST)):
+        return None
+    whole = tables[: -len(LAST)] + data[len(FIRST) :]
+    with Image.open(io.BytesIO(whole), formats=("JPEG",)) as jpeg:
+        if jpeg.size != (int(tags[WIDTH]), int(tags[LENGTH])):
+            return None
+        jpeg.draft("RGB", (wanted, wanted))
+        # A JPEG alone does not say for sure what its colours are.
+        colours = JPEG_COLOURS[tags[PHOTOMETRIC]]
+        jpeg.tile = [tile._replace(args=(tile.args[0], colours)) for tile in jpeg.tile]
+        return to_rgb(jpeg, wanted)
+
+
+def _is_large(tags: Any, wanted: int) -> bool:
+    width, height = int(tags[WIDTH]), int(tags[LENGTH])
+    return width * height >= LARGE and min(width, height) >= 2 * wanted
 
 
 def _segments(tags: Any) -> list[tuple[int, list[tuple[int, int]]]]:

@@ -109,6 +109,28 @@ def test_deep_colours_and_large_files(
     compare(tmp_path / "a.tif", monkeypatch)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "YCbCr"])
+def test_one_jpeg_is_read_smaller(
+    tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As scanners pack colour pages; its tables stand apart from it."""
+    exif = Image.Exif()
+    exif[274] = 6
+    smooth = Image.fromarray(np.asarray(drawing("RGB").reduce(20))).resize(SIZE).convert(mode)
+    smooth.save(tmp_path / "a.tif", compression="jpeg", quality=90, strip_size=10**9, exif=exif)
+    whole = open_image(tmp_path / "a.tif", 30)
+    monkeypatch.setattr(tiff_strips, "LARGE", 1000)
+    loaded: list[int] = []
+    monkeypatch.setattr(
+        tiff_strips, "to_rgb", lambda *args: loaded.append(1) or levels.to_rgb(*args)
+    )
+    small = open_image(tmp_path / "a.tif", 30)
+    assert loaded
+    assert (small.size, small.words) == (whole.size, ("turned",))
+    same = whole.image.resize(small.image.size)
+    assert np.abs(np.asarray(small.image, float) - np.asarray(same, float)).mean() < 3
+
+
 def test_a_page_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = drawing("RGB"), drawing("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     first.save(tmp_path / "a.tif", save_all=True, append_images=[second], compression="tiff_lzw")
