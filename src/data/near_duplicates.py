@@ -1,9 +1,11 @@
 """Which pages of a data set show the same sheet, copied or scanned again.
 
-Pages whose hashes are near are looked at closer, two and two (`same_page.py`). Of a template that
-hundreds of pages share each is near to all: there every page is laid on one of them, and only those
-are compared whose fillings are alike (`fillings.py`). So the work grows with the pages, not with
-their square: each is read and laid on another once, and compared with a few.
+Pages whose hashes or spectra are near are looked at closer, two and two (`same_page.py`); a second
+scan that lies askew is far by its hash and near by its spectrum (`spectrum.py`). Of a template that
+hundreds of pages share each is near to all: there every page is laid on one of them, and those are
+compared whose fillings are alike (`fillings.py`). So the work grows with the pages, not with their
+square: each is read and laid on another once, and compared with a few. Spectra and fillings alone
+are held all against all, in less than a hundredth of the time for 10,000 pages.
 """
 
 from collections.abc import Callable, Sequence

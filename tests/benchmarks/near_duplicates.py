@@ -10,8 +10,8 @@ there is a second scan, of every tenth a copy. Half of the first ones are scans 
 found as `data=image_folder` finds them, from files. Precision: of the pairs that end in one group
 those that are one sheet; recall: of the pairs that are one sheet those that end in one group.
 
-`--from 100` draws templates that no limit was chosen by. In a folder that is given the pages stay,
-and 10,000 of them hold the 1,000 that fewer would be.
+`--from 100` draws other templates. In a folder that is given the pages stay, and 10,000 of them
+hold the 1,000 that fewer would be.
 
 `--grow` tells how time and memory grow. As that many files would take half an hour to draw, a page
 is there a printed one with other names at its edges, drawn when it is asked for; every tenth is a
