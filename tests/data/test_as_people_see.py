@@ -24,6 +24,7 @@ from src.data import jpeg2000, picture, png
 from src.data import levels as room
 from src.data.decode import UnreadableImageError, decode, open_image, page_names
 from tests.data.forms import write_form
+from tests.data.pictures import png_of
 
 SIDE = 32
 PAPER, INK, GREY = 255, 0, 64
@@ -308,12 +309,8 @@ def test_what_else_is_read(tmp_path: Path, suffix: str) -> None:
 def test_deep_colours_on_a_png(tmp_path: Path) -> None:
     """PNG of 16 bits in colour, which Pillow does not write."""
     values = np.stack([sheet(65535)] * 3, -1).astype(">u2")
-    rows = b"".join(b"\0" + row.tobytes() for row in values)
-    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n"
-    for kind, body in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
-        data += struct.pack(">I", len(body)) + kind + body
-        data += struct.pack(">I", zlib.crc32(kind + body))
+    rows = (b"\0" + row.tobytes() for row in values)
+    data = png_of(values.shape[1::-1], 16, 2, rows)
     (tmp_path / "a.png").write_bytes(data)
     assert_seen(tmp_path / "a.png")
 
