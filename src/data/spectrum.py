@@ -55,7 +55,8 @@ def spectrum(image: Image.Image) -> str:
     waves[WAVES, 0] = 0
     numbers = waves.ravel().astype(np.float32) @ _SIGNS
     numbers *= 127 / max(float(np.abs(numbers).max()), 1e-6)
-    return np.rint(numbers).astype(np.int8).tobytes().hex()
+    packed: bytes = np.rint(numbers).astype(np.int8).tobytes()
+    return packed.hex()
 
 
 def nearest(spectra: Sequence[str], most: int) -> Indices:
@@ -90,5 +91,5 @@ def nearest(spectra: Sequence[str], most: int) -> Indices:
 
 
 def _unit(rows: Floats) -> Floats:
-    lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(lengths, np.float32(1e-9))
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-9), np.float32)

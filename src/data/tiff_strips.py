@@ -22,9 +22,11 @@ TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 322, 323, 324, 325
 # Beside sizes and places what says how pixels are packed and meant: order of bits, fax options,
 # predictor, colours of a palette, inks, what a fourth sample is, kind of numbers, JPEG tables,
 # finer colours.
-MEANING = (BITS, COMPRESSION, PHOTOMETRIC, 266, SAMPLES, PLANES, 292, 293, 317, 320, 332, 338, 339)
 JPEG_TABLES = 347
-MEANING += (JPEG_TABLES, 530)
+MEANING = (
+    *(BITS, COMPRESSION, PHOTOMETRIC, 266, SAMPLES, PLANES, 292, 293, 317, 320, 332, 338, 339),
+    *(JPEG_TABLES, 530),
+)
 NOT_COMPRESSED, OLD_JPEG, JPEG, IN_ONE, YCBCR = 1, 6, 7, 1, 6
 # What Pillow calls the colours of a JPEG, by the tag.
 JPEG_COLOURS = {1: "L", 2: "RGB", YCBCR: "YCbCr"}
@@ -95,7 +97,8 @@ def read_jpeg(path: Path, image: Image.Image, wanted: int) -> Image.Image | None
         jpeg.draft("RGB", (wanted, wanted))
         # A JPEG alone does not say for sure what its colours are.
         colours = JPEG_COLOURS[tags[PHOTOMETRIC]]
-        jpeg.tile = [tile._replace(args=(tile.args[0], colours)) for tile in jpeg.tile]
+        tiles: Any = jpeg.tile
+        jpeg.tile = [tile._replace(args=(tile.args[0], colours)) for tile in tiles]
         return to_rgb(jpeg, wanted)
 
 
@@ -184,7 +187,7 @@ def _small(tags: Any, length: int, parts: list[bytes]) -> bytes:
             values += data + bytes(len(data) % 2)
         else:
             entries += data.ljust(4, b"\0")
-    head = tags.prefix + struct.pack(f"{order}HL", 42, at)
+    head = bytes(tags.prefix) + struct.pack(f"{order}HL", 42, at)
     body = b"".join(parts)
     body += bytes(at - 8 - len(body))
     count = struct.pack(f"{order}H", len(written))

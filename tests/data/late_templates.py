@@ -65,7 +65,8 @@ def checklist(sheet: Sheet, printed: Random, filled: Random) -> None:
             sheet.pen.rectangle((left, top, left + 126, top + 44), outline=60)
             kind = filled.random()
             if kind < 0.5:
-                x, y = left + 50 + filled.integers(-6, 7), top + 22 + filled.integers(-5, 6)
+                x = left + 50 + int(filled.integers(-6, 7))
+                y = top + 22 + int(filled.integers(-5, 6))
                 sheet.pen.line((x, y, x + 8, y + 10, x + 24, y - 12), fill=40, width=3)
             elif kind < 0.65:
                 sheet.write(left + 40, top + 12, str(filled.integers(1, 99)), 17)
