@@ -56,18 +56,10 @@ def same_sheets(
     crowded = np.bincount(labels, minlength=count)[labels] >= CROWD
     of = labels[pairs[:, 0]]
     alone = ~crowded[pairs[:, 0]]
-    chosen = [_nearest(pairs[alone], distances[alone])]
-    template = np.full(count, -1)
+    chosen = [_nearest(pairs[alone], distances[alone]), nearest(spectra, NEIGHBOURS)]
     for label in np.unique(labels[crowded]):
         members, inside = np.flatnonzero(labels == label), of == label
-        candidates, templates = _in_crowd(members, hashes, pairs[inside], distances[inside], pages)
-        chosen.append(candidates)
-        for fillings in templates:
-            template[fillings] = template.max() + 1
-    alike_waves = nearest(spectra, NEIGHBOURS)
-    a, b = template[alike_waves].T
-    # Fillings of one template have been held against each other already, and better.
-    chosen.append(alike_waves[(a != b) | (a < 0)])
+        chosen.append(_in_crowd(members, hashes, pairs[inside], distances[inside], pages))
     return pages.compare(np.unique(np.concatenate(chosen), axis=0))
 
 
@@ -82,17 +74,13 @@ def _nearest(pairs: Indices, distances: Indices) -> Indices:
 
 def _in_crowd(
     members: Indices, hashes: Words, pairs: Indices, distances: Indices, pages: SeenPages
-) -> tuple[Indices, list[Indices]]:
+) -> Indices:
     """Choose pairs among fillings of a template, or of several that are near to each other.
 
     The page with the most near ones stands for its template; pages near to it that do not lie on it
     are tried with the next.
-
-    Returns:
-        The pairs, and the pages of each template whose fillings were held against each other.
     """
     chosen: list[Indices] = []
-    templates: list[Indices] = []
     failed, tried = 0, np.zeros(len(hashes), int)
     left, apart_by = pairs, distances
     while len(members) >= CROWD and failed < TRIES:
@@ -108,7 +96,6 @@ def _in_crowd(
         failed = failed + 1 if len(fillings.pages) == 1 else 0
         if fields.any():
             chosen.append(alike(fillings, MOST))
-            templates.append(fillings.pages)
         else:
             others = fillings.pages[fillings.pages != first]
             chosen.append(np.stack([np.full_like(others, first), others], 1))
@@ -117,4 +104,4 @@ def _in_crowd(
         members = members[tried[members] < TEMPLATES]
     rest = np.isin(pairs, members).any(1)
     chosen.append(_nearest(pairs[rest], distances[rest]))
-    return np.unique(np.sort(np.concatenate(chosen), axis=1), axis=0), templates
+    return np.unique(np.sort(np.concatenate(chosen), axis=1), axis=0)
