@@ -108,27 +108,35 @@ def _is_large(tags: Any, wanted: int) -> bool:
 
 
 def _segments(tags: Any) -> list[tuple[int, list[tuple[int, int]]]]:
-    """Return rows of strips or tiles: how many lines of pixels, then place and bytes of each."""
+    """Return rows of strips or tiles: how many lines of pixels, then place and bytes of each.
+
+    None where there are not as many as there should be.
+    """
     width, height = int(tags[WIDTH]), int(tags[LENGTH])
     if TILE_OFFSETS in tags:
         rows, across = int(tags[TILE_LENGTH]), -(-width // int(tags[TILE_WIDTH]))
-        places = list(zip(tags[TILE_OFFSETS], tags[TILE_COUNTS], strict=True))
-        lines = range(0, len(places), across)
-        return [(rows, places[first : first + across]) for first in lines]
-    rows = min(height, int(tags.get(ROWS, height)))
-    places = list(zip(tags.get(OFFSETS, ()), tags.get(COUNTS, ()), strict=True))
-    if len(places) == 1 and tags.get(COMPRESSION, NOT_COMPRESSED) == NOT_COMPRESSED:
-        # One strip of plain lines can be cut between any two.
-        line = -(-width * sum(tags.get(BITS, (1,))) // 8)
-        rows = max(1, STRIP // width)
-        count = -(-height // rows)
-        start = places[0][0]
-        ends = [min(height, rows * (number + 1)) for number in range(count)]
-        places = [
-            (start + rows * number * line, (end - rows * number) * line)
-            for number, end in enumerate(ends)
-        ]
-    return [(rows, [place]) for place in places]
+        starts, counts = tags[TILE_OFFSETS], tags.get(TILE_COUNTS, ())
+    else:
+        rows, across = min(height, int(tags.get(ROWS) or height)), 1
+        starts, counts = tags.get(OFFSETS, ()), tags.get(COUNTS, ())
+    if not len(starts) == len(counts) == across * -(-height // rows):
+        return []
+    plain = tags.get(COMPRESSION, NOT_COMPRESSED) == NOT_COMPRESSED and TILE_OFFSETS not in tags
+    if plain and len(starts) == 1:
+        return _plain_lines(tags, starts[0], rows)
+    places = list(zip(starts, counts, strict=True))
+    return [(rows, places[first : first + across]) for first in range(0, len(places), across)]
+
+
+def _plain_lines(tags: Any, start: int, height: int) -> list[tuple[int, list[tuple[int, int]]]]:
+    """Cut one strip that is not packed, which can be done between any two lines."""
+    width = int(tags[WIDTH])
+    # Some programs write the bits of one sample for all.
+    bits, samples = tags.get(BITS, (1,)), int(tags.get(SAMPLES, 1))
+    line = -(-width * (sum(bits) if len(bits) == samples else bits[0] * samples) // 8)
+    rows = max(1, STRIP // width)
+    tops = range(0, height, rows)
+    return [(rows, [(start + top * line, min(rows, height - top) * line)]) for top in tops]
 
 
 def _strips(path: Path, tags: Any) -> Iterator[Image.Image]:

@@ -109,6 +109,12 @@ def test_deep_colours_and_large_files(
     compare(tmp_path / "a.tif", monkeypatch)
 
 
+def test_a_plain_page_in_one_strip_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.asarray(drawing("RGB"))
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", rowsperstrip=SIZE[1])
+    compare(tmp_path / "a.tif", monkeypatch)
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "YCbCr"])
 def test_one_jpeg_is_read_smaller(
     tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
