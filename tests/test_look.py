@@ -3,13 +3,18 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from src.data import files
 from src.data.formats import HEIF, SUFFIXES
 from src.data.image_files import WORDS
+from src.data.inspection import Page
+from src.data.look import _odd
 from tests.conftest import Door, Run
 from tests.data.pictures import write
 
@@ -47,6 +52,18 @@ def test_odd_images_come_first_and_all_classes_follow(door: Door, tmp_path: Path
     ]
     assert page.count("<figure>") == 2 + 1 + 1 + 1 + 3 * 4
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_long_file_of_equal_pages_leaves_room_for_other_copies() -> None:
+    """Of each sheet that is there several times two come first."""
+    found: Any = SimpleNamespace(
+        same=np.array([0, 0, 0, 0, 1, 2, 1, 1]),
+        corrected=np.zeros(8, np.int64),
+        pages=[Page(size=(100, 100))] * 8,
+        names=[f"{number}.png" for number in range(8)],
+    )
+    odd = dict(_odd(found, 64))
+    assert odd["the same sheet several times"] == [0, 1, 4, 6, 2, 3, 7]
 
 
 def pictures_of_a_phone(root: Path) -> Image.Image:

@@ -4,12 +4,13 @@ The hash (the signs of an image's lowest frequencies, ImageHash's `phash`) has 3
 these differ, on pages of tests.benchmarks.near_duplicates and of the built-in documents:
 
     copies (JPEG, half size, blur, brightness)      0 to 60
-    two scans of one page                          54 to 164
+    two scans of one page                          54 to 236, more where they lie askew
     the same template, filled differently           6 to 160
     pages of other content                        162 and more
 
-So a hash alone can tell no copy from another filling. It finds the pages that are worth a closer
-look (`near_duplicates.py`), in time that hardly grows faster than their number.
+So a hash alone can tell no copy from another filling. It finds pages that are worth a closer look
+(`near_duplicates.py`), in time that hardly grows faster than their number; which fillings of a
+template there are most of all.
 """
 
 from collections.abc import Sequence

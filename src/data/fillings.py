@@ -36,6 +36,9 @@ ALIKE = 0.3
 # So many of the most alike are held against a page block by block. Of blocks of so many pixels the
 # one that is least alike correlates by 0.7 and more on one sheet, by less on nearly all others.
 FOLLOWED, BLOCK, BLOCK_ALIKE = 8, 8, 0.55
+# So many are compared whatever their blocks say: of 23 second scans of forms among 115 fillings the
+# right page was the most alike each time, but had a spoiled block in 12.
+SURE = 2
 # Blocks with fewer pixels of fields tell nothing.
 FULL = BLOCK * BLOCK // 4
 # Rows that are held against all at once.
@@ -140,6 +143,9 @@ def alike(fillings: Fillings, most: int) -> Indices:
         row, column = row[best], column[best]
         pairs = np.stack([start + row, column], 1).tolist()
         least = np.array([_least_alike(fillings, a, b) for a, b in pairs], np.float32)
+        # A line of the template that is laid a pixel beside may spoil a block of the right page.
+        sure = _first_of_each(row, -agree[row, column], SURE)
+        found.append(np.stack([start + row[sure], column[sure]], 1))
         close = least > BLOCK_ALIKE
         row, column = row[close], column[close]
         best = _first_of_each(row, -least[close], most)

@@ -162,7 +162,7 @@ def find_images(cfg: DataConfig) -> FoundImages:
     contents = [
         f"{facts[files[i]].digest}{_page_suffix(n)}" for n, i in zip(names, origin, strict=True)
     ]
-    looks = [pages[i].look for i in good] if cfg.near_duplicates else None
+    looks = [pages[i] for i in good] if cfg.near_duplicates else None
     same = _same((names, contents, listing.root), looks, cfg.cache_dir)
     targets = np.array([listing.targets[i] for i in origin], np.int64)
     unreadable = [name for name, _ in faults]
@@ -302,15 +302,15 @@ def _describe_words(pages: Sequence[Page]) -> list[str]:
     """Say what had to be done to the images, in a line or none."""
     counts = Counter(word for page in pages for word in page.words)
     told = [
-        f"{WORDS.get(word, f'of {word}, brought to 8')}: {count}"
+        f"{count} {WORDS.get(word, f'of {word}, brought to 8')}"
         for word, count in counts.most_common()
     ]
     if not told:
         return []
-    return [f"of {len(pages)} images {', '.join(told)} (python -m src.look shows them)"]
+    return [f"of {len(pages)} images: {'; '.join(told)} (python -m src.look shows them)"]
 
 
-def _same(found: Named, looks: list[str] | None, cache_dir: str) -> Indices:
+def _same(found: Named, looks: list[Page] | None, cache_dir: str) -> Indices:
     """Number the images that are the same; kept, as every trial asks.
 
     Raises:
@@ -330,7 +330,9 @@ def _same(found: Named, looks: list[str] | None, cache_dir: str) -> Indices:
             chosen = firsts.tolist()
             with drawn_in_processes():
                 near = same_sheets(
-                    [looks[i] for i in chosen], lambda index: open_page(chosen[index])
+                    [looks[i].look for i in chosen],
+                    [looks[i].waves for i in chosen],
+                    lambda index: open_page(chosen[index]),
                 )
             pairs = firsts[near]
         out[:] = group_same([contents], pairs)

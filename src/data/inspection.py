@@ -22,10 +22,11 @@ from src.data.cache import lock
 from src.data.decode import UnreadableImageError, open_image, page_names, split_page
 from src.data.pdf import drawn_in_processes
 from src.data.progress import show_progress
+from src.data.spectrum import spectrum
 from src.data.threads import map_ahead
 
 # Raised whenever the same file would be described differently, so that no old index is used.
-VERSION = 3
+VERSION = 4
 
 # The perceptual hash has SIDE x SIDE bits; `src/data/duplicates.py` says why so many.
 SIDE = 32
@@ -53,12 +54,14 @@ class Page:
         fault: why it cannot be read; empty where it can.
         size: width and height, in pixels or in points of a PDF.
         words: what had to be done to it and what is odd, as in `Picture`; "blank".
+        waves: its spectrum, as `src/data/spectrum.py` describes pages.
     """
 
     look: str = ""
     fault: str = ""
     size: tuple[int, int] = (0, 0)
     words: tuple[str, ...] = ()
+    waves: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,15 +168,16 @@ def _page(path: Path, page: int) -> Page:
         picture = open_image(path, SEEN_AT, page)
     except UnreadableImageError as error:
         return Page(fault=error.reason)
-    look = str(imagehash.phash(picture.image, SIDE, 2))
+    look = np.packbits(imagehash.phash(picture.image, SIDE, 2).hash).tobytes().hex()
     blank = ("blank",) if _is_blank(picture.image) else ()
-    return Page(look, "", picture.size, (*picture.words, *blank))
+    return Page(look, "", picture.size, (*picture.words, *blank), spectrum(picture.image))
 
 
 def _is_blank(image: Image.Image) -> bool:
     edges = (round(image.width * MARGIN), round(image.height * MARGIN))
-    grey = np.asarray(ImageOps.crop(image.convert("L"), edges), np.int16)
-    return bool(np.mean(grey < np.median(grey) - DARKER) <= BLANK) if grey.size else True
+    counts = np.cumsum(ImageOps.crop(image.convert("L"), edges).histogram())
+    darker = int(np.searchsorted(counts, counts[-1] / 2)) - DARKER
+    return bool(darker <= 0 or counts[darker - 1] <= BLANK * counts[-1])
 
 
 def _load(path: Path) -> dict[str, FileFacts]:
@@ -187,8 +191,8 @@ def _load(path: Path) -> dict[str, FileFacts]:
             changed,
             digest,
             {
-                page: Page(look, fault, tuple(sides), tuple(words))
-                for page, (look, fault, sides, words) in pages.items()
+                page: Page(look, fault, tuple(sides), tuple(words), waves)
+                for page, (look, fault, sides, words, waves) in pages.items()
             },
         )
         for name, (size, changed, digest, pages) in content.items()
@@ -200,7 +204,7 @@ def _save(path: Path, known: dict[str, FileFacts]) -> None:
         name: (
             *(facts.size, facts.changed_ns, facts.digest),
             {
-                page: (found.look, found.fault, found.size, found.words)
+                page: (found.look, found.fault, found.size, found.words, found.waves)
                 for page, found in facts.pages.items()
             },
         )

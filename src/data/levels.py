@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+# Pixels from which on a page is read strip by strip; ordinary ones are faster as a whole.
+LARGE = 32_000_000
 # Samples of a strip that is reduced at once.
 STRIP = 4_000_000
 
@@ -38,27 +40,49 @@ def to_rgb(image: Image.Image, wanted: int) -> Image.Image:
     strips = (
         image.crop((0, upper, width, min(height, upper + rows))) for upper in range(0, height, rows)
     )
-    return reduce_strips(strips, image, factor, top)
+    return reduce_strips(strips, image, image.size, factor, top)
 
 
 def reduce_strips(
-    strips: Iterable[Image.Image], image: Image.Image, factor: int, top: float | None = None
+    strips: Iterable[Image.Image],
+    image: Image.Image,
+    size: tuple[int, int],
+    factor: int,
+    top: float | None = None,
 ) -> Image.Image:
     """Bring an image to RGB, a strip at a time.
 
     Args:
-        strips: from its upper edge on; the height of each but the last is a multiple of `factor`.
-        image: all of it, opened; its mode and size count.
+        strips: from its upper edge on, of any height.
+        image: all of it, opened; its mode counts.
+        size: width and height, as the strips lie.
         factor: by which both sides are divided.
         top: the level of white, where there are more than 255.
     """
     mode = "L" if image.mode in GREY and not image.has_transparency_data else "RGB"
-    small = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
-    upper = 0
+    small = Image.new(mode, (-(-size[0] // factor), -(-size[1] // factor)))
+    rest, row = None, 0
     for strip in strips:
-        small.paste(_to_8_bits(strip, top).convert(mode).reduce(factor), (0, upper // factor))
-        upper += strip.height
+        lines = _to_8_bits(strip, top).convert(mode)
+        if rest is not None:
+            lines = _stacked(rest, lines)
+        whole = lines.height // factor
+        if whole:
+            small.paste(lines.reduce(factor, (0, 0, lines.width, whole * factor)), (0, row))
+        row += whole
+        # What is left over belongs to the next row.
+        left = lines.height > whole * factor
+        rest = lines.crop((0, whole * factor, lines.width, lines.height)) if left else None
+    if rest is not None:
+        small.paste(rest.reduce(factor), (0, row))
     return small.convert("RGB")
+
+
+def _stacked(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    both = Image.new(lower.mode, (lower.width, upper.height + lower.height))
+    both.paste(upper)
+    both.paste(lower, (0, upper.height))
+    return both
 
 
 def _to_8_bits(image: Image.Image, top: float | None = None) -> Image.Image:

@@ -154,7 +154,9 @@ def _odd(found: FoundImages, size: int) -> Iterator[tuple[str, list[int]]]:
     torn = [rows for rows in several if len({int(targets[row]) for row in rows} - {NOWHERE}) > 1]
     same = [rows for rows in several if rows not in torn]
     yield "the same sheet in several classes", [row for rows in torn for row in rows]
-    yield "the same sheet several times", [row for rows in same for row in rows]
+    # Two of each before the others: the pages of one long file would leave no room for the rest.
+    shown = [row for rows in same for row in rows[:2]]
+    yield "the same sheet several times", shown + [row for rows in same for row in rows[2:]]
     words: defaultdict[str, list[int]] = defaultdict(list)
     for row, page in enumerate(found.pages):
         for word in page.words:

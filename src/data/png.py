@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
 
-from src.data.levels import STRIP, reduce_strips
+from src.data.levels import LARGE, STRIP, reduce_strips
 
-# Pixels from which on a picture is read so; ordinary pages are faster as a whole.
-LARGE = 32_000_000
-# Bytes of a row are those of its pixels in these modes, if 8 bits a sample are stored.
-BYTES = {"L": 1, "LA": 2, "P": 1, "RGB": 3, "RGBA": 4}
+# Bytes of a pixel, by how Pillow says that they are stored.
+BYTES = {"L": 1, "LA": 2, "P": 1, "RGB": 3, "RGBA": 4, "I;16B": 2, "RGB;16B": 6, "RGBA;16B": 8}
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What Pillow has to know of each strip.
 KEPT = (b"IHDR", b"PLTE", b"tRNS")
@@ -35,12 +34,9 @@ def in_strips(image: Image.Image, wanted: int) -> bool:
         wanted: length of its shorter side that is enough.
     """
     whole = image.format != "PNG" or getattr(image, "is_animated", False)
-    if whole or image.info.get("interlace") or image.mode not in BYTES:
+    if whole or image.info.get("interlace") or _stored(image) not in BYTES:
         return False
-    # Of 16 bits a sample Pillow gives 8, from which no row can be told.
-    eight = image.tile[0].args == image.mode  # type: ignore[attr-defined]
-    large = image.width * image.height >= LARGE
-    return bool(eight and large and min(image.size) >= 2 * wanted)
+    return image.width * image.height >= LARGE and min(image.size) >= 2 * wanted
 
 
 def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
@@ -55,23 +51,37 @@ def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
         OSError: the file is truncated.
     """
     factor = min(image.size) // wanted
-    return reduce_strips(_strips(path, image, factor), image, factor)
+    return reduce_strips(_strips(path, image), image, image.size, factor, 65535.0)
 
 
-def _strips(path: Path, image: Image.Image, factor: int) -> Iterator[Image.Image]:
+def _stored(image: Image.Image) -> str:
+    """Return what Pillow calls the way in which pixels are stored."""
+    tiles = image.tile  # type: ignore[attr-defined]
+    return str(tiles[0].args) if tiles else ""
+
+
+def _strips(path: Path, image: Image.Image) -> Iterator[Image.Image]:
     width, height = image.size
-    length = 1 + width * BYTES[image.mode]
-    rows = max(1, STRIP // width // factor) * factor
+    stored = _stored(image)
+    length = 1 + width * BYTES[stored]
+    rows = max(1, STRIP // width)
     above = bytes(length)
     with path.open("rb") as file:
         stream = _Stream(file)
         for top in range(0, height, rows):
             count = min(rows, height - top)
-            stored = stream.take(count * length)
-            strip = _picture(stream.head, (width, count + 1), above + stored)
-            strip = strip.crop((0, 1, width, count + 1))
-            above = b"\0" + strip.crop((0, count - 1, width, count)).tobytes()
-            yield strip
+            lines = above + stream.take(count * length)
+            size, last = (width, count + 1), (0, count, width, count + 1)
+            strip = _picture(stream.head, size, lines)
+            above = b"\0" + strip.crop(last).tobytes()
+            if stored == "I;16B":
+                above = b"\0" + np.asarray(strip.crop(last)).astype(">u2").tobytes()
+            elif stored.endswith(";16B"):
+                # In colour Pillow gives the upper 8 bits; the lower ones are read by themselves.
+                lower = _picture(stream.head, size, lines, stored.replace("16B", "16L"))
+                both = np.stack([np.asarray(each.crop(last)) for each in (strip, lower)], -1)
+                above = b"\0" + both.tobytes()
+            yield strip.crop((0, 1, width, count + 1))
         image.info.update(stream.rest())
 
 
@@ -135,13 +145,17 @@ class _Stream:
         return {}
 
 
-def _picture(head: list[tuple[bytes, bytes]], size: tuple[int, int], rows: bytes) -> Image.Image:
-    """Let Pillow read some rows."""
+def _picture(
+    head: list[tuple[bytes, bytes]], size: tuple[int, int], rows: bytes, stored: str | None = None
+) -> Image.Image:
+    """Let Pillow read some rows, as if pixels were stored as it is told."""
     parts = [SIGNATURE]
     for kind, body in (*head, (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b"")):
         body = struct.pack(">II", *size) + body[8:] if kind == b"IHDR" else body
         parts += [struct.pack(">I", len(body)), kind, body]
         parts.append(struct.pack(">I", zlib.crc32(kind + body)))
     image = Image.open(io.BytesIO(b"".join(parts)), formats=("PNG",))
+    if stored is not None:
+        image.tile = [tile._replace(args=stored) for tile in image.tile]
     image.load()
     return image

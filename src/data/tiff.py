@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
+from src.data import tiff_strips
 from src.data.kept_open import KeptOpen
 from src.data.levels import brightest, scaled, to_rgb
 from src.data.picture import Picture, check_size
@@ -144,6 +145,13 @@ def read_page(path: Path, index: int, wanted: int) -> Picture:
             "white is zero": bits > 1 and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO,
             "smaller copies": tiff.has_copies,
         }
+        told = tuple(word for word, holds in words.items() if holds)
+        small = tiff_strips.read_jpeg(path, image, wanted)
+        if small is None and tiff_strips.in_strips(image, wanted):
+            small = tiff_strips.read_reduced(path, image, wanted)
+        if small is not None:
+            method = TRANSPOSE.get(tags.get(ORIENTATION, 1))
+            return Picture(small if method is None else small.transpose(method), image.size, told)
         try:
             # Pillow turns it while it loads.
             image.load()
@@ -151,7 +159,6 @@ def read_page(path: Path, index: int, wanted: int) -> Picture:
             if tags.get(COMPRESSION) not in RARE:
                 raise
             return _read_deep(tiff.deep().pages[frame].aspage(), wanted)
-        told = tuple(word for word, holds in words.items() if holds)
         return Picture(to_rgb(image, wanted), image.size, told)
 
 

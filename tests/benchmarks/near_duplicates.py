@@ -4,13 +4,14 @@
         [--kinds KIND ...] [--folder FOLDER]
     python -m tests.benchmarks.near_duplicates --grow 1000 3000 10000
 
-Pages of every kind in tests/data/templates.py, so many templates of each; of every fifth sheet
+Pages of every kind in tests/data/templates.py, so many templates of each, or of those that are
+named; those of late_templates.py were drawn when every limit had been chosen. Of every fifth sheet
 there is a second scan, of every tenth a copy. Half of the first ones are scans themselves. They are
 found as `data=image_folder` finds them, from files. Precision: of the pairs that end in one group
 those that are one sheet; recall: of the pairs that are one sheet those that end in one group.
 
-`--from 100` draws templates that no limit was chosen by. In a folder that is given the pages stay,
-and 10,000 of them hold the 1,000 that fewer would be.
+`--from 100` draws other templates. In a folder that is given the pages stay, and 10,000 of them
+hold the 1,000 that fewer would be.
 
 `--grow` tells how time and memory grow. As that many files would take half an hour to draw, a page
 is there a printed one with other names at its edges, drawn when it is asked for; every tenth is a
@@ -35,12 +36,12 @@ from PIL import Image, ImageDraw, ImageEnhance
 from src.data.config import DataConfig
 from src.data.image_files import find_images
 from src.data.near_duplicates import same_sheets
+from src.data.spectrum import spectrum
+from tests.data.late_templates import ALL_KINDS, LATE_KINDS
 from tests.data.templates import COPIES, HEIGHT, KINDS, Sheet, fill_in, name, scan
 
 # Pages for each sheet, on average.
 SHARE = 1.3
-# Kinds that were drawn after the limits had been chosen.
-NOT_TUNED_ON = ("timesheet", "delivery")
 
 
 def main(pages: int, templates: int, first: int, folder: Path, kinds: Sequence[str]) -> None:
@@ -89,8 +90,8 @@ def draw(folder: Path, pages: int, templates: int, first: int, kinds: Sequence[s
 
 def sheets(kind: str, template: int, number: int) -> Iterator[tuple[str, Image.Image]]:
     """Yield the pages of a sheet; the last is the one that says that it is complete."""
-    rng = np.random.default_rng([list(KINDS).index(kind), template, number, 1])
-    sheet, name = fill_in(kind, template, number), f"{template}-{number}"
+    rng = np.random.default_rng([list(ALL_KINDS).index(kind), template, number, 1])
+    sheet, name = fill_in(kind, template, number, ALL_KINDS), f"{template}-{number}"
     first = scan(sheet, rng) if number % 2 else sheet
     if number % 5 == 0:
         yield f"{name}-scan", scan(sheet, rng)
@@ -104,11 +105,12 @@ def report(names: list[str], groups: list[int]) -> None:
     """Print precision and recall by kind."""
     print(f"{'':16} {'precision':>18} {'recall of scans':>18} {'of copies':>18}")
     rows = {
-        kind: [i for i, name in enumerate(names) if name.startswith(f"{kind}/")] for kind in KINDS
+        kind: [i for i, name in enumerate(names) if name.startswith(f"{kind}/")]
+        for kind in ALL_KINDS
     }
     found = {kind: count(names, groups, of) for kind, of in rows.items() if of}
     found["all"] = np.sum(list(found.values()), axis=0)
-    if fresh := [found[kind] for kind in NOT_TUNED_ON if kind in found]:
+    if fresh := [found[kind] for kind in LATE_KINDS if kind in found]:
         found["not tuned on"] = np.sum(fresh, axis=0)
     for kind, counts in found.items():
         told = [
@@ -158,17 +160,22 @@ class Drawn:
             self.seconds += time.thread_time() - began
         return image
 
-    def looks(self) -> list[str]:
-        """Return the hashes of all."""
-        return [str(imagehash.phash(self(index).reduce(4), 32, 2)) for index in range(self._pages)]
+    def looks(self) -> tuple[list[str], list[str]]:
+        """Return the hashes and the spectra of all."""
+        hashes, spectra = [], []
+        for index in range(self._pages):
+            small = self(index).reduce(4)
+            hashes.append(str(imagehash.phash(small, 32, 2)))
+            spectra.append(spectrum(small))
+        return hashes, spectra
 
 
 def grow(pages: int, templates: int = 8) -> None:
     """Print what it takes to find the same among so many pages."""
     drawn = Drawn(pages, templates)
-    looks = drawn.looks()
+    hashes, spectra = drawn.looks()
     began, drawn.seconds = time.process_time(), 0.0
-    found = same_sheets(looks, drawn)
+    found = same_sheets(hashes, spectra, drawn)
     taken = time.process_time() - began - drawn.seconds
     right = int(((found[:, 0] % 10 == 0) & (found[:, 1] == found[:, 0] + 1)).sum())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -185,7 +192,7 @@ if __name__ == "__main__":
     parser.add_argument("--templates", type=int, default=4)
     parser.add_argument("--from", type=int, default=0, dest="first")
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=ALL_KINDS)
     parser.add_argument("--grow", type=int, nargs="*", default=[])
     given = parser.parse_args()
     for number in given.grow:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from tests.conftest import REPOSITORY
 from tests.data.forms import write_form
+from tests.data.pictures import png_of
 from tests.data.templates import fill_in, scan
 
 SIZE, LARGE, PAGES, TURNS, TIMES = 224, 10_000, 2000, 5, 10
@@ -97,22 +98,52 @@ def memory(folder: Path, before: Path) -> None:
     Image.new("L", (100, 100), 255).save(small)
     large = Image.new("L", (LARGE, LARGE), 255)
     large.paste(0, (0, 0, LARGE // 2, LARGE // 2))
+    colour, one = large.convert("RGB"), {"strip_size": 10**9}
     files = {
         "black and white, G4": (large.convert("1"), "bw.tif", {"compression": "group4"}),
         "grey, PNG": (large, "grey.png", {"compress_level": 1}),
         "palette, PNG": (large.convert("P"), "palette.png", {"compress_level": 1}),
-        "colour, PNG": (large.convert("RGB"), "colour.png", {"compress_level": 1}),
-        "colour, JPEG": (large.convert("RGB"), "colour.jpg", {}),
+        "colour, PNG": (colour, "colour.png", {"compress_level": 1}),
+        "colour, JPEG": (colour, "colour.jpg", {}),
+        "colour, TIFF, LZW": (colour, "lzw.tif", {"compression": "tiff_lzw"}),
+        "colour, TIFF, JPEG": (colour, "jpeg.tif", {"compression": "jpeg"}),
+        "colour, TIFF": (colour, "plain.tif", {}),
+        "colour, TIFF, one JPEG": (colour, "a.tif", {"compression": "jpeg", **one}),
+        "colour, TIFF, one strip": (
+            colour,
+            "b.tif",
+            {"compression": "tiff_lzw", **one},
+        ),
+        "16 bits, grey, PNG": (None, "grey16.png", {"bits": 16, "samples": 1}),
+        "16 bits, colour, PNG": (None, "colour16.png", {"bits": 16, "samples": 3}),
+        "interlaced, colour, PNG": (None, "a.png", {"bits": 8, "samples": 3, "interlaced": True}),
     }
     print(f"{'100 megapixels':24} {'now':>8} {'before':>8}  ratio")
     for kind, (image, file, options) in files.items():
-        image.save(folder / file, **options)  # type: ignore[arg-type]
+        if image is None:
+            white_png(folder / file, **options)  # type: ignore[arg-type]
+        else:
+            image.save(folder / file, **options)  # type: ignore[arg-type]
         taken = []
         with readers(before) as both:
             for reader in both:
                 _, least = reader.read(small)
                 taken.append(reader.read(folder / file)[1] - least)
         print(f"{kind:24} {taken[0]:5.0f} MB {taken[1]:5.0f} MB  {taken[0] / taken[1]:.2f}")
+
+
+def white_png(path: Path, bits: int, samples: int, interlaced: bool = False) -> None:
+    """Write what Pillow cannot: 16 bits in colour, or interlaced."""
+    # Of each pass the first column and row, and how far it is to the next.
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+    passes += [(0, 1, 1, 2)]
+    rows = (
+        b"\0" + b"\xff" * (len(range(left, LARGE, across)) * samples * bits // 8)
+        for left, top, across, down in (passes if interlaced else [(0, 0, 1, 1)])
+        for _ in range(top, LARGE, down)
+    )
+    colours = {1: 0, 3: 2}[samples]
+    path.write_bytes(png_of((LARGE, LARGE), bits, colours, rows, interlaced))
 
 
 def ordinary(folder: Path, before: Path) -> None:

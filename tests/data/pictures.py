@@ -1,5 +1,8 @@
 """Folders and tables of small pictures, as users have them."""
 
+import struct
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,28 @@ def competition(root: Path, per_class: int = 10, meta: bool = True) -> Path:
         table = ["target,class_name", "10,note", "2,invoice", "0,letter"]
         (root / "meta.csv").write_text("\n".join(table) + "\n")
     return root
+
+
+def png_of(
+    size: tuple[int, int], bits: int, colours: int, rows: Iterable[bytes], interlaced: bool = False
+) -> bytes:
+    """Write a PNG of a kind that Pillow does not write.
+
+    Args:
+        size: width and height.
+        bits: of a sample.
+        colours: their kind, 0 for grey, 2 for RGB.
+        rows: each with the byte before it that says how it is stored.
+        interlaced: the rows are those of the seven passes.
+    """
+    head = struct.pack(">IIBBBBB", *size, bits, colours, 0, 0, interlaced)
+    packer = zlib.compressobj(1)
+    packed = b"".join([*map(packer.compress, rows), packer.flush()])
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in ((b"IHDR", head), (b"IDAT", packed), (b"IEND", b"")):
+        data += struct.pack(">I", len(body)) + kind + body
+        data += struct.pack(">I", zlib.crc32(kind + body))
+    return data
 
 
 def names(splits: Splits) -> list[set[str]]:

@@ -6,7 +6,8 @@ is filled in on the number as well.
 
 import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
@@ -41,6 +42,10 @@ class Sheet:
 
     def __init__(self) -> None:
         self.image = Image.new("L", (WIDTH, HEIGHT), 255)
+        self.pen = ImageDraw.Draw(self.image)
+
+    def lay_on_its_side(self) -> None:
+        self.image = Image.new("L", (HEIGHT, WIDTH), 255)
         self.pen = ImageDraw.Draw(self.image)
 
     def write(self, x: int, y: int, text: str, size: int = 18, fill: int = 0) -> None:
@@ -230,7 +235,9 @@ def delivery(sheet: Sheet, printed: Random, filled: Random) -> None:
     sheet.pen.line([tuple(point) for point in points.tolist()], fill=60, width=3, joint="curve")
 
 
-KINDS: dict[str, Callable[[Sheet, Random, Random], None]] = {
+Kind = Callable[[Sheet, Random, Random], None]
+
+KINDS: dict[str, Kind] = {
     kind.__name__: kind
     for kind in (
         *(contract, consent, form, invoice, certificate, cover, letter),
@@ -239,11 +246,13 @@ KINDS: dict[str, Callable[[Sheet, Random, Random], None]] = {
 }
 
 
-def fill_in(kind: str, family: int, number: int) -> Image.Image:
+def fill_in(
+    kind: str, family: int, number: int, kinds: Mapping[str, Kind] = MappingProxyType(KINDS)
+) -> Image.Image:
     """Draw the `number`-th page of a template, in grey."""
     sheet = Sheet()
-    which = list(KINDS).index(kind)
-    KINDS[kind](
+    which = list(kinds).index(kind)
+    kinds[kind](
         sheet,
         np.random.default_rng([which, family]),
         np.random.default_rng([which, family, number]),
@@ -260,7 +269,7 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "JPEG 75": lambda image: jpeg(image, 75),
     "JPEG 30": lambda image: jpeg(image, 30),
-    "half": lambda image: image.resize((WIDTH // 2, HEIGHT // 2), Image.Resampling.BICUBIC),
+    "half": lambda image: image.resize((image.width // 2, image.height // 2), 3),
     "blur": lambda image: image.filter(ImageFilter.GaussianBlur(1.5)),
     "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
 }
