@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import timm
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
@@ -111,6 +112,11 @@ class Abilities:
                 return 0
         return sum(getattr(part, "drop_prob", 0) > 0 for part in model.modules())
 
+    @property
+    def takes_images(self) -> bool:
+        """Tell whether images of that size go through the model."""
+        return self._with_pooling(None) is not None
+
     @functools.cached_property
     def own_pooling(self) -> str | None:
         """Return the name of the pooling that the model has by itself; None: it has no name."""
@@ -195,10 +201,22 @@ _known: dict[str, Abilities] = {}
 
 
 def abilities(cfg: ModelConfig, img_size: int) -> Abilities:
-    """Return what acts on a model, looked at once a process."""
+    """Return what acts on a model, looked at once a process.
+
+    Args:
+        cfg: the `model` group; of it, name and `kwargs` count.
+        img_size: side of the images in pixels. A model that does not take it is looked at with what
+            it was made for, as a search may be over other sizes.
+    """
     found = Abilities(cfg, img_size)
     key = json.dumps([cfg.name, found.cfg.kwargs, img_size], default=str)
-    return _known.setdefault(key, found)
+    if key not in _known:
+        usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
+        own = usual.input_size[-1] if usual else img_size
+        if own != img_size and not found.takes_images:
+            found = Abilities(cfg, own)
+        _known[key] = found
+    return _known[key]
 
 
 def without_effect(parameter: str, cfg: ModelConfig, img_size: int) -> bool:

@@ -156,9 +156,9 @@ def _told_size(cfg: ModelConfig, img_size: int) -> int | None:
     usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
     if "img_size" in cfg.kwargs or (usual and usual.input_size[-1] == img_size):
         return img_size
-    key = json.dumps([cfg.name, dict(cfg.kwargs), cfg.pooling, img_size], default=str)
+    key = json.dumps([cfg.name, dict(cfg.kwargs), img_size], default=str)
     if key not in _told:
-        shapes = ModelConfig(cfg.name, pooling=cfg.pooling, kwargs=cfg.kwargs)
+        shapes = ModelConfig(cfg.name, kwargs=cfg.kwargs)
         # As if nothing had been drawn: the next model of this process is not tried.
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             only_untold = not _takes(shapes, img_size, img_size) and _takes(shapes, None, img_size)
