@@ -95,6 +95,15 @@ def test_poolings_are_those_that_a_model_takes_its_own_first(
     assert poolings_of(ModelConfig(name, poolings=["avgmax"]), size) == ["avgmax"]
 
 
+def test_a_model_is_looked_at_with_images_that_it_takes() -> None:
+    # At least 75 px, as its strides leave nothing of less.
+    cfg = ModelConfig("inception_v3")
+    with pytest.raises(UserError, match="cannot take images"):
+        check_backbone(cfg, 64)
+    assert abilities(cfg, 64).dropout
+    assert poolings_of(cfg, 64) == ["avg", "max"]
+
+
 LAYER_SCALES = {
     "convnext_atto": "ls_init_value",
     "vit_tiny_patch16_224": "init_values",
@@ -143,6 +152,9 @@ def test_what_differs_from_what_the_keys_say_is_told() -> None:
     assert "takes no max" in notes("crossvit_9_240", 240, keys[2:])
     assert "avg and max start with a handicap: fc_norm" in notes("test_vit", pretrained=True)
     assert "handicap" not in notes("test_vit")
+    named = "the weights r160_in1k are not used, as model.pretrained=false"
+    assert named in notes("test_resnet.r160_in1k")
+    assert named not in notes("test_resnet.r160_in1k", pretrained=True)
 
 
 def test_what_a_model_has_in_words() -> None:
