@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from tests.benchmarks import model_rows
 from tests.benchmarks.model_rows import BEGIN, DOCS, END, Checked, keep, kept, table, write_docs
+from tests.benchmarks.models import shorten
 from tests.timm_files import SMALLEST
 
 SEARCHED = {"drop path": "-", "pooling": "avg, max", "besides": ""}
@@ -51,3 +54,22 @@ def test_the_page_keeps_what_is_around_the_table(
 def test_the_page_has_a_row_for_every_file_of_timm() -> None:
     text = DOCS.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
     assert [line.split(" | ")[0][2:] for line in text.splitlines() if "`" in line] == [*SMALLEST]
+
+
+def test_blocks_that_are_as_the_two_before_them_are_left_out_of_an_export() -> None:
+    row = nn.Sequential(*(nn.Linear(3, 3) for _ in range(6)), nn.ReLU())
+    shorten(row, torch.zeros(1, 3))
+    assert [type(block) for block in row] == [nn.Linear, nn.Linear, nn.ReLU]
+
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(nn.Linear(3, 3) for _ in range(6))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.blocks[5](images)
+            return found
+
+    model = Counts()
+    shorten(model, torch.zeros(1, 3))
+    assert len(model.blocks) == 6
