@@ -97,7 +97,11 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
             raise UserError(
                 f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
                 f"({_first_line(error)})"
-                + (f"; it was made for {made_for}" if made_for != img_size else "")
+                + (
+                    f"; it was made for {made_for}: data.img_size={made_for}"
+                    if made_for != img_size
+                    else ""
+                )
             ) from error
     if scores.shape != (1, 2):
         raise UserError(
