@@ -12,14 +12,13 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import timm
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from doctune.errors import UserError
-from src.training.backbone import LAYER_SCALE, make_backbone
+from src.training.backbone import LAYER_SCALE, made_for, make_backbone
 from src.training.batch_norm import norms_with_statistics
 from src.training.config import ModelConfig
 
@@ -211,8 +210,7 @@ def abilities(cfg: ModelConfig, img_size: int) -> Abilities:
     found = Abilities(cfg, img_size)
     key = json.dumps([cfg.name, found.cfg.kwargs, img_size], default=str)
     if key not in _known:
-        usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
-        own = usual.input_size[-1] if usual else img_size
+        own = made_for(cfg.name) or img_size
         if own != img_size and not found.takes_images:
             found = Abilities(cfg, own)
         _known[key] = found

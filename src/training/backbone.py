@@ -92,22 +92,23 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
         except (AssertionError, RuntimeError, ValueError) as error:
             if _is_the_pooling(cfg, img_size):
                 raise _refused(cfg, img_size, error) from error
-            usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
-            made_for = usual.input_size[-1] if usual else img_size
+            own = made_for(cfg.name) or img_size
+            hint = f"; it was made for {own}: data.img_size={own}" if own != img_size else ""
             raise UserError(
                 f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
-                f"({_first_line(error)})"
-                + (
-                    f"; it was made for {made_for}: data.img_size={made_for}"
-                    if made_for != img_size
-                    else ""
-                )
+                f"({_first_line(error)}){hint}"
             ) from error
     if scores.shape != (1, 2):
         raise UserError(
             f"model.name={cfg.name} gives scores of shape {tuple(scores.shape)} for one image and "
             "two classes; take a model that classifies"
         )
+
+
+def made_for(name: str) -> int | None:
+    """Return the side of the images that a model of timm was made for; None: timm does not say."""
+    usual = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return usual.input_size[-1] if usual else None
 
 
 def check_weights(cfg: ModelConfig, img_size: int) -> None:
@@ -157,8 +158,7 @@ def _names(error: TypeError, argument: str) -> bool:
 
 def _told_size(cfg: ModelConfig, img_size: int) -> int | None:
     """Return the size that timm is told, None for the few models that take it only untold."""
-    usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
-    if "img_size" in cfg.kwargs or (usual and usual.input_size[-1] == img_size):
+    if "img_size" in cfg.kwargs or made_for(cfg.name) == img_size:
         return img_size
     key = json.dumps([cfg.name, dict(cfg.kwargs), img_size], default=str)
     if key not in _told:
