@@ -220,9 +220,11 @@ def _stirred(cfg: ModelConfig, size: int) -> nn.Module:
     """Make a model without weights of 0, which would hide what happens before them."""
     torch.manual_seed(0)
     model = create_backbone(cfg, 2, size)
-    noise = torch.Generator().manual_seed(0)
+    # Drawn once, and of a length that no row of a matrix is a multiple of: drawing millions is slow.
+    noise = 0.02 * torch.randn(65537, generator=torch.Generator().manual_seed(0))
     for parameter in model.parameters():
-        parameter.data += 0.02 * torch.randn(parameter.shape, generator=noise)
+        count = parameter.numel()
+        parameter.data += noise.repeat(count // len(noise) + 1)[:count].view_as(parameter)
     return model
 
 
