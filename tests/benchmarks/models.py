@@ -220,7 +220,7 @@ def _stirred(cfg: ModelConfig, size: int) -> nn.Module:
     """Make a model without weights of 0, which would hide what happens before them."""
     torch.manual_seed(0)
     model = create_backbone(cfg, 2, size)
-    # Drawn once, and of a length that no row of a matrix is a multiple of: drawing millions is slow.
+    # Drawing millions is slow; no row of a matrix is as long, so that none are equal.
     noise = 0.02 * torch.randn(65537, generator=torch.Generator().manual_seed(0))
     for parameter in model.parameters():
         count = parameter.numel()
