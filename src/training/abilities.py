@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from doctune.errors import UserError
 from src.training.backbone import LAYER_SCALE, made_for, make_backbone
 from src.training.batch_norm import norms_with_statistics
 from src.training.config import ModelConfig
+from src.training.shapes_alone import shapes_alone
 
 # Any that shows: masks are told by their rates.
 PROBE = 0.25
@@ -53,7 +54,7 @@ class Abilities:
     @functools.cached_property
     def parameters(self) -> int:
         """Return how many numbers are trained, with two classes."""
-        with _shapes_alone():
+        with shapes_alone():
             model = make_backbone(self.cfg, 2, self._size)
         return sum(parameter.numel() for parameter in model.parameters())
 
@@ -94,7 +95,7 @@ class Abilities:
         Raises:
             UserError: the model cannot be made so.
         """
-        with _shapes_alone():
+        with shapes_alone():
             model = make_backbone(cfg, 2, self._size).train()
             with contextlib.suppress(*REFUSALS), _Masks() as seen:
                 model(torch.empty(2, 3, self._size, self._size))
@@ -104,7 +105,7 @@ class Abilities:
     @functools.cached_property
     def drop_path_places(self) -> int:
         """Return how many modules of the model are there to drop paths."""
-        with _shapes_alone():
+        with shapes_alone():
             try:
                 model = make_backbone(self._changed(drop_path_rate=PROBE), 2, self._size)
             except UserError:
@@ -159,7 +160,7 @@ class Abilities:
 
     @functools.cache  # noqa: B019 - as long as the process, like the rest
     def _with_pooling(self, kind: str | None) -> nn.Module | None:
-        with _shapes_alone():
+        with shapes_alone():
             try:
                 model = make_backbone(self._changed(pooling=kind), 2, self._size).eval()
                 scores = model(torch.empty(1, 3, self._size, self._size))
@@ -175,7 +176,7 @@ class Abilities:
         for name in LAYER_SCALE:
             changed = self._changed(kwargs={**self.cfg.kwargs, name: ODD})
             # Some models take the word and have no layer scale.
-            with _shapes_alone(), contextlib.suppress(UserError), _Sees(ODD) as seen:
+            with shapes_alone(), contextlib.suppress(UserError), _Sees(ODD) as seen:
                 make_backbone(changed, 2, self._size)
             if seen.found:
                 return name
@@ -184,13 +185,13 @@ class Abilities:
     @functools.cached_property
     def batch_norm(self) -> bool:
         """Tell whether its norms keep statistics of what goes into them."""
-        with _shapes_alone():
+        with shapes_alone():
             return bool(norms_with_statistics(make_backbone(self.cfg, 2, self._size)))
 
     @functools.cached_property
     def checkpointing(self) -> bool:
         """Tell whether its blocks can be computed again in backward."""
-        with _shapes_alone(), contextlib.suppress(UserError):
+        with shapes_alone(), contextlib.suppress(UserError):
             make_backbone(self._changed(grad_checkpointing=True), 2, self._size)
             return True
         return False
@@ -241,13 +242,6 @@ def poolings_of(cfg: ModelConfig, img_size: int) -> list[str]:
         return list(abilities(cfg, img_size).poolings) or list(POOLINGS[:1])
     except UserError:  # which is told where the model is checked
         return list(POOLINGS)
-
-
-@contextlib.contextmanager
-def _shapes_alone() -> Iterator[None]:
-    """Make models without memory, and draw nothing from the generator of a run."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        yield
 
 
 class _Masks(TorchDispatchMode):  # type: ignore[no-untyped-call]

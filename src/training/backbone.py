@@ -14,6 +14,7 @@ from doctune.errors import UserError
 from src.training.checkpointing import checkpoint_blocks
 from src.training.config import ModelConfig
 from src.training.model_names import no_such_model
+from src.training.shapes_alone import shapes_alone
 from src.training.weights import load_pretrained, load_weights
 
 # What timm's models call the first value of layer scale.
@@ -81,7 +82,7 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
     """
     check_name(cfg.name)
     _check_values(cfg)
-    with torch.device("meta"):
+    with shapes_alone():
         model = _create(cfg, 2, _told_size(cfg, img_size)).eval()
         if cfg.grad_checkpointing:
             checkpoint_blocks(model, cfg.name)
@@ -164,7 +165,7 @@ def _told_size(cfg: ModelConfig, img_size: int) -> int | None:
     if key not in _told:
         shapes = ModelConfig(cfg.name, kwargs=cfg.kwargs)
         # As if nothing had been drawn: the next model of this process is not tried.
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with shapes_alone():
             only_untold = not _takes(shapes, img_size, img_size) and _takes(shapes, None, img_size)
         _told[key] = None if only_untold else img_size
     return _told[key]
@@ -251,7 +252,7 @@ def _is_the_pooling(cfg: ModelConfig, img_size: int | None) -> bool:
     """Tell whether the model is made, and takes images, without the pooling that is asked for."""
     if cfg.pooling is None:
         return False
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with shapes_alone():
         return _takes(ModelConfig(cfg.name, kwargs=cfg.kwargs), img_size, img_size or 224)
 
 

@@ -28,7 +28,7 @@ MODELS = {
     "convnext_tiny": 64,
     "swin_tiny_patch4_window7_224": 64,
 }
-TURNS = 3
+TURNS = 2
 # `make fast` has 961 images to train on, 480 to validate on, and 512 for the statistics.
 TRAINED, VALIDATED, STATISTICS = 96, 48, 51
 WORDS = ("gpu=cpu", "logger=none", "callbacks.progress=false", "data.batch_size=16")

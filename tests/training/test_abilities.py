@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from doctune.errors import UserError
-from src.training.abilities import abilities, poolings_of, without_effect
+from src.training import shapes_alone
+from src.training.abilities import Abilities, abilities, poolings_of, without_effect
 from src.training.backbone import channels_last, check_backbone, create_backbone
 from src.training.config import ModelConfig
 from src.training.model_notes import check_acting, in_words, notes_on
@@ -198,3 +199,19 @@ def test_a_look_at_a_model_draws_nothing_from_the_generator() -> None:
     with torch.device("meta"):
         create_backbone(ModelConfig("test_vit3"), 2, 96)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_what_acts_is_seen_without_drawing_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = ModelConfig("test_vit")
+
+    def seen() -> tuple[object, ...]:
+        found = Abilities(cfg, 64)
+        return found.drop_path, found.dropout, found.poolings, found.parameters
+
+    quick = seen()
+    monkeypatch.setattr(shapes_alone, "DRAWING", frozenset())
+    assert seen() == quick
+    weights = torch.empty(3, 4)
+    with shapes_alone.shapes_alone():
+        # Those that are real are drawn as ever.
+        assert not torch.equal(nn.init.normal_(weights).clone(), weights.normal_())
