@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
+from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -145,7 +146,25 @@ class Abilities:
                 continue
             seen.append(_pooling_of(model))
             found.append(kind)
-        return tuple(found)
+        return tuple(found[:1] if len(found) > 1 and self.one_place else found)
+
+    @functools.cached_property
+    def one_place(self) -> bool:
+        """Tell whether so small images leave one place to pool over, where all kinds are alike."""
+        own, shapes = self._with_pooling(None), list[Any]()
+        if own is None:
+            return False
+        pools = [part for part in own.modules() if isinstance(part, SelectAdaptivePool2d)]
+        hooks = [
+            part.register_forward_pre_hook(lambda _, given: shapes.append(given[0].shape[1:]))
+            for part in pools
+        ]
+        with shapes_alone(), contextlib.suppress(*REFUSALS):
+            own(torch.empty(1, 3, self._size, self._size))
+        for hook in hooks:
+            hook.remove()
+        # Channels come first in some models, last in others.
+        return bool(shapes) and all(sorted(shape)[:2] == [1, 1] for shape in shapes)
 
     def fresh_with(self, pooling: str) -> tuple[str, ...]:
         """Return the weights that the model has with that pooling and its own has not.

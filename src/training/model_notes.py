@@ -76,10 +76,13 @@ def notes_on(cfg: ModelConfig, img_size: int, searched: Collection[str] = ()) ->
         searched: config keys that a search space names.
     """
     found, name, notes = abilities(cfg, img_size), cfg.name, []
+    one_pooling = "has one kind of pooling"
+    if cfg.poolings is None and "model.pooling" in searched and found.one_place:
+        one_pooling = f"leaves one place of {img_size} px to pool over"
     for key, parameter, lack in (
         ("model.drop_path_rate", "drop_path", "has no residual to drop"),
         ("model.drop_rate", "dropout", "has no dropout"),
-        ("model.pooling", "pooling", "has one kind of pooling"),
+        ("model.pooling", "pooling", one_pooling),
     ):
         if key in searched and without_effect(parameter, cfg, img_size):
             notes.append(f"{key} is left out of the search: {name} {lack}")

@@ -105,6 +105,16 @@ def test_a_model_is_looked_at_with_images_that_it_takes() -> None:
     assert poolings_of(cfg, 64) == ["avg", "max"]
 
 
+def test_pooling_over_one_place_is_not_searched() -> None:
+    # Five halvings leave one place of 32 px, and four of 64 px.
+    cfg = ModelConfig("lcnet_035")
+    assert (poolings_of(cfg, 32), poolings_of(cfg, 64)) == (["avg"], ["avg", "max"])
+    assert notes_on(cfg, 32, ["model.pooling"]) == [
+        "model.pooling is left out of the search: lcnet_035 leaves one place of 32 px to pool over"
+    ]
+    assert notes_on(cfg, 64, ["model.pooling"]) == []
+
+
 LAYER_SCALES = {
     "convnext_atto": "ls_init_value",
     "vit_tiny_patch16_224": "init_values",
