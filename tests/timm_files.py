@@ -31,7 +31,7 @@ SMALLEST: dict[str, tuple[str, int]] = {
     "efficientnet": ("test_efficientnet", 64),
     "efficientvim": ("efficientvim_m1", 64),
     "efficientvit_mit": ("efficientvit_b0", 64),
-    "efficientvit_msra": ("efficientvit_m0", 64),
+    "efficientvit_msra": ("efficientvit_m0", 128),
     "eva": ("eva02_tiny_patch14_224", 64),
     "fasternet": ("fasternet_t0", 64),
     "fastvit": ("fastvit_t8", 64),
