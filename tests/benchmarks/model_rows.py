@@ -90,18 +90,28 @@ def table(found: Mapping[str, Checked]) -> str:
         marks = [getattr(row, key) for row in found.values()]
         looked = len(marks) - marks.count(None)
         lines.append(f"* {words}: {marks.count(True)} of {looked} that it was looked at in")
-    head = ["timm file", "seen with", *next(iter(found.values())).searched, "fails"]
+    head = ["timm file", "seen with", *next(iter(found.values())).searched, "trained"]
     lines += ["", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for file, row in sorted(found.items()):
-        fails = [key for key in SEEN if getattr(row, key) is False]
-        cells = [file, f"`{SMALLEST[file][0]}`", *row.searched.values(), ", ".join(fails)]
+        cells = [file, f"`{SMALLEST[file][0]}`", *row.searched.values(), _trained(row)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def _trained(row: Checked) -> str:
+    """Tell whether a model was trained and all held, with its export or without."""
+    fails = [key for key in SEEN if getattr(row, key) is False]
+    if fails or row.trains is None:
+        return ", ".join(fails) or "-"
+    return "yes" if row.exports is None else "yes, exported"
+
+
 def write_docs(found: Mapping[str, Checked]) -> None:
-    """Put the table into docs/models.md."""
+    """Put the table into docs/models.md; files without a row are looked at, and not trained."""
+    looked = {
+        file: found.get(file) or Checked(searched=searched_in(*SMALLEST[file])) for file in SMALLEST
+    }
     text = DOCS.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    DOCS.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{after}", encoding="utf-8")
+    DOCS.write_text(f"{before}{BEGIN}\n{table(looked)}\n{END}{after}", encoding="utf-8")

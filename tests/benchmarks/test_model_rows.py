@@ -34,7 +34,7 @@ def test_the_table_says_what_fails_and_in_how_many() -> None:
     assert told[1].endswith("1 of 1 that it was looked at in")
     assert told[-2:] == [
         "| dla | `dla46x_c` | - | avg, max |  | trains |",
-        "| vgg | `vgg11` | - | avg, max |  |  |",
+        "| vgg | `vgg11` | - | avg, max |  | yes |",
     ]
 
 
@@ -44,6 +44,7 @@ def test_the_page_keeps_what_is_around_the_table(
     page = tmp_path / "models.md"
     page.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n", encoding="utf-8")
     monkeypatch.setattr(model_rows, "DOCS", page)
+    monkeypatch.setattr(model_rows, "SMALLEST", {"vgg": ("vgg11", 64)})
     rows = {"vgg": Checked(trains=True, searched=SEARCHED)}
     for _ in range(2):
         write_docs(rows)
