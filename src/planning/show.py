@@ -15,13 +15,16 @@ from src.planning.advice import advice
 from src.planning.search_plan import Cell, SearchPlan
 from src.training.model_notes import in_words, notes_on
 
+# What a model lacks, where that is not simply the thing.
+LACKING = {"pooling": "choice of pooling"}
+
 
 def print_plan(plan: SearchPlan, cfg: DictConfig, console: Console) -> None:
     """Print what is planned, the table, the times, and what to change."""
     console.print(_head(plan, cfg), highlight=False, soft_wrap=True)
     for note in plan.few_images:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
-    console.print(_model(plan, cfg), highlight=False, soft_wrap=True)
+    console.print(_model(cfg), highlight=False, soft_wrap=True)
     console.print(_table(plan))
     console.print(_legend(plan), highlight=False, soft_wrap=True)
     console.print(_times(plan, cfg), highlight=False, soft_wrap=True)
@@ -36,7 +39,7 @@ def to_json(plan: SearchPlan, cfg: DictConfig) -> str:
     found = dataclasses.asdict(plan)
     if math.isinf(plan.available):
         found["available"] = None
-    found["model"] = in_words(cfg.model, plan.searched.img_sizes[0])
+    found["model"] = in_words(cfg.model, cfg.data.img_size)
     found["seconds"] = plan.seconds
     found["in_time"] = plan.in_time
     found["trials_in_time"] = plan.trials_in_time
@@ -58,12 +61,13 @@ def _head(plan: SearchPlan, cfg: DictConfig) -> Text:
     return text
 
 
-def _model(plan: SearchPlan, cfg: DictConfig) -> Text:
+def _model(cfg: DictConfig) -> Text:
     """Say what of the model can be searched, what cannot, and what is different in it."""
-    size = plan.searched.img_sizes[0]
+    # That of the config, as what is left out of the search space follows from it.
+    size = cfg.data.img_size
     found = in_words(cfg.model, size)
     can = [f"{name} ({how})" if how else name for name, how in found.items() if how is not None]
-    cannot = [name for name, how in found.items() if how is None]
+    cannot = [LACKING.get(name, name) for name, how in found.items() if how is None]
     text = Text("the model has " + ("; ".join(can) or "nothing to search"))
     if cannot:
         text.append(f"\nit has no {', no '.join(cannot)}")

@@ -9,18 +9,20 @@ import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
+from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from doctune.errors import UserError
-from src.training.backbone import LAYER_SCALE, make_backbone
+from src.training.backbone import LAYER_SCALE, made_for, make_backbone
 from src.training.batch_norm import norms_with_statistics
 from src.training.config import ModelConfig
+from src.training.shapes_alone import shapes_alone
 
 # Any that shows: masks are told by their rates.
 PROBE = 0.25
@@ -53,7 +55,7 @@ class Abilities:
     @functools.cached_property
     def parameters(self) -> int:
         """Return how many numbers are trained, with two classes."""
-        with _shapes_alone():
+        with shapes_alone():
             model = make_backbone(self.cfg, 2, self._size)
         return sum(parameter.numel() for parameter in model.parameters())
 
@@ -94,7 +96,7 @@ class Abilities:
         Raises:
             UserError: the model cannot be made so.
         """
-        with _shapes_alone():
+        with shapes_alone():
             model = make_backbone(cfg, 2, self._size).train()
             with contextlib.suppress(*REFUSALS), _Masks() as seen:
                 model(torch.empty(2, 3, self._size, self._size))
@@ -104,12 +106,17 @@ class Abilities:
     @functools.cached_property
     def drop_path_places(self) -> int:
         """Return how many modules of the model are there to drop paths."""
-        with _shapes_alone():
+        with shapes_alone():
             try:
                 model = make_backbone(self._changed(drop_path_rate=PROBE), 2, self._size)
             except UserError:
                 return 0
         return sum(getattr(part, "drop_prob", 0) > 0 for part in model.modules())
+
+    @property
+    def takes_images(self) -> bool:
+        """Tell whether images of that size go through the model."""
+        return self._with_pooling(None) is not None
 
     @functools.cached_property
     def own_pooling(self) -> str | None:
@@ -139,7 +146,25 @@ class Abilities:
                 continue
             seen.append(_pooling_of(model))
             found.append(kind)
-        return tuple(found)
+        return tuple(found[:1] if len(found) > 1 and self.one_place else found)
+
+    @functools.cached_property
+    def one_place(self) -> bool:
+        """Tell whether so small images leave one place to pool over, where all kinds are alike."""
+        own, shapes = self._with_pooling(None), list[Any]()
+        if own is None:
+            return False
+        pools = [part for part in own.modules() if isinstance(part, SelectAdaptivePool2d)]
+        hooks = [
+            part.register_forward_pre_hook(lambda _, given: shapes.append(given[0].shape[1:]))
+            for part in pools
+        ]
+        with shapes_alone(), contextlib.suppress(*REFUSALS):
+            own(torch.empty(1, 3, self._size, self._size))
+        for hook in hooks:
+            hook.remove()
+        # Channels come first in some models, last in others.
+        return bool(shapes) and all(sorted(shape)[:2] == [1, 1] for shape in shapes)
 
     def fresh_with(self, pooling: str) -> tuple[str, ...]:
         """Return the weights that the model has with that pooling and its own has not.
@@ -154,7 +179,7 @@ class Abilities:
 
     @functools.cache  # noqa: B019 - as long as the process, like the rest
     def _with_pooling(self, kind: str | None) -> nn.Module | None:
-        with _shapes_alone():
+        with shapes_alone():
             try:
                 model = make_backbone(self._changed(pooling=kind), 2, self._size).eval()
                 scores = model(torch.empty(1, 3, self._size, self._size))
@@ -170,7 +195,7 @@ class Abilities:
         for name in LAYER_SCALE:
             changed = self._changed(kwargs={**self.cfg.kwargs, name: ODD})
             # Some models take the word and have no layer scale.
-            with _shapes_alone(), contextlib.suppress(UserError), _Sees(ODD) as seen:
+            with shapes_alone(), contextlib.suppress(UserError), _Sees(ODD) as seen:
                 make_backbone(changed, 2, self._size)
             if seen.found:
                 return name
@@ -179,13 +204,13 @@ class Abilities:
     @functools.cached_property
     def batch_norm(self) -> bool:
         """Tell whether its norms keep statistics of what goes into them."""
-        with _shapes_alone():
+        with shapes_alone():
             return bool(norms_with_statistics(make_backbone(self.cfg, 2, self._size)))
 
     @functools.cached_property
     def checkpointing(self) -> bool:
         """Tell whether its blocks can be computed again in backward."""
-        with _shapes_alone(), contextlib.suppress(UserError):
+        with shapes_alone(), contextlib.suppress(UserError):
             make_backbone(self._changed(grad_checkpointing=True), 2, self._size)
             return True
         return False
@@ -195,10 +220,21 @@ _known: dict[str, Abilities] = {}
 
 
 def abilities(cfg: ModelConfig, img_size: int) -> Abilities:
-    """Return what acts on a model, looked at once a process."""
+    """Return what acts on a model, looked at once a process.
+
+    Args:
+        cfg: the `model` group; of it, name and `kwargs` count.
+        img_size: side of the images in pixels. A model that does not take it is looked at with what
+            it was made for, as a search may be over other sizes.
+    """
     found = Abilities(cfg, img_size)
     key = json.dumps([cfg.name, found.cfg.kwargs, img_size], default=str)
-    return _known.setdefault(key, found)
+    if key not in _known:
+        own = made_for(cfg.name) or img_size
+        if own != img_size and not found.takes_images:
+            found = Abilities(cfg, own)
+        _known[key] = found
+    return _known[key]
 
 
 def without_effect(parameter: str, cfg: ModelConfig, img_size: int) -> bool:
@@ -225,13 +261,6 @@ def poolings_of(cfg: ModelConfig, img_size: int) -> list[str]:
         return list(abilities(cfg, img_size).poolings) or list(POOLINGS[:1])
     except UserError:  # which is told where the model is checked
         return list(POOLINGS)
-
-
-@contextlib.contextmanager
-def _shapes_alone() -> Iterator[None]:
-    """Make models without memory, and draw nothing from the generator of a run."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        yield
 
 
 class _Masks(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ from doctune.errors import UserError
 from src.training.checkpointing import checkpoint_blocks
 from src.training.config import ModelConfig
 from src.training.model_names import no_such_model
+from src.training.shapes_alone import shapes_alone
 from src.training.weights import load_pretrained, load_weights
 
 # What timm's models call the first value of layer scale.
@@ -81,7 +82,7 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
     """
     check_name(cfg.name)
     _check_values(cfg)
-    with torch.device("meta"):
+    with shapes_alone():
         model = _create(cfg, 2, _told_size(cfg, img_size)).eval()
         if cfg.grad_checkpointing:
             checkpoint_blocks(model, cfg.name)
@@ -92,18 +93,23 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
         except (AssertionError, RuntimeError, ValueError) as error:
             if _is_the_pooling(cfg, img_size):
                 raise _refused(cfg, img_size, error) from error
-            usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
-            made_for = usual.input_size[-1] if usual else img_size
+            own = made_for(cfg.name) or img_size
+            hint = f"; it was made for {own}: data.img_size={own}" if own != img_size else ""
             raise UserError(
                 f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
-                f"({_first_line(error)})"
-                + (f"; it was made for {made_for}" if made_for != img_size else "")
+                f"({_first_line(error)}){hint}"
             ) from error
     if scores.shape != (1, 2):
         raise UserError(
             f"model.name={cfg.name} gives scores of shape {tuple(scores.shape)} for one image and "
             "two classes; take a model that classifies"
         )
+
+
+def made_for(name: str) -> int | None:
+    """Return the side of the images that a model of timm was made for; None: timm does not say."""
+    usual = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return usual.input_size[-1] if usual else None
 
 
 def check_weights(cfg: ModelConfig, img_size: int) -> None:
@@ -153,14 +159,13 @@ def _names(error: TypeError, argument: str) -> bool:
 
 def _told_size(cfg: ModelConfig, img_size: int) -> int | None:
     """Return the size that timm is told, None for the few models that take it only untold."""
-    usual = timm.get_pretrained_cfg(cfg.name, allow_unregistered=True)
-    if "img_size" in cfg.kwargs or (usual and usual.input_size[-1] == img_size):
+    if "img_size" in cfg.kwargs or made_for(cfg.name) == img_size:
         return img_size
-    key = json.dumps([cfg.name, dict(cfg.kwargs), cfg.pooling, img_size], default=str)
+    key = json.dumps([cfg.name, dict(cfg.kwargs), img_size], default=str)
     if key not in _told:
-        shapes = ModelConfig(cfg.name, pooling=cfg.pooling, kwargs=cfg.kwargs)
+        shapes = ModelConfig(cfg.name, kwargs=cfg.kwargs)
         # As if nothing had been drawn: the next model of this process is not tried.
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with shapes_alone():
             only_untold = not _takes(shapes, img_size, img_size) and _takes(shapes, None, img_size)
         _told[key] = None if only_untold else img_size
     return _told[key]
@@ -247,7 +252,7 @@ def _is_the_pooling(cfg: ModelConfig, img_size: int | None) -> bool:
     """Tell whether the model is made, and takes images, without the pooling that is asked for."""
     if cfg.pooling is None:
         return False
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with shapes_alone():
         return _takes(ModelConfig(cfg.name, kwargs=cfg.kwargs), img_size, img_size or 224)
 
 

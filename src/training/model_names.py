@@ -31,10 +31,22 @@ def check_known(name: str) -> None:
 
 
 def no_such_model(name: str, known: Collection[str]) -> UserError:
-    """Say that there is no such model, and which may be meant."""
-    # As hubs and papers write it.
-    bare = name.rpartition("/")[2].partition(".")[0].lower().replace("-", "_")
-    near = nearest(bare, known, most=3)
+    """Say that there is no such model, and which may be meant.
+
+    Args:
+        name: as typed; hubs and papers write `timm/NAME.WEIGHTS`, and hyphens.
+        known: all names that there are.
+    """
+    bare, _, weights = name.rpartition("/")[2].partition(".")
+    bare = bare.lower().replace("-", "_")
+    if bare in known:
+        near = [f"{bare}.{weights}" if weights else bare]
+    else:
+        whole = [other for other in known if other.startswith(bare)]
+        whole = whole or [other for other in known if bare in other]
+        near = nearest(bare, whole or known, most=3, alike=0 if whole else 0.6)
+        more = len(whole) - len(near)
+        near[-1:] = [f"{near[-1]} or another of {more} like them"] if more > 0 else near[-1:]
     hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
     return UserError(f"model.name={name}: timm has no such model; {hint}")
 

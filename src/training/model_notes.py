@@ -41,7 +41,7 @@ def in_words(cfg: ModelConfig, img_size: int) -> dict[str, str | None]:
         "drop path": _drop_path_in_words(found),
         "dropout": "" if found.dropout or found.dropout is None else None,
         "pooling": ", ".join(poolings) if len(poolings) > 1 else None,
-        "layer scale": "from scratch" if found.layer_scale else None,
+        "layer scale": "when trained from scratch" if found.layer_scale else None,
         "gradient checkpointing": "" if found.checkpointing else None,
     }
 
@@ -76,10 +76,13 @@ def notes_on(cfg: ModelConfig, img_size: int, searched: Collection[str] = ()) ->
         searched: config keys that a search space names.
     """
     found, name, notes = abilities(cfg, img_size), cfg.name, []
+    one_pooling = "has one kind of pooling"
+    if cfg.poolings is None and "model.pooling" in searched and found.one_place:
+        one_pooling = f"leaves one place of {img_size} px to pool over"
     for key, parameter, lack in (
         ("model.drop_path_rate", "drop_path", "has no residual to drop"),
         ("model.drop_rate", "dropout", "has no dropout"),
-        ("model.pooling", "pooling", "has one kind of pooling"),
+        ("model.pooling", "pooling", one_pooling),
     ):
         if key in searched and without_effect(parameter, cfg, img_size):
             notes.append(f"{key} is left out of the search: {name} {lack}")
@@ -90,6 +93,12 @@ def notes_on(cfg: ModelConfig, img_size: int, searched: Collection[str] = ()) ->
         and ("model.drop_path_rate" in searched or cfg.drop_path_rate)
     ):
         notes.append(f"model.drop_path_rate: {name} drops at {len(acting)} of its {places} places")
+    tag = name.partition(".")[2]
+    if tag and not (cfg.pretrained or cfg.checkpoint_path):
+        notes.append(
+            f"model.name={name}: the weights {tag} are not used, as model.pretrained=false; it "
+            "starts from scratch"
+        )
     if found.fixed_masks:
         rates = ", ".join(f"{rate:g}" for rate in sorted(set(found.fixed_masks)))
         notes.append(

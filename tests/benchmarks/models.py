@@ -1,6 +1,6 @@
 """A model of every file of timm, made, trained, scored and exported through our own code:
 
-    python -m tests.benchmarks.models [FILE ...] [--fast] [--again] [--table]
+    python -m tests.benchmarks.models [FILE ...] [--fast] [--again] [--docs]
 
 Each trains two steps of two images with what can be searched in it switched on, with and without
 gradient checkpointing: weights and running statistics have to be equal bit for bit. What it says
@@ -9,18 +9,17 @@ export (left out with --fast). Apart from that, each thing that is said to be se
 to change what it says, and each that is said not to must not.
 
 Rows are kept in `outputs/timm_models.jsonl` as they come, so a run that was ended goes on from
-there, as one without --fast does from one with it; --again begins anew. `--table` prints what can
-be searched in each, as in docs/models.md, and trains nothing.
+there, as one without --fast does from one with it; what failed is tried again, --again begins anew.
+`--docs` writes the table of docs/models.md from the rows and trains nothing.
 """
 
-import json
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +40,12 @@ from src.training.abilities import Abilities, abilities
 from src.training.backbone import create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit
-from src.training.model_notes import check_acting, in_words
+from src.training.model_notes import check_acting
 from src.trial.out_of_fold import KeepScores
+from tests.benchmarks.model_rows import KEPT, Checked, keep, kept, searched_in, write_docs
 from tests.conftest import CONF
 from tests.timm_files import SMALLEST
 
-KEPT = Path("outputs/timm_models.jsonl")
 # Seconds of the processor for one model.
 LIMIT = 300
 # Of files whose smallest model is large, two of its equal blocks.
@@ -60,37 +59,15 @@ LESS = {
 }
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What was seen of one model; None: not looked at."""
-
-    trains: bool | None = None
-    # With gradient checkpointing, bit for bit.
-    equal: bool | None = None
-    predicts: bool | None = None
-    exports: bool | None = None
-    # What can be searched, seen to do what is said of it.
-    acts: bool | None = None
-    problem: str = ""
-    # Of the processor.
-    seconds: float = 0.0
-
-    @property
-    def failed(self) -> bool:
-        """Tell whether anything is not as it should be."""
-        seen = (self.trains, self.equal, self.predicts, self.exports, self.acts)
-        return False in seen or bool(self.problem)
-
-
 def main(words: Sequence[str]) -> int:
     """Print the table row by row; return how many models have failed."""
     chosen = [word for word in words if not word.startswith("--")] or list(SMALLEST)
-    if "--table" in words:
-        _print_abilities(chosen)
+    if "--docs" in words:
+        write_docs(kept())
         return 0
     if "--again" in words:
         KEPT.unlink(missing_ok=True)
-    known = _kept()
+    known = {file: found for file, found in kept().items() if not found.failed}
     failed = 0
     columns = ("timm file", "model", "px", "trains", "checkpointed", "predicts", "onnx", "acts")
     print("| " + " | ".join([*columns, "s", ""]) + " |")
@@ -102,9 +79,7 @@ def main(words: Sequence[str]) -> int:
         parts += [_exports] if found.exports is None and "--fast" not in words else []
         for part in parts:
             found = check(part, name, size, found)
-            KEPT.parent.mkdir(exist_ok=True)
-            with KEPT.open("a") as rows:
-                rows.write(json.dumps({"file": file, **asdict(found)}) + "\n")
+            keep(file, found)
         failed += found.failed
         seen = (found.trains, found.equal, found.predicts, found.exports, found.acts)
         marks = [{True: "yes", False: "NO", None: "-"}[one] for one in seen]
@@ -112,14 +87,6 @@ def main(words: Sequence[str]) -> int:
         print("| " + " | ".join(cells) + " |", flush=True)
     print(f"{failed} of {len(chosen)} failed")
     return failed
-
-
-def _kept() -> dict[str, Checked]:
-    """Return the rows of the run before, by file."""
-    if not KEPT.is_file():
-        return {}
-    rows = [json.loads(line) for line in KEPT.read_text().splitlines()]
-    return {row.pop("file"): Checked(**row) for row in rows}
 
 
 Part = Callable[[str, int, Checked], Iterator[Checked]]
@@ -160,6 +127,7 @@ def _checks(name: str, size: int, result: Checked) -> Iterator[Checked]:
     found = abilities(cfg, size)
     wrong = list(_not_as_said(cfg, found, size))
     result = replace(result, acts=not wrong, problem=", ".join(wrong))
+    result = replace(result, searched=searched_in(name, size))
     yield result
     made, images = compose_for(cfg, size), _images(size)
     plain, scored = _train(made, images)
@@ -180,14 +148,38 @@ def _checks(name: str, size: int, result: Checked) -> Iterator[Checked]:
 
 def _exports(name: str, size: int, result: Checked) -> Iterator[Checked]:
     """Yield whether onnxruntime says the same; weights as they are made will do."""
-    cfg = ModelConfig(name, kwargs=LESS.get(name, {}))
-    weights = _stirred(cfg, size).state_dict()
-    model = TrainedModel(compose_for(cfg, size), ("a", "b"), (), weights)
+    made = compose_for(ModelConfig(name, kwargs=LESS.get(name, {})), size)
+    made.model.drop_path_rate = 0.0  # of which each block would have its own
+    weights = _stirred(made.model, size).state_dict()
+    model = TrainedModel(made, ("a", "b"), (), weights)
+    shorten(model.model, torch.zeros(2, 3, size, size))
     predictor = Predictor([model], [1.0], torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         write_onnx(predictor, path)
         yield replace(result, exports=largest_difference(predictor, path) <= TOLERANCE)
+
+
+def shorten(model: nn.Module, images: Tensor) -> None:
+    """Leave out blocks that are as the two before them: exporting costs a second for some blocks.
+
+    Args:
+        model: is changed where it takes the images, [N, 3, H, W], afterwards as well.
+        images: of the size that it takes.
+    """
+    rows = [row for row in model.modules() if type(row) in (nn.Sequential, nn.ModuleList)]
+    for row in rows:
+        whole = row._modules
+        looks = [repr(block) for block in whole.values()]
+        kept = [name for i, name in enumerate(whole) if i < 2 or len({*looks[i - 2 : i + 1]}) > 1]
+        if len(kept) == len(whole):
+            continue
+        row._modules = {name: whole[name] for name in kept}
+        try:
+            with torch.no_grad():
+                model(images)
+        except Exception:  # whatever its own code says of a block that is missing
+            row._modules = whole
 
 
 def _not_as_said(cfg: ModelConfig, found: Abilities, size: int) -> Iterator[str]:
@@ -228,9 +220,11 @@ def _stirred(cfg: ModelConfig, size: int) -> nn.Module:
     """Make a model without weights of 0, which would hide what happens before them."""
     torch.manual_seed(0)
     model = create_backbone(cfg, 2, size)
-    noise = torch.Generator().manual_seed(0)
+    # Drawing millions is slow; no row of a matrix is as long, so that none are equal.
+    noise = 0.02 * torch.randn(65537, generator=torch.Generator().manual_seed(0))
     for parameter in model.parameters():
-        parameter.data += 0.02 * torch.randn(parameter.shape, generator=noise)
+        count = parameter.numel()
+        parameter.data += noise.repeat(count // len(noise) + 1)[:count].view_as(parameter)
     return model
 
 
@@ -275,24 +269,6 @@ def _train(cfg: DictConfig, images: ImageSet) -> tuple[dict[str, torch.Tensor], 
     kept = KeepScores()
     done = fit(cfg, images, images, max_epochs=1, seed=0, output_dir=None, callbacks=[kept])
     return done.module.model.state_dict(), np.exp(kept.scores())
-
-
-def _print_abilities(files: Sequence[str]) -> None:
-    """Print a table in Markdown."""
-    print("| timm file | seen with | drop path | pooling | layer scale | checkpointing | besides |")
-    print("|---|---|---|---|---|---|---|")
-    for file in files:
-        name, size = SMALLEST[file]
-        cfg = ModelConfig(name)
-        found, words = abilities(cfg, size), in_words(cfg, size)
-        fixed = found.fixed_masks
-        besides = [f"dropout of {max(fixed):g} stays"] if fixed else []
-        besides += ["no dropout"] if words["dropout"] is None else []
-        pooling = words["pooling"] or "its own"
-        cells = [file, f"`{name}`", words["drop path"] or "-", pooling]
-        cells += ["yes" if words[key] is not None else "-" for key in ("layer scale",)]
-        cells += ["yes" if words["gradient checkpointing"] is not None else "-"]
-        print("| " + " | ".join([*cells, ", ".join(besides)]) + " |", flush=True)
 
 
 if __name__ == "__main__":

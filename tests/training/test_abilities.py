@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from doctune.errors import UserError
-from src.training.abilities import abilities, poolings_of, without_effect
+from src.training import shapes_alone
+from src.training.abilities import Abilities, abilities, poolings_of, without_effect
 from src.training.backbone import channels_last, check_backbone, create_backbone
 from src.training.config import ModelConfig
 from src.training.model_notes import check_acting, in_words, notes_on
@@ -95,6 +96,25 @@ def test_poolings_are_those_that_a_model_takes_its_own_first(
     assert poolings_of(ModelConfig(name, poolings=["avgmax"]), size) == ["avgmax"]
 
 
+def test_a_model_is_looked_at_with_images_that_it_takes() -> None:
+    # At least 75 px, as its strides leave nothing of less.
+    cfg = ModelConfig("inception_v3")
+    with pytest.raises(UserError, match="cannot take images"):
+        check_backbone(cfg, 64)
+    assert abilities(cfg, 64).dropout
+    assert poolings_of(cfg, 64) == ["avg", "max"]
+
+
+def test_pooling_over_one_place_is_not_searched() -> None:
+    # Five halvings leave one place of 32 px, and four of 64 px.
+    cfg = ModelConfig("lcnet_035")
+    assert (poolings_of(cfg, 32), poolings_of(cfg, 64)) == (["avg"], ["avg", "max"])
+    assert notes_on(cfg, 32, ["model.pooling"]) == [
+        "model.pooling is left out of the search: lcnet_035 leaves one place of 32 px to pool over"
+    ]
+    assert notes_on(cfg, 64, ["model.pooling"]) == []
+
+
 LAYER_SCALES = {
     "convnext_atto": "ls_init_value",
     "vit_tiny_patch16_224": "init_values",
@@ -143,6 +163,9 @@ def test_what_differs_from_what_the_keys_say_is_told() -> None:
     assert "takes no max" in notes("crossvit_9_240", 240, keys[2:])
     assert "avg and max start with a handicap: fc_norm" in notes("test_vit", pretrained=True)
     assert "handicap" not in notes("test_vit")
+    named = "the weights r160_in1k are not used, as model.pretrained=false"
+    assert named in notes("test_resnet.r160_in1k")
+    assert named not in notes("test_resnet.r160_in1k", pretrained=True)
 
 
 def test_what_a_model_has_in_words() -> None:
@@ -186,3 +209,19 @@ def test_a_look_at_a_model_draws_nothing_from_the_generator() -> None:
     with torch.device("meta"):
         create_backbone(ModelConfig("test_vit3"), 2, 96)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_what_acts_is_seen_without_drawing_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = ModelConfig("test_vit")
+
+    def seen() -> tuple[object, ...]:
+        found = Abilities(cfg, 64)
+        return found.drop_path, found.dropout, found.poolings, found.parameters
+
+    quick = seen()
+    monkeypatch.setattr(shapes_alone, "DRAWING", frozenset())
+    assert seen() == quick
+    weights = torch.empty(3, 4)
+    with shapes_alone.shapes_alone():
+        # Those that are real are drawn as ever.
+        assert not torch.equal(nn.init.normal_(weights).clone(), weights.normal_())

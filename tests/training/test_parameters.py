@@ -215,7 +215,7 @@ def test_img_size(cfg: Compose, cache_dir: Path) -> None:
         (ModelConfig("test_vit", pooling="catavgmax"), 64, "model.pooling=catavgmax"),
         (ModelConfig("test_resnet", pooling=""), 64, "model.pooling=''"),
         (ModelConfig("test_resnet", kwargs={"nonsense": 1}), 64, "model.kwargs={'nonsense': 1}"),
-        (ModelConfig("inception_v3"), 64, "; it was made for 299"),
+        (ModelConfig("inception_v3"), 64, "; it was made for 299: data.img_size=299"),
         (ModelConfig("test_vit"), 50, "data.img_size=50: test_vit"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
