@@ -49,8 +49,10 @@ def test_a_folder_becomes_a_table_and_its_probabilities(
         logs = np.log([float(raw[name]) for name in COLOURS]) / kept["temperature"]
         wanted = np.exp(logs) / np.exp(logs).sum()
         assert [float(share[name]) for name in COLOURS] == pytest.approx(wanted, abs=1e-3)
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {f"{each}{end}.csv" for each in ("p", "raw") for end in ("", "_probabilities")}
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {
+        f"{each}{end}.csv" for each in ("p", "raw") for end in ("", "_probabilities")
+    }
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
