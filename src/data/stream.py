@@ -50,7 +50,8 @@ def stream_images(
         UserError: there is no such source, or nothing in it.
     """
     found = stream_sized(
-        *(source, size),
+        source,
+        size,
         fit=fit,
         folder=folder,
         column=column,
