@@ -107,12 +107,12 @@ def main() -> None:
         print(f"macro-F1 on the test pages: {score(given.folder, given.score):.4f}")
         return
     write_competition(given.folder, handling=given.handling)
-    wrong = len(_lines(given.folder / "wrong.csv")) - 1
-    print(f"{given.folder}: {PAGES} pages to train on, {wrong} of them wrongly labelled, and test/")
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+    pages, wrong, test = (
+        len((given.folder / name).read_text(encoding="utf-8").splitlines()) - 1
+        for name in ("train.csv", "wrong.csv", "test.csv")
+    )
+    told = f"{pages} pages to train on, {wrong} with a wrong label, and {test} to classify"
+    print(f"{given.folder}: {told}")
 
 
 if __name__ == "__main__":
