@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -385,9 +386,19 @@ def _tell(text: str) -> None:
     # Before a search has its log there is no handler, and Python would write the line itself.
     if log.hasHandlers():
         log.warning("%s", text)
-    if not is_first():
+    if not is_first() or _log_is_on_screen():
         return
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _log_is_on_screen() -> bool:
+    """Tell whether warnings are on the screen already: Hydra's log of a search shows them."""
+    return any(
+        isinstance(handler, logging.StreamHandler)
+        and handler.stream in (sys.stdout, sys.stderr)
+        and handler.level <= logging.WARNING
+        for handler in logging.getLogger().handlers
+    )
 
 
 def check_values(cfg: DictConfig, *, ask_timm: bool = True) -> None:
