@@ -30,17 +30,18 @@ from src.results.candidates import Candidates, find_candidates
 from src.results.ensemble.config import EnsembleConfig
 from src.results.ensemble.members import member_config, train_member
 from src.results.ensemble.result import FOLDER, EnsembleResult
-from src.results.ensemble.scoring import paired_gain, predict_set
-from src.results.ensemble.table import print_candidates, print_result
-from src.results.ensemble.tta import choose_margin, mixed
-from src.results.selection import (
+from src.results.ensemble.selection import (
     Floats,
     Labels,
     Selection,
     macro_f1,
+    paired_gain,
+    predict_set,
     select_greedily,
     weighted_mean,
 )
+from src.results.ensemble.table import print_candidates, print_result
+from src.results.ensemble.tta import choose_margin, mixed
 from src.results.stored_study import StoredStudy, open_study
 from src.results.write import write_results
 from src.training.calibration import fitted

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from src.results.candidates import Candidates
 from src.results.ensemble.result import EnsembleResult
-from src.results.selection import Selection
+from src.results.ensemble.selection import Selection
 
 
 def print_candidates(candidates: Candidates, selection: Selection, console: Console) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from src.inference.unsure import ALL, Spent, unsure
-from src.results.selection import Floats, Labels, macro_f1
+from src.results.ensemble.selection import Floats, Labels, macro_f1
 
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, ALL)
 

@@ -15,7 +15,6 @@ from src.data.labels import NOWHERE
 from src.data.load import load_splits
 from src.results.candidates import Candidates, find_candidates
 from src.results.confusions import thumbnail
-from src.results.selection import select_greedily, weighted_mean
 from src.results.stored_study import StoredStudy
 from src.results.suspects.ranking import Floats, Ints, Ranking, rank_labels
 
@@ -23,8 +22,6 @@ log = logging.getLogger(__name__)
 
 # The best so many trials are asked: those behind them say less.
 MODELS = 5
-# Choices of what they weigh.
-ROUNDS = 25
 # Suspects that the report shows with pictures, and the side of these in pixels.
 SHOWN, PICTURE_PX = 8, 160
 # Where the trials together give fewer images the class of their label, most of what they suspect is
@@ -40,9 +37,8 @@ class Suspect:
         image: what it is called.
         label: its class in the data, by name.
         suggested: what it may be.
-        score: the logarithm of the odds of the label against the likeliest other class, the
-            weighted mean over the trials; the lower, the more probably wrong. None where no trial
-            has seen it.
+        score: the logarithm of the odds of the label against the likeliest other class, the mean
+            over the trials; the lower, the more probably wrong. None where no trial has seen it.
         agree: trials that are confident of another class than the label.
         trials: trials that were asked.
         reason: in words.
@@ -128,13 +124,12 @@ def find_suspects(
     if not (same and np.array_equal(images.targets[asked.rows], asked.labels)):
         log.warning("no wrong labels are looked for: the images have changed since")
         return None
-    weights = weights_of(asked.probabilities, asked.labels)
-    ranking = rank_labels(asked.probabilities, asked.labels, weights)
-    mean = weighted_mean(asked.probabilities, weights)
-    lines = list(_same_sheets(found, asked, ranking, mean)) if found else []
+    ranking = rank_labels(asked.probabilities, asked.labels)
+    lines = list(_same_sheets(found, asked, ranking)) if found else []
     listed = {line.row for line in lines}
     lines += [line for line in _suspected(images, asked, ranking) if line.row not in listed]
     lines = [line for line in lines if line.image not in judged]
+    mean = np.mean(asked.probabilities, axis=0)
     return Suspects(
         lines=lines,
         shown=_with_pictures(lines[:SHOWN], images, asked, mean) if pictures else [],
@@ -142,19 +137,6 @@ def find_suspects(
         images=len(asked.rows),
         right=float((mean.argmax(1) == asked.labels).mean()),
     )
-
-
-def weights_of(probabilities: Sequence[Floats], labels: Ints) -> list[float]:
-    """Return how much each trial counts, 0 and more, with a sum of 1.
-
-    As an ensemble of them would be chosen: trials that are much worse than the best count nothing.
-
-    Args:
-        probabilities: [N, C] of each, the best first.
-        labels: int64 [N].
-    """
-    found = select_greedily(probabilities, labels, rounds=ROUNDS, most_members=len(probabilities))
-    return [found.weights.get(place, 0.0) for place in range(len(probabilities))]
 
 
 def _suspected(images: ImageSet, asked: Candidates, ranking: Ranking) -> Iterator[Suspect]:
@@ -177,15 +159,13 @@ def _name(files: Sequence[str], row: int) -> str:
     return str(files[row]) if files else f"#{row}"
 
 
-def _same_sheets(
-    found: FoundImages, asked: Candidates, ranking: Ranking, mean: Floats
-) -> Iterator[Suspect]:
+def _same_sheets(found: FoundImages, asked: Candidates, ranking: Ranking) -> Iterator[Suspect]:
     """Yield the images of one sheet whose label is not that of most of its copies.
 
     A trial that knows a copy has a vote in parts, its probabilities.
     """
     votes: Floats = np.zeros((len(found.names), len(found.classes)))
-    votes[asked.rows] = mean
+    votes[asked.rows] = np.mean(asked.probabilities, axis=0)
     place_of = {int(row): place for place, row in enumerate(asked.rows)}
     members = defaultdict(list)
     for row in np.flatnonzero(found.corrected != NOWHERE).tolist():

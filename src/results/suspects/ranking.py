@@ -40,12 +40,12 @@ class Ranking:
 
     Args:
         odds: float64 [N], the logarithm of the odds of an image's label against the likeliest other
-            class, the weighted mean over the models; the lower, the more probably wrong.
+            class, the mean over the models; the lower, the more probably wrong.
         suggested: int64 [N], the likeliest other class.
         sure: float64 [N], its mean probability.
         agree: int64 [N], how many models are confident of another class than the label.
         models: how many there are.
-        expected: how many labels are wrong by the models' count, the weighted mean over them.
+        expected: how many labels are wrong by the models' count, the mean over them.
     """
 
     odds: Floats
@@ -62,30 +62,25 @@ class Ranking:
         return found
 
 
-def rank_labels(
-    probabilities: Sequence[Floats], labels: Ints, weights: Sequence[float] | None = None
-) -> Ranking:
+def rank_labels(probabilities: Sequence[Floats], labels: Ints) -> Ranking:
     """Rank the labels of images by how probably they are wrong.
 
     Args:
         probabilities: [N, C] of each model, of images that it was not trained on.
         labels: int64 [N], as they were given.
-        weights: how much each model counts; all alike by default. A model that is much worse than
-            the best does harm: what is hard for it looks wrong.
     """
     rows = np.arange(len(labels))
-    exact = [shares.astype(np.float64) for shares in probabilities]
-    mean = np.average(exact, axis=0, weights=weights)
+    mean = np.mean([shares.astype(np.float64) for shares in probabilities], axis=0)
     mean[rows, labels] = -np.inf
     suggested = mean.argmax(1).astype(np.int64)
     other = [confident_classes(shares, labels) != labels for shares in probabilities]
     return Ranking(
-        odds=np.average([_log_odds(shares, labels) for shares in exact], axis=0, weights=weights),
+        odds=np.mean([_log_odds(shares, labels) for shares in probabilities], axis=0),
         suggested=suggested,
         sure=mean[rows, suggested],
         agree=np.sum(other, axis=0, dtype=np.int64),
         models=len(probabilities),
-        expected=round(float(np.average([doubted.sum() for doubted in other], weights=weights))),
+        expected=round(float(np.mean([doubted.sum() for doubted in other]))),
     )
 
 

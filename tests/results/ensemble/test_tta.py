@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from src.results.ensemble.selection import macro_f1
 from src.results.ensemble.tta import choose_margin, mixed
-from src.results.selection import macro_f1
 
 LABELS = np.arange(8) % 2
 SURE, UNSURE = 0.98, 0.55

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from src.results.suspects.find import weights_of
 from src.results.suspects.ranking import confident_classes, rank_labels
 
 
@@ -53,21 +52,3 @@ def test_as_many_are_listed_as_models_count_the_surest_first() -> None:
 def test_a_class_without_images_is_suggested_for_none() -> None:
     shares = np.array([[0.3, 0.1, 0.6], [0.8, 0.1, 0.1], [0.2, 0.7, 0.1]])
     assert confident_classes(shares, np.array([0, 0, 1])).tolist() == [0, 0, 1]
-
-
-def test_a_model_that_is_much_worse_has_no_say_but_is_counted() -> None:
-    """It finds hard what the others know; a wrong label that they see keeps its place."""
-    rng = np.random.default_rng(1)
-    labels = np.repeat(np.arange(4), 25)
-    good = [np.eye(4)[labels] * 0.7 + rng.uniform(0, 0.1, (100, 4)) for _ in range(2)]
-    for shares in good:
-        shares[17] = [0.01, 0.97, 0.01, 0.01]
-    good = [shares / shares.sum(1, keepdims=True) for shares in good]
-    # Sure of anything but the truth, of a third of the images.
-    weak = np.where(np.arange(100)[:, None] % 3 == 0, np.eye(4)[(labels + 2) % 4], good[0])
-    weights = weights_of([*good, weak], labels)
-    assert weights[2] == 0
-    found = rank_labels([*good, weak], labels, weights)
-    assert found.suspects().tolist() == [17]
-    assert (found.agree[17], found.models) == (3, 3)
-    assert rank_labels([*good, weak], labels).expected > 5

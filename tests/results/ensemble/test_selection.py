@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torchmetrics.classification import MulticlassF1Score
 
-from src.results.selection import Floats, Labels, macro_f1, select_greedily, weighted_mean
+from src.results.ensemble.selection import (
+    Floats,
+    Labels,
+    macro_f1,
+    paired_gain,
+    select_greedily,
+    weighted_mean,
+)
 
 
 def model(labels: Labels, right: list[int], sure: float, classes: int = 3) -> Floats:
@@ -86,3 +93,13 @@ def test_macro_f1_is_the_runs_own_where_a_class_is_missing() -> None:
     found = model(labels, [0, 1], sure=0.9, classes=4)
     theirs = MulticlassF1Score(4, average="macro")(torch.tensor(found), torch.tensor(labels))
     assert macro_f1(found, labels) == pytest.approx(theirs.item())
+
+
+def test_a_gain_has_an_interval_that_tells_chance_from_more() -> None:
+    labels = np.arange(300) % 3
+    good = model(labels, list(range(280)), sure=0.9)
+    poor = model(labels, list(range(200)), sure=0.9)
+    clear = paired_gain(good, poor, labels)
+    assert 0 < clear.low < clear.mean < clear.high
+    same = paired_gain(good, good, labels)
+    assert (same.mean, same.low, same.high) == (0, 0, 0)
