@@ -68,6 +68,10 @@ def test_an_ensemble_from_search_to_predictions(
     assert "of pages worn by quick_validation.wear=light" in said
     assert f"python -m src.predict run={folder} data=PATH" in said
     assert f"run={folder} data=PATH" in (searched / "optuna_study_report.html").read_text()
+    # The temperature of the mean, from the worn validation split; predict uses it, below.
+    calibrated = result["calibration"]["plain"]
+    assert f"with a temperature of {calibrated['temperature']:.2f}" in said
+    assert result["calibration"]["tta"] is None
     trained = {run: os.stat(folder / run / "best.ckpt").st_mtime_ns for run in _runs(folder)}
 
     # What augmentation at test time does to the worn validation split decides about it.
@@ -96,7 +100,8 @@ def test_an_ensemble_from_search_to_predictions(
     (tmp_path / "in").mkdir()
     for i, image in enumerate(test.images):
         Image.fromarray(image).save(tmp_path / "in" / f"{i:03d}.png")
-    door("src.predict", f"run={folder}", "data=in", "output=p.csv")
+    told = door("src.predict", f"run={folder}", "data=in", "output=p.csv")
+    assert f"temperature {calibrated['temperature']:.2f}" in told
     with (tmp_path / "p.csv").open() as file:
         predicted = [row["target"] for row in csv.DictReader(file)]
     truth = [test.classes[label] for label in test.labels]

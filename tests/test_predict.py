@@ -39,7 +39,20 @@ def test_a_folder_becomes_a_table_and_its_probabilities(
         assert max(values, key=lambda name: values[name]) == row["target"]
         assert sum(values.values()) == pytest.approx(1, abs=1e-5)
     assert "30 images: out/p.csv (ID,target)" in said
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"p.csv", "p_probabilities.csv"}
+    # As the model gives them, they are others, and the classes are the same.
+    kept = json.loads((run_folder / "calibration.json").read_text())
+    assert f"temperature {kept['temperature']:.2f}" in said
+    words = ("src.predict", f"run={run_folder}", f"data={scans}", "output=out/raw.csv")
+    assert "temperature" not in door(*words, "calibrated=false")
+    assert table(tmp_path / "out" / "raw.csv") == rows
+    for raw, share in zip(table(tmp_path / "out" / "raw_probabilities.csv"), shares, strict=True):
+        logs = np.log([float(raw[name]) for name in COLOURS]) / kept["temperature"]
+        wanted = np.exp(logs) / np.exp(logs).sum()
+        assert [float(share[name]) for name in COLOURS] == pytest.approx(wanted, abs=1e-3)
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {
+        f"{each}{end}.csv" for each in ("p", "raw") for end in ("", "_probabilities")
+    }
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
@@ -98,7 +111,8 @@ def test_an_ensemble_is_the_weighted_mean_and_may_mix_image_sizes(
     (folder / "ensemble.json").write_text(json.dumps({"members": members}))
     found = {}
     for name, run in (("first", run_folder), ("other", other), ("both", folder)):
-        said = door("src.predict", f"run={run}", f"data={scans}", f"output={name}.csv")
+        words = ("src.predict", f"run={run}", f"data={scans}", f"output={name}.csv")
+        said = door(*words, "calibrated=false")
         rows = table(tmp_path / f"{name}_probabilities.csv")
         found[name] = np.array([[float(row[c]) for c in COLOURS] for row in rows])
     assert np.abs(found["first"] - found["other"]).max() > 0.01

@@ -35,6 +35,9 @@ def test_a_plain_run_leaves_everything_in_its_folder(run: Run, tmp_path: Path) -
     for name in ("best.ckpt", "config.yaml", "confusion_matrix.csv", "confusion_matrix.html"):
         assert (folder / name).stat().st_size > 0
     assert "${" not in (folder / "config.yaml").read_text()
+    fitted = json.loads((folder / "calibration.json").read_text())
+    assert f"temperature {fitted['temperature']:.2f} from" in done.stdout
+    assert fitted["log_loss"][0] == pytest.approx(metrics["test"]["loss"], rel=1e-4)
     curves = (folder / "curves" / "metrics.csv").read_text()
     for name in ("train/loss", "train/lr", "train/grad_norm", "val/f1"):
         assert name in curves

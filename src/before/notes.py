@@ -1,6 +1,7 @@
 """What a user should know before anything trains: told on the screen and in the log."""
 
 import logging
+import sys
 from collections.abc import Iterable
 
 from omegaconf import DictConfig
@@ -23,9 +24,19 @@ def tell(text: str) -> None:
     # Before a search has its log there is no handler, and Python would write the line itself.
     if log.hasHandlers():
         log.warning("%s", text)
-    if not is_first():
+    if not is_first() or _log_is_on_screen():
         return
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _log_is_on_screen() -> bool:
+    """Tell whether warnings are on the screen already: Hydra's log of a search shows them."""
+    return any(
+        isinstance(handler, logging.StreamHandler)
+        and handler.stream in (sys.stdout, sys.stderr)
+        and handler.level <= logging.WARNING
+        for handler in logging.getLogger().handlers
+    )
 
 
 def tell_notes(splits: Splits) -> None:

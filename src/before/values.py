@@ -18,7 +18,7 @@ CHOICES = {
     "trainer.accelerator": ["auto", "cpu", "cuda", "gpu", "mps"],
     "trainer.precision": ["32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"],
     "trainer.depthwise": ["auto", "cudnn", "torch"],
-    "loss.class_weights": ["none", "balanced"],
+    "loss.class_weights": ["none", "balanced", "logit_adjustment"],
     "scheduler.name": ["cosine", "constant"],
     "logger.name": ["csv", "tensorboard", "mlflow", "wandb", "none"],
 }

@@ -107,7 +107,15 @@ def decode(path: Path, size: int, *, fit: str = "pad", page: int = 0, name: str 
     Raises:
         UnreadableImageError: it is missing, truncated, encrypted, or no image.
     """
-    return np.asarray(_fit(open_image(path, size, page, name).image, size, fit), dtype=np.uint8)
+    return decode_sized(path, size, fit=fit, page=page, name=name)[0]
+
+
+def decode_sized(
+    path: Path, size: int, *, fit: str = "pad", page: int = 0, name: str = ""
+) -> tuple[Pixels, tuple[int, int]]:
+    """Return what `decode` does, and the width and height in the file: pixels, of a PDF points."""
+    picture = open_image(path, size, page, name)
+    return np.asarray(_fit(picture.image, size, fit), dtype=np.uint8), picture.size
 
 
 def open_image(path: Path, size: int, page: int = 0, name: str = "") -> Picture:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from doctune.errors import UserError
 from src.data.csv_table import read_table
-from src.data.decode import Pixels, UnreadableImageError, decode, page_names, split_page
+from src.data.decode import Pixels, UnreadableImageError, decode_sized, page_names, split_page
 from src.data.files import image_files, named_inside, path_inside
 from src.data.pdf import drawn_in_processes
 from src.data.threads import map_ahead
 
 Named = tuple[str, Pixels | UnreadableImageError]
+# With the width and height in the file.
+Sized = tuple[str, tuple[Pixels, tuple[int, int]] | UnreadableImageError]
 
 
 def stream_images(
@@ -47,6 +49,31 @@ def stream_images(
     Raises:
         UserError: there is no such source, or nothing in it.
     """
+    found = stream_sized(
+        source,
+        size,
+        fit=fit,
+        folder=folder,
+        column=column,
+        encoding=encoding,
+        threads=threads,
+        most=most,
+    )
+    return ((name, page if isinstance(page, Exception) else page[0]) for name, page in found)
+
+
+def stream_sized(
+    source: Path | Sequence[Path],
+    size: int,
+    *,
+    fit: str = "pad",
+    folder: Path | None = None,
+    column: str | None = None,
+    encoding: str | None = None,
+    threads: int | None = None,
+    most: int | None = None,
+) -> Iterator[Sized]:
+    """Yield what `stream_images` does, each image with its width and height in the file."""
     files = list_files(source, folder, column, encoding)
     if most is not None and len(files) > most:
         files = [files[i * len(files) // most] for i in range(most)]
@@ -80,13 +107,13 @@ def list_files(
 
 def _decode_ahead(
     files: Iterable[tuple[Path, str]], size: int, fit: str, threads: int | None
-) -> Iterator[Named]:
-    def decode_one(item: tuple[Path | UnreadableImageError, str]) -> Named:
+) -> Iterator[Sized]:
+    def decode_one(item: tuple[Path | UnreadableImageError, str]) -> Sized:
         path, name = item
         if isinstance(path, UnreadableImageError):
             return name, path
         try:
-            return name, decode(path, size, fit=fit, page=split_page(name)[1], name=name)
+            return name, decode_sized(path, size, fit=fit, page=split_page(name)[1], name=name)
         except UnreadableImageError as error:
             return name, error
 

@@ -110,7 +110,8 @@ def _wear_all(
 
     def wear_some(draw: int, first: int) -> None:
         some = slice(first, first + size)
-        batch = torch.from_numpy(np.ascontiguousarray(pixels[some])).to(device)
+        # A copy: torch warns of pages that are read from the cache, which it could not write to.
+        batch = torch.from_numpy(np.array(pixels[some])).to(device)
         draws = PageDraws(names[some], draw, device)
         changed = change(batch.permute(0, 3, 1, 2), draws).permute(0, 2, 3, 1)
         out[draw * total + first : draw * total + first + len(batch)] = changed.cpu().numpy()

@@ -53,6 +53,9 @@ class PredictConfig:
     target_as: str = "auto"
     # file: a second table beside `output`; columns: behind the class; none.
     probabilities: str = "file"
+    # With the temperature that was found for the run or ensemble; false: as the models give them.
+    # It changes no class.
+    calibrated: bool = True
     # What an image that cannot be read is called; null leaves it out.
     default_class: str | None = None
     batch_size: int = 64

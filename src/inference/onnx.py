@@ -1,8 +1,9 @@
 """A run or an ensemble as one ONNX file, for programs without torch.
 
 Input `images`: uint8 [N, 3, S, S], RGB as decoded, any N; a quarter of the bytes of floats, and no
-caller can normalise wrongly, as that is in the file. Output `probabilities`: float32 [N, C]. The
-file's metadata name the classes (JSON), the image size and the fit.
+caller can normalise wrongly, as that is in the file. Output `probabilities`: float32 [N, C], with
+the temperature that was found unless `calibrated=false`. The file's metadata name the classes
+(JSON), the image size, the fit and the temperature.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from doctune.errors import UserError
 from doctune.files import replacing
 from src.inference.config import PredictConfig
-from src.inference.predictor import Predictor, open_predictor
+from src.inference.predictor import Predictor, cooled, open_predictor
 from src.inference.tables import check_choice
 
 FORMATS = ("onnx",)
@@ -38,13 +39,14 @@ class _WeightedMean(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(predictor.members)
         self.weights = tuple(predictor.weights)
+        self.temperature = predictor.temperature
 
     def forward(self, images: Tensor) -> Tensor:
         found = [
             weight * member(images)
             for member, weight in zip(self.members, self.weights, strict=True)
         ]
-        return torch.stack(found).sum(0)
+        return cooled(torch.stack(found).sum(0), self.temperature)
 
 
 def export(cfg: PredictConfig, console: Console) -> Path:
@@ -63,7 +65,7 @@ def export(cfg: PredictConfig, console: Console) -> Path:
         raise UserError(
             f"export=onnx: {', '.join(missing)} not installed; pip install 'doctune[onnx]'"
         )
-    predictor = open_predictor(Path(cfg.run), "cpu")
+    predictor = open_predictor(Path(cfg.run), "cpu", calibrated=cfg.calibrated)
     if len(predictor.formats) > 1:
         sizes = ", ".join(str(found.size) for found in predictor.formats)
         raise UserError(
@@ -115,7 +117,8 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
             )
         found = program.model_proto
         facts = {"classes": json.dumps(predictor.classes, ensure_ascii=False), "fit": wanted.fit}
-        onnx.helper.set_model_props(found, {**facts, "image_size": str(wanted.size)})
+        numbers = {"image_size": str(wanted.size), "temperature": f"{predictor.temperature:g}"}
+        onnx.helper.set_model_props(found, facts | numbers)
         onnx.save(found, part)
 
 

@@ -71,7 +71,9 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
         raise UserError(f"batch_size={cfg.batch_size}: must be at least 1")
     if cfg.tta_margin is not None and not 0 < cfg.tta_margin <= 1:
         raise UserError(f"tta_margin={cfg.tta_margin}: must be above 0, and 1 at most")
-    predictor = open_predictor(Path(cfg.run), cfg.accelerator, cfg.tta, cfg.tta_margin)
+    predictor = open_predictor(
+        Path(cfg.run), cfg.accelerator, cfg.tta, cfg.tta_margin, cfg.calibrated
+    )
     default = _class_index(cfg.default_class, predictor)
     items = stream_items(cfg, predictor)
     console.print(predictor.describe(), highlight=False, soft_wrap=True)
@@ -147,7 +149,7 @@ def _predict_batch(
 ) -> None:
     """Predict the images of a batch that can be read; write all in their order."""
     readable = [sizes for _, sizes in batch if not isinstance(sizes, UnreadableImageError)]
-    rows: Iterator[list[float]] = iter(())
+    rows: Iterator[tuple[int, list[float]]] = iter(())
     if readable:
         images = {
             wanted: torch.from_numpy(np.stack([sizes[i] for sizes in readable])).permute(0, 3, 1, 2)
@@ -155,11 +157,12 @@ def _predict_batch(
         }
         probabilities, unsure = predictor.with_cost(images)
         counts.unsure += unsure
-        rows = iter(probabilities.tolist())
+        # A temperature changes no class; its rounding might, where two are as probable.
+        classes = probabilities.argmax(1).tolist()
+        rows = iter(zip(classes, predictor.calibrated(probabilities).tolist(), strict=True))
     for name, image in batch:
         if not isinstance(image, UnreadableImageError):
-            shares = next(rows)
-            tables.add(name, max(range(len(shares)), key=shares.__getitem__), shares)
+            tables.add(name, *next(rows))
             counts.read += 1
             continue
         # Not the error itself, whose traceback keeps what was being decoded.

@@ -13,8 +13,8 @@ from doctune.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
 from src.data.wear import as_scored
-from src.results.calibration import Calibration, calibration
 from src.results.stored_study import StoredStudy
+from src.training.calibration import Calibration, calibration
 from src.trial.out_of_fold import OutOfFold
 
 log = logging.getLogger(__name__)

@@ -71,7 +71,9 @@ class LossConfig:
 
     # Szegedy et al., CVPR 2016, arXiv 1512.00567.
     label_smoothing: float = 0.1
-    # balanced: rare classes weigh more, by the inverse of their frequency.
+    # For uneven classes. balanced: rare ones weigh more, by the inverse of their frequency;
+    # logit_adjustment: scores are trained with the logarithm of their class's frequency added
+    # (Menon et al., ICLR 2021, arXiv 2007.07314), which they then leave out.
     class_weights: str = "none"
 
 

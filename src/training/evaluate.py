@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 import pytorch_lightning as pl
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
+from src.training.calibration import FILE, Fitted, fitted
 from src.training.card_rules import is_sharded
 from src.training.fit import FitResult, evaluation_batch, make_trainer
 from src.training.module import Classifier
@@ -31,6 +34,9 @@ class Metrics:
     f1_by_class: dict[str, float]
     # [true class][predicted class], counts.
     confusion: list[list[int]]
+    # Logits float32 [N, C], and labels int64 [N] in the same order, which is no particular one.
+    scores: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
 
 
 def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
@@ -60,6 +66,8 @@ def evaluate(result: FitResult, images: ImageSet, cfg: DictConfig) -> Metrics:
         accuracy=scores["test/accuracy"],
         f1_by_class=dict(zip(images.classes, by_class, strict=True)),
         confusion=counts.tolist(),
+        scores=module.tested[0].numpy(),
+        labels=module.tested[1].numpy(),
     )
 
 
@@ -86,14 +94,20 @@ def write_run(
     scores: Mapping[str, Metrics],
     classes: Sequence[str],
     codes: Sequence[str] = (),
-) -> None:
-    """Write `metrics.json`, `classes.json`, and the test confusion matrix as CSV and as a page.
+) -> Fitted:
+    """Write `metrics.json`, `classes.json`, `calibration.json` and the test confusion matrix.
+
+    The matrix is written as CSV and as a page.
 
     Args:
         folder: of the run.
         scores: `validation` and `test`, and under wear `validation_worn` and `test_worn`.
         classes: names, in the order of the model's scores.
         codes: what the data call the classes where that is not their name.
+
+    Returns:
+        The temperature of the probabilities, as kept: fitted on the validation split, and judged on
+        the test split, under wear where there is one.
     """
     metrics = {
         name: {
@@ -116,6 +130,11 @@ def write_run(
         for name, row in zip(classes, test.confusion, strict=True):
             table.writerow([name, *row])
     _write_confusion_page(folder / "confusion_matrix.html", test, classes)
+    on, judge = (scores.get(f"{name}_worn", scores[name]) for name in ("validation", "test"))
+    found = fitted(on.scores, on.labels, judge.scores, judge.labels)
+    text = json.dumps(found.as_json(), indent=2)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    return found
 
 
 def _write_confusion_page(path: Path, test: Metrics, classes: Sequence[str]) -> None:

@@ -1,4 +1,8 @@
-"""The loss that is trained: cross entropy, smoothed, and weighted where classes are uneven.
+"""The loss that is trained: cross entropy, smoothed, and made fair where classes are uneven.
+
+Either images of rare classes weigh more, or scores learn how far a class is above its frequency:
+logit adjustment (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021,
+arXiv:2007.07314).
 
 Mixup (Zhang et al., ICLR 2018, arXiv 1710.09412) with its own share for every image.
 """
@@ -10,33 +14,47 @@ from torch.nn import functional as F
 from src.data.image_set import Indices
 from src.training.config import LossConfig
 
+# Values of `loss.class_weights`.
+NONE, BALANCED, ADJUSTED = "none", "balanced", "logit_adjustment"
+
 
 class TrainingLoss(nn.Module):
     """Cross entropy of scores [B, C] with labels [B] or soft targets [B, C].
 
-    An image weighs what its own class does. With torch's own weights label smoothing gives every
-    other class a share times that class's weight, and the loss of an image of a frequent class is
-    least where the rarest is predicted.
+    With `balanced` an image weighs what its own class does. With torch's own weights label
+    smoothing gives every other class a share times that class's weight, and the loss of an image of
+    a frequent class is least where the rarest is predicted.
+
+    With `logit_adjustment` the logarithm of each class's frequency is added to its score in
+    training alone, so that the scores themselves rank classes as if all were equally frequent.
+    Label smoothing then gives classes their share by frequency: given evenly, the loss of images
+    that nothing tells apart would be least where the rarest is predicted.
 
     Args:
         cfg: the `loss` group.
         num_classes: C.
-        labels: int64 [N] of what is trained on; None weighs all classes alike.
+        labels: int64 [N] of what is trained on; None treats all classes alike.
     """
 
     def __init__(self, cfg: LossConfig, num_classes: int, labels: Indices | None = None) -> None:
         super().__init__()
         self.label_smoothing = cfg.label_smoothing
-        weight = None
-        if cfg.class_weights == "balanced" and labels is not None:
+        weight = frequency = None
+        if cfg.class_weights == BALANCED and labels is not None:
             weight = balanced_weights(torch.from_numpy(labels), num_classes)
-        # Not kept in checkpoints: the weights belong to the data, not to the model.
+        elif cfg.class_weights == ADJUSTED and labels is not None:
+            frequency = frequencies(torch.from_numpy(labels), num_classes)
+        # Not kept in checkpoints: these belong to the data, not to the model.
         self.weight: Tensor | None
         self.register_buffer("weight", weight, persistent=False)
+        self.frequency: Tensor | None
+        self.register_buffer("frequency", frequency, persistent=False)
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss, a scalar."""
         smoothing = self.label_smoothing
+        if self.frequency is not None:
+            return self._adjusted(scores, targets, self.frequency)
         if self.weight is None:
             return F.cross_entropy(scores, targets, label_smoothing=smoothing)
         if not targets.is_floating_point():
@@ -53,6 +71,14 @@ class TrainingLoss(nn.Module):
                 label_smoothing=smoothing,
             )
         return (losses * of_images).sum() / self.weight_of(targets)
+
+    def _adjusted(self, scores: Tensor, targets: Tensor, frequency: Tensor) -> Tensor:
+        if not targets.is_floating_point():
+            targets = F.one_hot(targets, len(frequency)).to(scores.dtype)
+        smooth = (1 - self.label_smoothing) * targets + self.label_smoothing * frequency
+        # A class without images is left as it is, to be learned as one that never comes.
+        logs = torch.where(frequency > 0, frequency, 1).log()
+        return F.cross_entropy(scores + logs, smooth)
 
     def share(self, piece: Tensor, targets: Tensor) -> Tensor | float:
         """Return what the mean loss of a piece counts for in the mean over its batch.
@@ -85,6 +111,16 @@ def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:
     present = int((counts > 0).sum())
     weights = len(labels) / (present * counts.clamp(min=1).float())
     return weights * (counts > 0)
+
+
+def frequencies(labels: Tensor, num_classes: int) -> Tensor:
+    """Return the share of each class, float32 [C].
+
+    Args:
+        labels: int64 [N].
+        num_classes: C.
+    """
+    return torch.bincount(labels, minlength=num_classes).float() / len(labels)
 
 
 def mixup(images: Tensor, labels: Tensor, num_classes: int, alpha: float) -> tuple[Tensor, Tensor]:

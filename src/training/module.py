@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
-from torchmetrics.aggregation import MeanMetric
+from torchmetrics.aggregation import CatMetric, MeanMetric
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassConfusionMatrix,
@@ -34,7 +34,8 @@ class Classifier(pl.LightningModule):
 
     Logged: `train/loss`, `train/lr`; `train/loss_epoch`, the mean of an epoch's batches;
     `val/loss`, `val/f1` (macro) and `val/accuracy` for every epoch; the same under `test/`, where
-    `counts` is the confusion matrix, int64 [C, C].
+    `counts` is the confusion matrix, int64 [C, C], and `tested` the scores float32 [N, C] with the
+    labels int64 [N], in any order.
 
     Args:
         cfg: the whole config.
@@ -80,6 +81,7 @@ class Classifier(pl.LightningModule):
         self.val_metrics = self._make_metrics("val/")
         self.test_metrics = self._make_metrics("test/")
         self.confusion = MulticlassConfusionMatrix(len(classes), validate_args=False)
+        self._tested = CatMetric(nan_strategy="disable")
         # Losses of the batches since the last validation, on the device, and how many.
         self._losses: Tensor | float = 0.0
         self._batches = 0
@@ -213,15 +215,20 @@ class Classifier(pl.LightningModule):
             self._losses, self._batches = 0.0, 0
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count a batch in the test metrics and in the confusion matrix."""
-        scores = self._evaluate(batch, self.test_metrics)
-        self.confusion.update(scores.argmax(1), batch[1])
+        """Count a batch in the test metrics and in the confusion matrix, and keep its scores."""
+        scores, labels = self._evaluate(batch, self.test_metrics), batch[1]
+        self.confusion.update(scores.argmax(1), labels)
+        # Together, as cards put their shares together in an order of their own.
+        self._tested.update(torch.cat([scores, labels[:, None].float()], 1))
 
     def on_test_epoch_end(self) -> None:
-        """Log the test metrics; leave the confusion matrix to be read."""
+        """Log the test metrics; leave the confusion matrix and the scores to be read."""
         # Now, while the cards can still put their shares together.
         self.counts = self.confusion.compute().cpu()
         self.confusion.reset()
+        kept: Any = self._tested.compute()
+        self.tested = kept[:, :-1].cpu(), kept[:, -1].long().cpu()
+        self._tested.reset()
         self.log_dict(self.test_metrics.compute())
         self.test_metrics.reset()
 

@@ -48,9 +48,10 @@ class OutOfFold:
     classes: tuple[str, ...]
 
     @property
-    def probabilities(self) -> Scores:
-        """Return float32 [N, C]."""
-        return np.exp(self.scores)
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """Return float64 [N, C], in which what a confident mistake costs does not round to 0."""
+        found: npt.NDArray[np.float64] = np.exp(self.scores.astype(np.float64))
+        return found
 
     @classmethod
     def empty(cls, classes: Sequence[str]) -> OutOfFold:

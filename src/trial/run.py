@@ -132,7 +132,8 @@ def train(cfg: DictConfig, folder: Path) -> float:
     named = splits.train
     if is_first():
         with told_if_full(folder):
-            write_run(folder, found, classes=named.classes, codes=named.codes)
+            fitted = write_run(folder, found, classes=named.classes, codes=named.codes)
+            console.print(fitted.in_words, highlight=False, soft_wrap=True)
             if result.weights is not None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "best.ckpt"))
     console.print(f"written to {folder}", highlight=False, soft_wrap=True)

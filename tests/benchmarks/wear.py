@@ -1,12 +1,15 @@
 """Trials ranked by clean folds and by folds under wear, where the pages to come are worn.
 
-Run it as `python -m tests.benchmarks.wear [documents|digits|mixup]`; without a word all three.
+    python -m tests.benchmarks.wear [documents] [digits] [auto] [auto_digits] [mixup]
 
 Pages to train on are flat, clean scans; test pages are worn by other means than the product's own
 (`src/data/documents/worn.py`): the built-in documents with `data.wear_test=phone`, and
 scikit-learn's digits taken likewise. The same candidates are scored on the same folds as they are
 and under wear. What each score would have chosen is trained in full with five seeds, each keeping
 the epoch that is best by its own score, and tested on the worn split.
+
+`auto`: the same for every preset of wear, and for the wear that is nearest to the test pages, which
+are looked at without their labels (`quick_validation.wear=auto`).
 """
 
 import functools
@@ -14,7 +17,7 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -29,10 +32,15 @@ from sklearn.datasets import load_digits
 
 from src.before import config as config
 from src.before.objectives import fold_score
+from src.data.documents.generate import FLAT, draw_page
 from src.data.documents.worn import HANDLINGS, flat, handled
 from src.data.folds import stratified_folds
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
+from src.data.pages_to_come.compare import NONE, Worn
+from src.data.pages_to_come.compare import compare as compare_pages
+from src.data.pages_to_come.gather import MOST, SIDE, presets
+from src.data.pages_to_come.measures import Pixels
 from src.data.splits import Splits, cut
 from src.data.wear import as_scored
 from src.hardware import profile as profile
@@ -48,6 +56,8 @@ CHOSEN_UNDER = "document"
 FOLDS, EPOCHS, EPOCHS_IN_FULL, SEEDS = 2, 6, 12, 5
 # Of `heavy`, with and without mixup.
 MIXUPS, MIXUP_SEEDS = (0.0, 0.4), 3
+# Of each wear, and how much worse than the best preset `auto` may be.
+AUTO_SEEDS, AS_GOOD = 3, 0.01
 
 
 @dataclass(frozen=True)
@@ -75,10 +85,23 @@ class Bench:
     name: str
     splits: Splits
     words: tuple[str, ...]
+    # Pages as a look at those to come sees them, by what they are called and how they were taken.
+    page: Callable[[str, str], Pixels]
+    handling: str
 
     def config(self, candidate: Candidate, wear: str) -> DictConfig:
-        """Return the config of a candidate whose pages are scored under a wear."""
-        words = (*self.words, *candidate.words, f"quick_validation.wear={wear}")
+        """Return the config of a candidate whose pages are scored under a wear.
+
+        Args:
+            candidate: what is trained.
+            wear: a preset, with its strength behind an @ where that is not the preset's own.
+        """
+        preset, _, strength = wear.partition("@")
+        scored = (
+            f"quick_validation.wear={preset}",
+            f"quick_validation.wear_strength={strength or 'null'}",
+        )
+        words = (*self.words, *candidate.words, *scored)
         with initialize_config_dir(CONF):
             found: DictConfig = compose("train", ["gpu=cpu", "callbacks.progress=false", *words])
         return found
@@ -92,7 +115,13 @@ def documents(handling: str, n_images: int = 1200) -> Bench:
     )
     with initialize_config_dir(CONF):
         cfg = compose("train", ["gpu=cpu", *words])
-    return Bench(f"documents, test pages: {handling}", load_splits(cfg.data), words)
+
+    def page(name: str, taken: str) -> Pixels:
+        kind, _, number = name.rpartition("-")
+        return draw_page(kind, int(number), SIDE, cfg.data.seed, taken)
+
+    splits = load_splits(cfg.data)
+    return Bench(f"documents, test pages: {handling}", splits, words, page, handling)
 
 
 def digits(handling: str) -> Bench:
@@ -104,7 +133,7 @@ def digits(handling: str) -> Bench:
         .convert("RGB")
         for image in found.images
     ]
-    taken: dict[str, Any] = {"flat": flat, handling: functools.partial(_handled, handling)}
+    taken: dict[str, Any] = {FLAT: flat, handling: functools.partial(_handled, handling)}
     sets = {
         name: ImageSet(
             np.stack([take(page, side, np.random.default_rng(i)) for i, page in enumerate(pages)]),
@@ -118,19 +147,29 @@ def digits(handling: str) -> Bench:
     words = ("data.img_size=32", "data.batch_size=32")
     with initialize_config_dir(CONF):
         cfg = compose("train", ["gpu=cpu", *words])
-    splits = cut(sets["flat"], cfg.data)
+    splits = cut(sets[FLAT], cfg.data)
     test = replace(sets[handling], rows=splits.test.rows)
-    return Bench(f"digits, test pages: {handling}", replace(splits, test=test), words)
+
+    def page(name: str, how: str) -> Pixels:
+        number = int(name.rpartition("-")[2])
+        seen: Pixels = taken[how](pages[number], SIDE, np.random.default_rng(number))
+        return seen
+
+    splits = replace(splits, test=test)
+    return Bench(f"digits, test pages: {handling}", splits, words, page, handling)
 
 
 def _handled(handling: str, page: Image.Image, side: int, rng: np.random.Generator) -> Any:
     return handled(page, side, rng, HANDLINGS[handling])
 
 
-def scores_on_folds(bench: Bench, candidate: Candidate) -> dict[str, float]:
+def scores_on_folds(
+    bench: Bench, candidate: Candidate, wears: Sequence[str] = WEARS
+) -> dict[str, float]:
     """Return macro-F1 after the last epoch, mean over the folds, by wear."""
-    data, found = bench.splits.train, {wear: [] for wear in WEARS}  # type: ignore[var-annotated]
-    configs = {wear: bench.config(candidate, wear) for wear in WEARS}
+    data = bench.splits.train
+    found: dict[str, list[float]] = {wear: [] for wear in wears}
+    configs = {wear: bench.config(candidate, wear) for wear in wears}
     cfg = configs["none"]
     cuts = stratified_folds(data.labels, FOLDS, cfg.data.seed, data.groups)
     for fold, (train, val) in enumerate(cuts):
@@ -186,6 +225,45 @@ def compare(bench: Bench) -> Iterator[str]:
     yield f"  the one chosen under {CHOSEN_UNDER} is better with {wins} of {SEEDS} seeds"
 
 
+def compare_auto(bench: Bench) -> Iterator[str]:
+    """Yield what is chosen under every preset and under the nearest wear, a line at a time."""
+    nearest = nearest_to_test(bench)
+    auto = "none" if nearest.preset == NONE else f"{nearest.preset}@{nearest.strength:g}"
+    yield f"{bench.name}, auto: {nearest.in_words} (AUC {nearest.auc:.2f})"
+    # At its own strength a preset is scored and trained only once.
+    auto = auto.removesuffix("@1")
+    wears = tuple(dict.fromkeys((*WEARS, auto)))
+    scores = [scores_on_folds(bench, candidate, wears) for candidate in CANDIDATES]
+    means: dict[str, float] = {}
+    for wear in wears:
+        best = CANDIDATES[max(range(len(scores)), key=lambda i: scores[i][wear])]
+        found = [tested(bench, best, wear, seed) for seed in range(AUTO_SEEDS)]
+        means[wear] = fmean(found)
+        yield f"  chosen under {wear}: {_told(best)}, worn test {_each(found)}"
+    yield _told_of_auto(means, auto)
+
+
+def _told_of_auto(means: Mapping[str, float], auto: str) -> str:
+    best = max(WEARS, key=means.__getitem__)
+    behind = means[best] - means[auto]
+    verdict = "as good" if behind <= AS_GOOD else "worse"
+    return f"  auto is {verdict}: {means[auto]:.3f}, the best preset ({best}) {means[best]:.3f}"
+
+
+def nearest_to_test(bench: Bench) -> Worn:
+    """Return the wear that makes pages to train on most like those of the test split."""
+
+    def seen(names: Sequence[str], taken: str) -> Pixels:
+        rows = np.linspace(0, len(names) - 1, min(MOST, len(names))).astype(int)
+        return np.stack([bench.page(names[row], taken) for row in rows])
+
+    ours, theirs = (
+        seen(bench.splits.train.names, FLAT),
+        seen(bench.splits.test.names, bench.handling),
+    )
+    return compare_pages(ours, theirs, presets()).chosen
+
+
 def compare_mixup(bench: Bench) -> Iterator[str]:
     """Yield what mixup does to `heavy`, a line at a time."""
     yield f"augment=heavy on {bench.name}"
@@ -208,6 +286,8 @@ def main(words: Sequence[str]) -> None:
     parts = {
         "documents": lambda: compare(documents("phone")),
         "digits": lambda: compare(digits("phone")),
+        "auto": lambda: compare_auto(documents("phone")),
+        "auto_digits": lambda: compare_auto(digits("phone")),
         "mixup": lambda: compare_mixup(documents("rough")),
     }
     for word in words or parts:

@@ -1,5 +1,7 @@
 """The built-in documents: the same every time, uneven, cached."""
 
+import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from PIL import Image, ImageDraw
 from doctune.errors import UserError
 from src.data import load
 from src.data.config import DataConfig
+from src.data.documents import competition
 from src.data.documents.generate import FLAT, KINDS, class_sizes, draw_documents, draw_page
 from src.data.documents.page import Page, load_font
 from src.data.documents.worn import HANDLINGS
@@ -155,3 +158,35 @@ def test_worn_test_pages_leave_the_others_flat(
     assert len({data_fingerprint(data(tmp_path, wear_test=name)) for name in names}) == 3
     # What was drawn before there was such a key is what is drawn now.
     assert data_fingerprint(DataConfig()) == "66b7cc39608e"
+
+
+def test_as_a_competition_they_have_wrong_labels_and_a_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plain(sizes: Mapping[str, int], side: int, seed: int, taken: str) -> Any:
+        drawn.append((seed, taken))
+        return np.zeros((sum(sizes.values()), side, side, 3), np.uint8)
+
+    drawn: list[tuple[int, str]] = []
+    monkeypatch.setattr(competition, "draw_documents", plain)
+    competition.write_competition(tmp_path, 400, 300, side=8, handling="rough", wrong=0.1)
+    # Other pages in the test, and taken otherwise.
+    assert drawn == [(0, FLAT), (1, "rough")]
+    tables = {
+        path.stem: list(csv.DictReader(path.read_text().splitlines()))
+        for path in tmp_path.glob("*.csv")
+    }
+    count = sum(class_sizes(400).values())
+    assert len(tables["train"]) == count == len(list((tmp_path / "train").iterdir()))
+    classes = {row["target"]: row["class_name"] for row in tables["meta"]}
+    given = {row["ID"]: classes[row["target"]] for row in tables["train"]}
+    assert len(tables["wrong"]) == round(0.1 * count)
+    assert all(given[row["ID"]] == row["given"] != row["right"] for row in tables["wrong"])
+    assert {row["ID"] for row in tables["test"]} == {path.name for path in tmp_path.glob("test/*")}
+    assert competition.score(tmp_path, tmp_path / "truth.csv") == 1
+    guess = [f"{row['ID']},0" for row in tables["test"]]
+    (tmp_path / "guess.csv").write_text("\n".join(["ID,target", *guess]))
+    first = class_sizes(300)["letter"]
+    share = first / len(guess)
+    expected = 2 * share / (1 + share) / len(KINDS)
+    assert competition.score(tmp_path, tmp_path / "guess.csv") == pytest.approx(expected)

@@ -12,7 +12,7 @@ from doctune.errors import UserError
 from src.data.documents.generate import KINDS, draw_page
 from src.data.pages_to_come.compare import NONE, Comparison, Worn, choose, compare, wear
 from src.data.pages_to_come.gather import comparison, presets
-from src.data.pages_to_come.measures import MEASURES, Pixels, measure
+from src.data.pages_to_come.measures import MEASURES, SIZES, Pixels, measure
 from src.data.pages_to_come.show import in_lines
 from src.data.wear_presets import wear_in_words, wear_of
 from tests.conftest import Compose, Door
@@ -106,7 +106,8 @@ def test_it_is_shown_and_compared_once(
     root = write(tmp_path / "images", 12)
     to_come = write(tmp_path / "to come", 10)
     for path in to_come.rglob("*.*"):
-        Image.open(path).convert("L").rotate(20).convert("RGB").save(path)
+        turned = Image.open(path).convert("L").rotate(20).convert("RGB")
+        turned.resize((240, 300)).save(path)
     (to_come / "broken.png").write_text("no image")
     words = ("data=image_folder", f"data.root={root}", "data.img_size=64", "output=sheet.html")
     place = f"data.to_classify='{to_come}'"
@@ -117,7 +118,9 @@ def test_it_is_shown_and_compared_once(
     assert "AUC of 0.9" in said or "AUC of 1.0" in said
     assert "to classify (" in said
     page = (tmp_path / "sheet.html").read_text()
-    assert page.count("<figure>\n<svg") == len(MEASURES)
+    assert page.count("<figure>\n<svg") == len(MEASURES) + len(SIZES)
+    assert "120 (120 to 120) to train on, 240 (240 to 240) to classify (pixels" in said
+    assert "150 (150 to 150) to train on, 300 (300 to 300) to classify (pixels" in said
     cfg = data(root=str(root), to_classify=str(to_come))
     monkeypatch.setattr("src.data.pages_to_come.gather.compare", None)
     again = comparison(cfg)

@@ -36,6 +36,8 @@ def test_onnxruntime_gives_the_same_on_real_pages_in_any_batch(
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["classes"]) == ["red", "green", "blue"]
     assert (facts["image_size"], facts["fit"]) == ("32", "pad")
+    assert float(facts["temperature"]) == pytest.approx(predictor.temperature, rel=1e-4)
+    assert predictor.temperature != 1
     assert "uint8 [N, 3, 32, 32]" in said
     assert "the same within" in said
 

@@ -47,3 +47,26 @@ def test_the_margin_is_the_one_that_the_ensemble_found(
     opened = open_predictor(tmp_path, "cpu", tta=True, tta_margin=given)
     assert opened.tta_margin == expected
     assert open_predictor(tmp_path, "cpu").tta_margin == 0
+
+
+@pytest.mark.parametrize(
+    ("kept", "tta", "expected"),
+    [
+        (None, False, 1.0),
+        ({"plain": {"temperature": 1.4}, "tta": None}, False, 1.4),
+        ({"plain": {"temperature": 1.4}, "tta": None}, True, 1.4),
+        ({"plain": {"temperature": 1.4}, "tta": {"temperature": 0.8}}, True, 0.8),
+    ],
+)
+def test_the_temperature_of_an_ensemble_is_that_of_the_mean(
+    run_folder: Path, tmp_path: Path, kept: Any, tta: bool, expected: float
+) -> None:
+    members = [{"run": str(run_folder), "weight": 1.0}]
+    facts = {"members": members, "calibration": kept, "tta": {"margin": 0.3}}
+    (tmp_path / ENSEMBLE).write_text(json.dumps(facts))
+    opened = open_predictor(tmp_path, "cpu", tta=tta)
+    assert opened.temperature == expected
+    assert open_predictor(tmp_path, "cpu", tta=tta, calibrated=False).temperature == 1
+    shares = torch.tensor([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0]])
+    hot = (shares ** (1 / expected)).div((shares ** (1 / expected)).sum(1, keepdim=True))
+    torch.testing.assert_close(opened.calibrated(shares), hot)

@@ -13,6 +13,7 @@ import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from src.data.image_set import ImageSet
+from src.training.calibration import log_loss
 from src.training.card_rules import is_first, train_alone
 from src.training.evaluate import evaluate, write_run
 from src.training.fit import fit, make_trainer
@@ -96,10 +97,12 @@ def test_the_files_of_a_run(cfg: Compose, blobs: ImageSet, tmp_path: Path) -> No
     found = evaluate(result, blobs, config)
     write_run(tmp_path, {"validation": found, "test": found}, blobs.classes)
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("best.ckpt", "curves", "metrics.json", "classes.json"),
+        *("best.ckpt", "curves", "metrics.json", "classes.json", "calibration.json"),
         *("confusion_matrix.csv", "confusion_matrix.html"),
     }
     metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert log_loss(found.scores, found.labels) == pytest.approx(found.loss, rel=1e-5)
+    assert (found.scores.argmax(1) == found.labels).mean() == pytest.approx(found.accuracy)
     assert metrics["test"]["macro_f1"] == found.f1
     table = (tmp_path / "confusion_matrix.csv").read_text().splitlines()
     assert table[0].split(",")[1:] == list(blobs.classes)

@@ -72,6 +72,53 @@ def test_the_loss_of_an_image_is_least_where_its_own_class_is_first(
     assert int(best.argmax()) == own
 
 
+@given(
+    st.lists(st.integers(1, 100_000), min_size=2, max_size=6),
+    st.floats(0, 0.99),
+    st.data(),
+)
+def test_adjusted_logits_rank_classes_as_if_all_were_as_frequent(
+    counts: list[int], smoothing: float, data: st.DataObject
+) -> None:
+    """Of images that nothing tells apart, and of images that features tell something of."""
+    number, total = len(counts), sum(counts)
+    cfg = LossConfig(label_smoothing=smoothing, class_weights="logit_adjustment")
+    loss = TrainingLoss(cfg, number, np.repeat(np.arange(number), counts)).double()
+    prior = torch.tensor(counts, dtype=torch.float64) / total
+    # How many times as probable the features make each class; 1 where they say nothing.
+    nothing = data.draw(st.booleans())
+    drawn = st.lists(st.floats(0.01, 100), min_size=number, max_size=number)
+    likely = torch.tensor([1.0] * number if nothing else data.draw(drawn), dtype=torch.float64)
+    posterior = prior * likely / (prior * likely).sum()
+    # Menon et al.: scores are the posterior over the prior. Smoothed, all are that much nearer.
+    scores = ((1 - smoothing) * posterior / prior + smoothing).log()[None].requires_grad_()
+    value = sum(share * loss(scores, torch.tensor([own])) for own, share in enumerate(posterior))
+    (slope,) = torch.autograd.grad(value, scores)
+    assert float(slope.abs().max()) == pytest.approx(0, abs=1e-6)
+    # Beyond what is rounded.
+    above = likely[:, None] > likely * (1 + 1e-9)
+    assert bool((scores[0][:, None] >= scores[0])[above].all())
+    if nothing:
+        torch.testing.assert_close(
+            scores.softmax(1), torch.full((1, number), 1 / number, dtype=torch.float64)
+        )
+
+
+def test_adjusted_logits_of_soft_targets_are_the_blend_and_of_missing_classes_plain() -> None:
+    cfg = LossConfig(label_smoothing=0.1, class_weights="logit_adjustment")
+    loss = TrainingLoss(cfg, 4, LABELS)
+    assert loss.state_dict() == {}
+    scores, labels = torch.randn(8, 4), torch.randint(0, 3, (8,))
+    logs = torch.tensor([0.6, 0.25, 0.15, 1.0]).log()
+    plain = cross_entropy(scores + logs, labels, reduction="none")
+    spread = -((scores + logs).log_softmax(1) * torch.tensor([0.6, 0.25, 0.15, 0.0])).sum(1)
+    torch.testing.assert_close(loss(scores, labels), (0.9 * plain + 0.1 * spread).mean())
+    other = labels.roll(1)
+    blend = (one_hot(labels, 4) + one_hot(other, 4)).float() / 2
+    halves = (loss(scores, labels) + loss(scores, other)) / 2
+    torch.testing.assert_close(loss(scores, blend), halves)
+
+
 def test_weighted_and_smoothed_it_is_the_weighted_mean_of_what_torch_says_of_each() -> None:
     cfg = LossConfig(label_smoothing=0.1, class_weights="balanced")
     loss = TrainingLoss(cfg, 3, LABELS)
@@ -87,7 +134,14 @@ def test_weighted_and_smoothed_it_is_the_weighted_mean_of_what_torch_says_of_eac
     torch.testing.assert_close(loss(scores, blend), expected.mean())
 
 
-@pytest.mark.parametrize("key", ["loss.class_weights=balanced", "data.sampling=balanced"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "loss.class_weights=balanced",
+        "loss.class_weights=logit_adjustment",
+        "data.sampling=balanced",
+    ],
+)
 def test_the_rare_class_is_predicted_more_often(cfg: Compose, key: str) -> None:
     """Two classes that look the same: trained plainly, the model says which is frequent."""
     rng = np.random.default_rng(0)

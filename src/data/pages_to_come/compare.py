@@ -15,7 +15,7 @@ import torch
 
 from src.data.augment import Augment, Normalize
 from src.data.config import AugmentConfig
-from src.data.pages_to_come.measures import MEASURES, Floats, Pixels, measure
+from src.data.pages_to_come.measures import MEASURES, SIZES, Floats, Pixels, measure
 
 NONE = "none"
 # Of the presets' own; at the ends half as much and half as much again.
@@ -38,7 +38,7 @@ class Measure:
     """A measure of both heaps.
 
     Args:
-        name: of `MEASURES`.
+        name: of `MEASURES` or `SIZES`.
         unit: in words.
         ours: 10th, 50th and 90th percentile of the pages to train on.
         theirs: likewise, of those to classify.
@@ -97,13 +97,19 @@ class Comparison:
     chosen: Worn
 
 
-def compare(ours: Pixels, theirs: Pixels, presets: Mapping[str, AugmentConfig]) -> Comparison:
+def compare(
+    ours: Pixels,
+    theirs: Pixels,
+    presets: Mapping[str, AugmentConfig],
+    sizes: tuple[Floats, Floats] | None = None,
+) -> Comparison:
     """Compare two heaps of pages, and try every preset at every strength.
 
     Args:
         ours: uint8 [N, S, S, 3], pages to train on.
         theirs: uint8 [M, S, S, 3], pages to classify.
         presets: of `augment`, by name; the mildest first.
+        sizes: of both, [N, 2] and [M, 2] in their files; None where there are no files.
     """
     of_theirs, of_ours = measure(theirs), measure(ours)
     tried = [Worn(NONE, 0.0, auc(of_ours, of_theirs), distance(of_ours, of_theirs))]
@@ -116,6 +122,11 @@ def compare(ours: Pixels, theirs: Pixels, presets: Mapping[str, AugmentConfig]) 
         _measure(name, unit, of_ours[:, column], of_theirs[:, column])
         for column, (name, unit) in enumerate(MEASURES.items())
     ]
+    if sizes is not None:
+        measures[:0] = [
+            _measure(name, unit, sizes[0][:, column], sizes[1][:, column])
+            for column, (name, unit) in enumerate(SIZES.items())
+        ]
     measures.sort(key=lambda one: -one.apart)
     return Comparison(len(ours), len(theirs), measures, tried, choose(tried))
 

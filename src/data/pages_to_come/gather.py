@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from rich.console import Console
 from doctune.errors import UserError
 from doctune.files import write_text
 from src.data.config import AugmentConfig, DataConfig
-from src.data.decode import UnreadableImageError, decode
+from src.data.decode import UnreadableImageError, decode_sized
 from src.data.documents.generate import FLAT, MIXED, draw_page
 from src.data.image_files import file_of, find_images
 from src.data.load import NO_WEAR, check_keys, data_fingerprint, load_splits
 from src.data.pages_to_come.compare import Comparison, Measure, Worn, compare
-from src.data.pages_to_come.measures import Pixels
-from src.data.stream import list_files, stream_images
+from src.data.pages_to_come.measures import Floats, Pixels
+from src.data.stream import list_files, stream_sized
 from src.data.threads import map_ahead
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ MOST, SIDE = 400, 128
 # With fewer there is nothing to cross-validate.
 FEWEST = 20
 # Raised whenever the same pages would be judged differently.
-VERSION = 2
+VERSION = 3
 
 
 def comparison(cfg: DataConfig, *, work_out: bool = True) -> Comparison | None:
@@ -64,8 +64,9 @@ def comparison(cfg: DataConfig, *, work_out: bool = True) -> Comparison | None:
         soft_wrap=True,
         markup=False,
     )
-    theirs = pages_to_classify(cfg)
-    found = compare(pages_to_train(cfg), theirs, presets())
+    theirs, sizes = pages_to_classify(cfg)
+    ours, our_sizes = pages_to_train(cfg)
+    found = compare(ours, theirs, presets(), None if our_sizes is None else (our_sizes, sizes))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(asdict(found)))
     return found
@@ -88,32 +89,40 @@ def presets() -> dict[str, AugmentConfig]:
     return found
 
 
-def pages_to_train(cfg: DataConfig) -> Pixels:
-    """Return some pages with labels, uint8 [N, SIDE, SIDE, 3], spread evenly over all."""
+def pages_to_train(cfg: DataConfig) -> tuple[Pixels, Floats | None]:
+    """Return some pages with labels, uint8 [N, SIDE, SIDE, 3], spread evenly over all.
+
+    And their widths and heights in the files, [N, 2]; None of pages that are drawn.
+    """
     if cfg.source == "documents":
         names = [name.rpartition("-") for name in _some(load_splits(cfg).train.names)]
         taken = MIXED if cfg.wear_test == NO_WEAR else FLAT
-        return np.stack([draw_page(kind, int(n), SIDE, cfg.seed, taken) for kind, _, n in names])
+        drawn = [draw_page(kind, int(n), SIDE, cfg.seed, taken) for kind, _, n in names]
+        return np.stack(drawn), None
     found = find_images(cfg)
     of_train = [not found.splits or found.splits[row] == "train" for row in range(len(found.names))]
     chosen = _some([name for name, ours in zip(found.names, of_train, strict=True) if ours])
 
-    def decoded(name: str) -> Pixels:
+    def decoded(name: str) -> tuple[Pixels, tuple[int, int]]:
         file, page = file_of(found.root, name)
-        return decode(found.root / file, SIDE, fit=cfg.fit, page=page, name=name)
+        return decode_sized(found.root / file, SIDE, fit=cfg.fit, page=page, name=name)
 
-    return np.stack(list(map_ahead(decoded, chosen)))
+    return _stacked(list(map_ahead(decoded, chosen)))
 
 
-def pages_to_classify(cfg: DataConfig) -> Pixels:
-    """Return some of the pages to classify, uint8 [N, SIDE, SIDE, 3].
+def _stacked(pages: Sequence[tuple[Pixels, tuple[int, int]]]) -> tuple[Pixels, Floats]:
+    return np.stack([page for page, _ in pages]), np.array([size for _, size in pages], np.float64)
+
+
+def pages_to_classify(cfg: DataConfig) -> tuple[Pixels, Floats]:
+    """Return some of the pages to classify, uint8 [N, SIDE, SIDE, 3], and their sizes [N, 2].
 
     Raises:
         UserError: too few of them can be read.
     """
     source, folder = _places(cfg)
-    stream = stream_images(source, SIDE, fit=cfg.fit, folder=folder, most=MOST)
-    good: list[Pixels] = []
+    stream = stream_sized(source, SIDE, fit=cfg.fit, folder=folder, most=MOST)
+    good: list[tuple[Pixels, tuple[int, int]]] = []
     bad: list[UnreadableImageError] = []
     for _, page in stream:
         if isinstance(page, UnreadableImageError):
@@ -127,7 +136,7 @@ def pages_to_classify(cfg: DataConfig) -> Pixels:
             f"data.to_classify={cfg.to_classify}: holds {len(good)} pages that can be read, too "
             f"few to compare; give {FEWEST} or more, or leave the key out"
         )
-    return np.stack(good[:MOST])
+    return _stacked(good[:MOST])
 
 
 def _places(cfg: DataConfig) -> tuple[Path, Path | None]:

@@ -38,6 +38,9 @@ MEASURES = {
     "colour": "difference of the channels, 0 to 1",
     "warmth": "red less blue, -1 to 1",
 }
+# Of the file, before pages are brought to one size: shown, and told apart by nothing, since a model
+# is never shown them either.
+SIZES = {"width": "pixels; of a PDF points", "height": "pixels; of a PDF points"}
 # Cells a side that light and detail are judged in.
 CELLS = 8
 # A row or column is ink where it is darker than the paper by so much.

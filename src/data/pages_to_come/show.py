@@ -6,6 +6,7 @@ import jinja2
 from markupsafe import Markup
 
 from src.data.pages_to_come.compare import NONE, Comparison
+from src.data.pages_to_come.measures import SIZES
 
 # Of a measure, the largest distance of two distributions that is worth a line.
 APART = 0.15
@@ -25,8 +26,13 @@ def in_lines(found: Comparison) -> list[str]:
         f"data.to_classify: {found.theirs} pages beside {found.ours} to train on; a classifier "
         f"tells them apart with an AUC of {none.auc:.2f} (0.5: not at all, 1: always)"
     ]
-    differing = [one for one in found.measures if one.apart >= APART][:MOST_LINES]
-    if differing and none.auc >= TOLD:
+    # The classifier does not see sizes, so what it says is nothing about them.
+    differing = [
+        one
+        for one in found.measures
+        if one.apart >= APART and (none.auc >= TOLD or one.name in SIZES)
+    ][:MOST_LINES]
+    if differing:
         width = max(len(one.name) for one in differing)
         lines += [
             f"  {one.name:{width}}  {_range(one.ours)} to train on, {_range(one.theirs)} to "
@@ -69,5 +75,5 @@ def as_html(found: Comparison) -> Markup:
 
 
 def _range(tenths: tuple[float, float, float]) -> str:
-    low, middle, high = tenths
-    return f"{middle:.2g} ({low:.2g} to {high:.2g})"
+    low, middle, high = (f"{one:.0f}" if abs(one) >= 100 else f"{one:.2g}" for one in tenths)
+    return f"{middle} ({low} to {high})"

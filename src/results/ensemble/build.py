@@ -7,11 +7,12 @@ and a member trained in full is better than all of them together at the price of
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -43,6 +44,7 @@ from src.results.ensemble.table import print_candidates, print_result
 from src.results.ensemble.tta import choose_margin, mixed
 from src.results.stored_study import StoredStudy, open_study
 from src.results.write import write_results
+from src.training.calibration import fitted
 
 SPLITS = ("val", "test")
 CLEAN = {split: as_clean(split) for split in SPLITS}
@@ -80,7 +82,7 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
     folder = Path(cfg.output) if cfg.output else stored.folder / FOLDER
     configs = _train(cfg, stored, candidates, selection, folder, console)
     members, labels = _score(cfg, configs, folder, tta=False)
-    tta = None
+    tta, calibrated = None, {"plain": _calibrated(members, labels), "tta": None}
     if cfg.tta:
         averaged, _ = _score(cfg, configs, folder, tta=True)
         chosen = choose_margin(
@@ -91,8 +93,10 @@ def build_ensemble(cfg: EnsembleConfig, console: Console) -> Path:
         )
         members = _spend(members, averaged, chosen.margin)
         tta = chosen.as_json()
+        if chosen.used:
+            calibrated["tta"] = _calibrated(members, labels)
     result = _result(cfg, stored, candidates, selection, members, labels)
-    result["tta"] = tta
+    result["tta"], result["calibration"] = tta, calibrated
     wear = wear_of(configs[members[0].trial][1])
     result["wear"] = None if wear is None else wear.in_words
     write_text(folder / ENSEMBLE, json.dumps(result, indent=2) + "\n")
@@ -177,6 +181,18 @@ def _spend(plain: Sequence[Member], averaged: Sequence[Member], margin: float) -
         }
         found.append(replace(one, probabilities=probabilities))
     return found
+
+
+def _calibrated(members: Sequence[Member], labels: Mapping[str, Labels]) -> dict[str, Any]:
+    """Return the temperature of the mean, from the validation split, which no member has seen.
+
+    Not from the trials' out-of-fold predictions: models of few epochs on a part of the images are
+    less sure than members that were trained in full.
+    """
+    of_mean = {split: _mean(members, split).astype(np.float64) for split in SPLITS}
+    least = np.finfo(np.float64).tiny
+    logs = {split: np.log(np.maximum(mean, least)) for split, mean in of_mean.items()}
+    return fitted(logs["val"], labels["val"], logs["test"], labels["test"]).as_json()
 
 
 def _mean(members: Sequence[Member], split: str) -> Floats:

@@ -54,6 +54,7 @@ class EnsembleResult:
         used = ["tta=true"] if tta and tta["used"] else []
         predict = command("src.predict", override("run", str(folder)), "data=PATH", *used)
         sentences = [*_verdict(result), *_under_wear(result), *([_tta(tta)] if tta else [])]
+        sentences += _calibrated(result)
         return cls(scores, sentences, predict)
 
 
@@ -91,6 +92,21 @@ def _under_wear(result: Mapping[str, Any]) -> list[str]:
         f"These figures are of pages worn by quick_validation.wear={result['wear']}; as the pages "
         f"are, the ensemble has {clean['val_clean']:.4f} on the validation split and "
         f"{clean['test_clean']:.4f} on the test split."
+    ]
+
+
+def _calibrated(result: Mapping[str, Any]) -> list[str]:
+    """Say what the temperature does; earlier versions found none."""
+    found = result.get("calibration")
+    if not found:
+        return []
+    facts = found["tta"] or found["plain"]
+    (before, after), (loss, lower) = facts["error"], facts["log_loss"]
+    return [
+        f"Its probabilities are {100 * before:.1f} percentage points from the share that is right "
+        f"on the test split, and {100 * after:.1f} with a temperature of "
+        f"{facts['temperature']:.2f} from the validation split (log loss {loss:.3f}, then "
+        f"{lower:.3f}); src.predict writes the latter."
     ]
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from src.data.load import load_splits
 from src.results.candidates import Candidates, find_candidates
 from src.results.confusions import thumbnail
 from src.results.stored_study import StoredStudy
-from src.results.suspects.ranking import Floats, Ints, Ranking, rank_labels
+from src.results.suspects.ranking import Floats, Ints, Ranking, rank_labels, worth_asking
 
 log = logging.getLogger(__name__)
 
-# The best so many trials are asked: those behind them say less.
+# The best so many trials are asked, if they are nearly as good as the best.
 MODELS = 5
 # Suspects that the report shows with pictures, and the side of these in pixels.
 SHOWN, PICTURE_PX = 8, 160
@@ -110,7 +110,7 @@ def find_suspects(
     """
     try:
         # Of pages as they are: wear is no reason to doubt a label.
-        asked = find_candidates(stored, MODELS, clean=True)
+        asked = _best_of(find_candidates(stored, MODELS, clean=True))
         cfg = stored.trial_config(asked.trials[0].number).data
     except UserError:
         return None
@@ -136,6 +136,15 @@ def find_suspects(
         trials=[trial.number for trial in asked.trials],
         images=len(asked.rows),
         right=float((mean.argmax(1) == asked.labels).mean()),
+    )
+
+
+def _best_of(found: Candidates) -> Candidates:
+    places = worth_asking(found.probabilities, found.labels)
+    return replace(
+        found,
+        trials=[found.trials[place] for place in places],
+        probabilities=[found.probabilities[place] for place in places],
     )
 
 

@@ -28,6 +28,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
+# A model is asked that gets at least this share of what the best one gets right. On the built-in
+# documents, scikit-learn's digits and a search with weak trials 0.9 and 0.95 were best of 0.8 to 1.
+KNOWING = 0.9
 # A mean of equal numbers may be above each of them by its rounding.
 ROUNDING = 1e-6
 # Odds count down to this probability; below, an overconfident model says no more than a sure one.
@@ -60,6 +63,20 @@ class Ranking:
         order = np.argsort(self.odds, kind="stable")[: self.expected]
         found: Ints = order[self.odds[order] < 0]
         return found
+
+
+def worth_asking(probabilities: Sequence[Floats], labels: Ints) -> list[int]:
+    """Return the places of the models that are asked, in their order.
+
+    What is hard for a model that is much worse than the best looks wrong to it, and a list that it
+    has a part in holds pages that are hard.
+
+    Args:
+        probabilities: [N, C] of each.
+        labels: int64 [N].
+    """
+    right = [float((shares.argmax(1) == labels).mean()) for shares in probabilities]
+    return [place for place, share in enumerate(right) if share >= KNOWING * max(right)]
 
 
 def rank_labels(probabilities: Sequence[Floats], labels: Ints) -> Ranking:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.results.suspects.ranking import confident_classes, rank_labels
+from src.results.suspects.ranking import confident_classes, rank_labels, worth_asking
 
 
 def test_doubts_are_those_of_the_authors_package() -> None:
@@ -52,3 +52,19 @@ def test_as_many_are_listed_as_models_count_the_surest_first() -> None:
 def test_a_class_without_images_is_suggested_for_none() -> None:
     shares = np.array([[0.3, 0.1, 0.6], [0.8, 0.1, 0.1], [0.2, 0.7, 0.1]])
     assert confident_classes(shares, np.array([0, 0, 1])).tolist() == [0, 0, 1]
+
+
+def test_a_model_that_is_much_worse_is_not_asked() -> None:
+    """It finds hard what the others know."""
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(4), 25)
+    good = [np.eye(4)[labels] * 0.7 + rng.uniform(0, 0.1, (100, 4)) for _ in range(2)]
+    for shares in good:
+        shares[17] = [0.01, 0.97, 0.01, 0.01]
+    good = [shares / shares.sum(1, keepdims=True) for shares in good]
+    # Sure of another class for a third of the images, and a little less right than the others.
+    weak = np.where(np.arange(100)[:, None] % 3 == 0, np.eye(4)[(labels + 2) % 4], good[0])
+    near = np.where(np.arange(100)[:, None] % 20 == 0, np.eye(4)[(labels + 2) % 4], good[0])
+    assert worth_asking([good[0], weak, near, good[1]], labels) == [0, 2, 3]
+    assert rank_labels(good, labels).suspects().tolist() == [17]
+    assert rank_labels([*good, weak], labels).expected > 5
