@@ -63,9 +63,10 @@ def tasks_left(known: Iterable[Key], numbers: Iterable[int], sets: Iterable[str]
 def record(order: Order) -> int:
     """Train until all is done or the time is over; return how many rows the file has."""
     order.out.mkdir(parents=True, exist_ok=True)
-    # Before the workers, so that none waits for another to draw the pages.
-    with initialize_config_dir(CONF):
-        load("documents", order.cache)
+    if any(key.set == "documents" for key in order.tasks):
+        # Before the workers, so that none waits for another to draw the pages.
+        with initialize_config_dir(CONF):
+            load("documents", order.cache)
     context = multiprocessing.get_context("spawn")
     following = context.Value("i", 0)
     started = [
@@ -103,7 +104,8 @@ def _work(order: Order, following: Any, worker: int) -> None:
     with initialize_config_dir(CONF):
         for key in _taken(order.tasks, following):
             left = order.seconds - (time.monotonic() - order.started)
-            if seconds.get((key.model, key.set), 0.0) * key.epochs * FOLDS > left:
+            usual = seconds.get((key.model, key.set), max(seconds.values(), default=0.0))
+            if usual * key.epochs * FOLDS > left:
                 break
             if key.set not in data:
                 data[key.set] = load(key.set, order.cache)
