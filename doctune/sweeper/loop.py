@@ -41,6 +41,7 @@ from doctune.sweeper.failures import (
     is_transient,
     values_of,
 )
+from doctune.sweeper.notices import Notices
 from doctune.sweeper.records import SLOTS
 
 # What we write into a trial, so that an app's key of that name is not written beside it.
@@ -129,6 +130,7 @@ class AsyncLoop:
         self._watch = Watch(heartbeat)
         self._heartbeat = Heartbeat(study._storage, heartbeat)
         self._failures = FailureWindow(budget)
+        self._notices = Notices(study, display)
         self._outage = Outage(display.tell)
         self._in_flight: dict[Future[JobReturn], InFlight] = {}
         self._look_again = 0.0
@@ -259,6 +261,7 @@ class AsyncLoop:
             self._display.trial_finished(frozen)
             if not was_interrupted(frozen):
                 self._failures.add(frozen)
+                self._notices.look()
         for future, entry in self._in_flight.items():
             if entry.cancelled or entry.put_back or future.done():
                 continue

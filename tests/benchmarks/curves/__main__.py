@@ -2,18 +2,22 @@
 
     python -m tests.benchmarks.curves record [--workers N] [--seconds LIMIT] [--cuda N]
     python -m tests.benchmarks.curves pack FOLDER...
+    python -m tests.benchmarks.curves ranks
+    python -m tests.benchmarks.curves replay [--seeds N]
 
 `record` trains every configuration on every data set with all epochs and folds, appends a row for
 each to FOLDER/rows.jsonl, and goes on where it stopped; what the stored table has is not trained
-again. `pack` puts such rows into the stored table.
+again. `pack` puts such rows into the stored table. `ranks` says from which epoch on configurations
+stand in the order of the end, `replay` what ends trials early and what that costs.
 """
 
 import argparse
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
-from tests.benchmarks.curves.table import STORED, keys_in, pack, rows_in
+from tests.benchmarks.curves.table import EPOCHS, MODELS, STORED, keys_in, pack, rows_in
 
 
 def main() -> None:
@@ -30,21 +34,38 @@ def main() -> None:
     recording.add_argument("--first", type=int, default=0, help="configuration to begin with")
     recording.add_argument("--last", type=int, default=300)
     recording.add_argument("--sets", nargs="+", default=None)
+    recording.add_argument("--models", nargs="+", default=MODELS)
+    recording.add_argument("--epochs", nargs="+", type=int, default=EPOCHS, help="of a schedule")
     packing = commands.add_parser("pack")
     packing.add_argument("folders", type=Path, nargs="+")
+    commands.add_parser("ranks")
+    replaying = commands.add_parser("replay")
+    replaying.add_argument("--seeds", type=int, default=20, help="orders of the trials")
     given = parser.parse_args()
     if given.command == "pack":
         rows = rows_in(STORED, *given.folders)
         print(f"{len(rows)} rows, {pack(rows.values()):,} bytes")
         _print_counts()
         return
-    # Imported here, as it brings torch along.
+    # Imported here, as they bring torch along.
+    if given.command == "ranks":
+        from tests.benchmarks.curves.ranks import lines
+
+        _print_all(lines(rows_in(STORED)))
+        return
+    if given.command == "replay":
+        from tests.benchmarks.curves.tables import of_rules, of_samplers
+
+        _print_all(of_rules(rows_in(STORED), given.seeds))
+        _print_all(of_samplers(rows_in(STORED), given.seeds))
+        return
     from tests.benchmarks.curves.record import Order, record, speeds, tasks_left
     from tests.benchmarks.curves.sets import SETS
 
     known = keys_in(STORED, given.out)
     numbers = range(given.first, given.last + 1)
-    tasks = tuple(tasks_left(known, numbers, given.sets or SETS))
+    wanted = given.models, given.sets or SETS, given.epochs
+    tasks = tuple(tasks_left(known, numbers, *wanted))
     print(f"{len(tasks)} runs of 3 folds to train, {len(known)} are there", flush=True)
     count = record(
         Order(
@@ -53,6 +74,11 @@ def main() -> None:
     )
     print("\n".join(speeds(rows_in(given.out).values())))
     print(f"{count} rows in {given.out} after {time.monotonic() - started:.0f} s")
+
+
+def _print_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
 
 
 def _print_counts() -> None:

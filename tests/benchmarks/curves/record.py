@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -24,7 +24,7 @@ from src.hardware import profile as profile
 from src.training.fit import FitResult, fit
 from tests.benchmarks.curves.configurations import Configuration, configuration
 from tests.benchmarks.curves.sets import SIDE, Data, load
-from tests.benchmarks.curves.table import EPOCHS, FOLDS, MODELS, Key, Row, keys_in
+from tests.benchmarks.curves.table import FOLDS, Key, Row, keys_in
 
 CONF = str(Path(__file__).parents[3] / "conf")
 # Pages are drawn at their own seed; weights and batches of fold k from SEED + k, as in a trial.
@@ -47,15 +47,21 @@ class Order:
     tasks: tuple[Key, ...]
 
 
-def tasks_left(known: Iterable[Key], numbers: Iterable[int], sets: Iterable[str]) -> list[Key]:
+def tasks_left(
+    known: Iterable[Key],
+    numbers: Iterable[int],
+    models: Sequence[str],
+    sets: Sequence[str],
+    lengths: Sequence[int],
+) -> list[Key]:
     """Return what is not recorded yet: all models, data sets and lengths of a number together."""
-    done, sets = set(known), tuple(sets)
+    done = set(known)
     wanted = (
         Key(model, name, number, epochs)
         for number in numbers
-        for model in MODELS
+        for model in models
         for name in sets
-        for epochs in EPOCHS
+        for epochs in lengths
     )
     return [key for key in wanted if key not in done]
 
