@@ -20,6 +20,8 @@ STOPPED, BY_PRUNER = "stopped", "pruner"
 # With fewer complete trials a rank correlation says too little to warn of.
 ENOUGH_TO_WARN = 10
 ENOUGH_TO_TELL = 5
+# Complete trials that are ranked, the last ones.
+MOST_RANKED = 300
 # One-sided, 5 %: below, the order may as well be chance.
 CLEAR = 1.645
 # Names of tau, from high to low.
@@ -42,8 +44,6 @@ class PruningSafety:
     # Chance that one of those ended would have come past the best, had each gained after its end
     # what some complete trial did, each of them as likely.
     chance: float
-    # First step from which on the order of complete trials is clearly that of the end; None: none.
-    clear_from: int | None
 
     @property
     def is_clear(self) -> bool:
@@ -83,11 +83,7 @@ def pruning_safety(trials: Sequence[FrozenTrial], maximize: bool) -> PruningSafe
     if not steps or len(complete) < ENOUGH_TO_TELL:
         return None
     sign = 1 if maximize else -1
-    curves = [
-        {step: sign * value for step, value in trial.intermediate_values.items()}
-        for trial in complete
-    ]
-    lasts = [sign * trial.values[0] for trial in complete]
+    curves, lasts = _curves(complete, sign)
     step = median_low(steps)
     tau, count = _tau_at(step, curves, lasts)
     order = sorted(lasts, reverse=True)
@@ -98,8 +94,28 @@ def pruning_safety(trials: Sequence[FrozenTrial], maximize: bool) -> PruningSafe
         tau=tau,
         let_through={t.number: order.index(sign * t.values[0]) + 1 for t in spared},
         chance=_chance(ended, sign, curves, lasts),
-        clear_from=_clear_from(curves, lasts),
     )
+
+
+def clear_from(trials: Sequence[FrozenTrial], maximize: bool) -> int | None:
+    """Return the first step from which on the order of complete trials is clearly the last one.
+
+    None where there is none before the last step.
+
+    Args:
+        trials: complete ones of one study.
+        maximize: whether a higher value is better.
+    """
+    curves, lasts = _curves(trials, 1 if maximize else -1)
+    found = None
+    steps = sorted({step for curve in curves for step in curve}, reverse=True)
+    # At the last step the order is that of the end, which says nothing.
+    for step in steps[1:]:
+        tau, count = _tau_at(step, curves, lasts)
+        if tau is None or not is_clear(tau, count):
+            break
+        found = step
+    return found
 
 
 def was_ended_by_pruner(trial: FrozenTrial) -> bool:
@@ -150,25 +166,26 @@ def _sign(value: float) -> int:
     return (value > 0) - (value < 0)
 
 
+def _curves(
+    complete: Sequence[FrozenTrial], sign: int
+) -> tuple[list[dict[int, float]], list[float]]:
+    """Return what complete trials reported, and their last values; higher is better."""
+    curves = [
+        {step: sign * value for step, value in trial.intermediate_values.items()}
+        for trial in complete
+    ]
+    return curves, [sign * trial.values[0] for trial in complete]
+
+
 def _tau_at(
     step: int, curves: Sequence[Mapping[int, float]], lasts: Sequence[float]
 ) -> tuple[float | None, int]:
     pairs = [(curve[step], end) for curve, end in zip(curves, lasts, strict=True) if step in curve]
+    # Every pair of them is compared, and so many say it as well as all.
+    pairs = pairs[-MOST_RANKED:]
     if len(pairs) < ENOUGH_TO_TELL:
         return None, len(pairs)
     return kendall_tau([early for early, _ in pairs], [end for _, end in pairs]), len(pairs)
-
-
-def _clear_from(curves: Sequence[Mapping[int, float]], lasts: Sequence[float]) -> int | None:
-    found = None
-    for step in sorted({step for curve in curves for step in curve}, reverse=True):
-        tau, count = _tau_at(step, curves, lasts)
-        if tau is None or not is_clear(tau, count):
-            break
-        found = step
-    # At the last step the order is that of the end, which says nothing.
-    longest = max(max(curve) for curve in curves)
-    return None if found == longest else found
 
 
 def _chance(

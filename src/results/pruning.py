@@ -1,6 +1,6 @@
 """What the pruner did, and whether that was right, in words."""
 
-from doctune.study.pruning_safety import ENOUGH_TO_WARN, PruningSafety
+from doctune.study.pruning_safety import ENOUGH_TO_WARN, PruningSafety, clear_from
 from doctune.words import counted, duration
 from src.results.summary import Summary
 
@@ -39,7 +39,7 @@ def unsafe_pruning(found: Summary) -> list[str]:
     safety = found.pruning
     if safety is None or not safety.is_unsafe:
         return []
-    later = safety.clear_from
+    later = clear_from(found.ranked, found.maximize)
     mend = (
         f"Set pruning.patience={later} in the next study"
         if later is not None and later > safety.step

@@ -27,6 +27,7 @@ from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes
 from src.results.ensemble.result import EnsembleResult
 from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
+from src.results.more_trials import more_trials
 from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.pruning import was_it_safe, what_was_ended
@@ -173,6 +174,7 @@ def render_report(
         failures=_failures(found),
         facts=facts,
         pruning=f"{what_was_ended(found)} {was_it_safe(found)}".strip(),
+        more_trials=more_trials(found),
         now=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
         counted=counted,
         describe_score=describe_score,

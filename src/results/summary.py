@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.passwords import without_passwords
+from doctune.study.expected_gain import ExpectedGain, expected_gain
 from doctune.study.ownership import seems_gone
 from doctune.study.pruning_safety import PruningSafety, pruning_safety
 from doctune.study.study import was_interrupted
@@ -72,6 +73,8 @@ class Summary:
     tolerance: float
     # What complete trials tell of the pruning; None where nothing was pruned, or they are too few.
     pruning: PruningSafety | None = None
+    # What more trials would add to the best; None with several objectives, or too few trials.
+    expected: ExpectedGain | None = None
     # What pages were worn by before they were scored; empty: by nothing.
     wear: str = ""
 
@@ -204,6 +207,7 @@ def summarize(study: optuna.Study) -> Summary:
         rule=str(rule.get("rule", "tolerance")),
         tolerance=float(rule.get("tolerance", TOLERANCE)),
         pruning=pruning_safety(trials, maximize),
+        expected=None if several else expected_gain(trials, maximize),
         wear="" if wear == NONE else wear,
     )
 

@@ -11,6 +11,7 @@ from scipy.stats import kendalltau
 from doctune.study.pruning_safety import (
     LET_THROUGH,
     STOPPED,
+    clear_from,
     is_clear,
     is_let_through,
     kendall_tau,
@@ -65,12 +66,12 @@ def test_a_steady_order_is_safe_and_a_turned_one_is_not() -> None:
     assert (steady.tau, steady.ended, steady.step, steady.complete) == (1.0, 2, 0, 12)
     assert not steady.is_unsafe
     assert steady.alike == "much like"
-    assert steady.clear_from == 0
+    assert clear_from(complete(STEADY), maximize=True) == 0
     turned = pruning_safety([*complete(TURNED), *ended], maximize=True)
     assert turned is not None
     assert turned.tau == -1.0
     assert turned.is_unsafe
-    assert turned.clear_from == 1
+    assert clear_from(complete(TURNED), maximize=True) == 1
 
 
 def test_lower_is_better_is_the_same_with_the_other_sign() -> None:
