@@ -189,7 +189,7 @@ class Replay:
     def _start(self, now: int) -> None:
         if len(self._sampler.taken) == len(self._rows):
             return
-        trial = self._study.ask()
+        trial = self._study.ask(SPACE)
         row = self._sampler.taken[-1]
         is_safe = self._chance.random() < self._rule.let_through
         one = _Running(trial, row, reported(row.curves), self._told(row), is_safe)

@@ -19,7 +19,7 @@ from optuna.pruners import (
 
 from doctune.study.pruners import Hyperband
 
-# As `fast` has them.
+# As `fast` has them; of fewer than 20 trials a quarter start without being pruned.
 STARTUP, PATIENCE = 5, 3
 
 
@@ -38,30 +38,34 @@ class Rule:
     let_through: float = 0.0
 
 
-def rules(folds: int, epochs: int) -> list[Rule]:
-    """Return the rules that are compared on trials of so many folds and epochs."""
+def rules(folds: int, epochs: int, trials: int) -> list[Rule]:
+    """Return the rules that are compared on so many trials of so many folds and epochs."""
     steps = folds * epochs
+    startup = min(STARTUP, trials // 4)
     fold = epochs  # warm-ups that end with a fold
     return [
         Rule("nothing is pruned", NopPruner()),
         *(
-            Rule(f"median, warm-up {warmup}", MedianPruner(STARTUP, warmup))
+            Rule(f"median, warm-up {warmup}", MedianPruner(startup, warmup))
             for warmup in sorted({1, PATIENCE, fold - 1, fold, 2 * fold - 1})
         ),
         Rule(
             f"median, warm-up {PATIENCE}, 10 % let through",
-            MedianPruner(STARTUP, PATIENCE),
+            MedianPruner(startup, PATIENCE),
             let_through=0.1,
         ),
-        Rule(f"best quarter, warm-up {PATIENCE}", PercentilePruner(25, STARTUP, PATIENCE)),
+        Rule(f"best quarter, warm-up {PATIENCE}", PercentilePruner(25, startup, PATIENCE)),
         Rule(
             f"patient {PATIENCE} (median)",
-            PatientPruner(MedianPruner(STARTUP), PATIENCE),
+            PatientPruner(MedianPruner(startup), PATIENCE),
         ),
         Rule("successive halving by 3", SuccessiveHalvingPruner(fold, 3)),
         Rule("Hyperband by 3", Hyperband(min_resource=fold, max_resource=steps)),
         Rule("Wilcoxon over folds", WilcoxonPruner(p_threshold=0.2), by_fold=True),
-        *(Rule(f"i-Epoch: {pause} epochs", NopPruner(), pause) for pause in (1, PATIENCE, fold)),
+        *(
+            Rule(f"i-Epoch: {pause} of {steps} epochs", NopPruner(), pause)
+            for pause in sorted({1, PATIENCE, fold})
+        ),
     ]
 
 

@@ -34,25 +34,31 @@ def large_enough(rows: Mapping[Key, Row], fewest: int) -> dict[Group, list[Row]]
 
 
 def of_rules(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:
-    """Yield a line for each rule, number of workers and group of rows."""
+    """Yield a line for each length, rule and number of workers, over all groups of rows."""
     quiet()
     warnings.filterwarnings("ignore")
     draw = samplers()["random"]
-    for group, members in large_enough(rows, FEWEST).items():
-        yield f"{' '.join(map(str, group))} epochs: {len(members)} configurations, {seeds} orders"
-        for rule in rules(FOLDS, group.epochs):
-            for workers in (count for count in WORKERS if count <= len(members)):
+    found = large_enough(rows, FEWEST)
+    for epochs in sorted({group.epochs for group in found}):
+        members = {group: found[group] for group in found if group.epochs == epochs}
+        named = ", ".join(f"{g.model} {g.set} ({len(m)})" for g, m in members.items())
+        yield f"{FOLDS} folds of {epochs} epochs, {seeds} orders of {named}:"
+        trials = min(map(len, members.values()))
+        for rule in rules(FOLDS, epochs, trials):
+            for workers in (count for count in WORKERS if count <= trials):
                 replays = [
-                    Replay(members, rule, draw(seed), workers, seed).run() for seed in range(seeds)
+                    Replay(each, rule, draw(seed), workers, seed).run()
+                    for each in members.values()
+                    for seed in range(seeds)
                 ]
-                yield f"  {rule.name:42} {workers:>2} at a time: {_said(replays)}"
+                yield f"  {rule.name:40} {workers:>2} at a time: {_said(replays)}"
 
 
 def of_samplers(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:
     """Yield a line for each sampler and group: what the best of so many trials lacks."""
     quiet()
     warnings.filterwarnings("ignore")
-    unpruned = rules(FOLDS, 1)[0]
+    unpruned = rules(FOLDS, 1, 1)[0]
     for group, members in large_enough(rows, FEWEST_TO_SAMPLE).items():
         for name, make in samplers().items():
             replays = [
@@ -62,11 +68,11 @@ def of_samplers(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:
 
 
 def _said(replays: Sequence[Replayed]) -> str:
-    lost = [one.lost for one in replays]
+    lost = [one.lost / one.best for one in replays]
     return (
-        f"saves {fmean(one.saved for one in replays):4.0%} of the epochs, "
-        f"loses {fmean(lost):.4f} F1, {max(lost):.4f} at most, "
-        f"the best in {sum(loss > 0 for loss in lost) / len(lost):4.0%} of the orders"
+        f"saves {fmean(one.saved for one in replays):4.0%} of the epochs, loses {fmean(lost):.2%} "
+        f"of the best F1, {max(lost):.1%} at most, anything in "
+        f"{sum(loss > 0 for loss in lost) / len(lost):4.0%} of the searches"
     )
 
 
