@@ -7,6 +7,7 @@ from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 
 from tests.benchmarks.curves.configurations import DEFAULTS, configuration
+from tests.benchmarks.curves.overtuning import RULES, gains, studies
 from tests.benchmarks.curves.ranks import last, of_prefixes, reported
 from tests.benchmarks.curves.replay import SPACE, Replay
 from tests.benchmarks.curves.rules import Rule, quiet
@@ -105,3 +106,23 @@ def test_the_order_of_curves_that_do_not_cross_is_known_at_once() -> None:
     assert list(of_prefixes(rows, 1, EPOCHS).values()) == [pytest.approx(1)]
     for row in rows:
         assert reported(row.curves)[-1] == pytest.approx(last(row))
+
+
+def test_small_studies_hold_the_defaults_and_a_cautious_rule_keeps_them_where_folds_disagree() -> (
+    None
+):
+    rows = made(6)
+    assert len(list(studies({row.key.number: row for row in rows}))) == 10  # 3 of 5
+    # Number 0 is the worst of these, on each fold and on the test split.
+    assert all(min(gains(rows, rule)["digits"]) > 0 for rule in RULES.values())
+    # Now one is ahead in the mean, behind on a fold, and behind on the test split.
+    lucky = [*rows[0].curves[:1], [0.0, 0.0, 0.5]]
+    defaults = [[0.0, 0.0, 0.2], [0.0, 0.0, 0.2]]
+    chosen = [
+        Row(rows[n].key, rows[n].params, "cpu", curves, [score] * FOLDS, [1.0] * FOLDS)
+        for n, (curves, score) in enumerate([(defaults, 0.2), *[(lucky, 0.1)] * 3])
+    ]
+    found = {name: gains(chosen, rule)["digits"] for name, rule in RULES.items()}
+    worst = {name: round(min(each), 3) for name, each in found.items()}
+    assert worst["the highest mean (as it is)"] == -0.1
+    assert worst["ahead of the defaults on each fold, else these"] == 0

@@ -4,11 +4,13 @@
     python -m tests.benchmarks.curves pack FOLDER...
     python -m tests.benchmarks.curves ranks
     python -m tests.benchmarks.curves replay [--seeds N]
+    python -m tests.benchmarks.curves overtuning
 
 `record` trains every configuration on every data set with all epochs and folds, appends a row for
 each to FOLDER/rows.jsonl, and goes on where it stopped; what the stored table has is not trained
 again. `pack` puts such rows into the stored table. `ranks` says from which epoch on configurations
-stand in the order of the end, `replay` what ends trials early and what that costs.
+stand in the order of the end, `replay` what ends trials early and what that costs, `overtuning` how
+often what a small search chooses is worse than the defaults on the test split.
 """
 
 import argparse
@@ -39,6 +41,7 @@ def main() -> None:
     packing = commands.add_parser("pack")
     packing.add_argument("folders", type=Path, nargs="+")
     commands.add_parser("ranks")
+    commands.add_parser("overtuning")
     replaying = commands.add_parser("replay")
     replaying.add_argument("--seeds", type=int, default=20, help="orders of the trials")
     given = parser.parse_args()
@@ -52,6 +55,11 @@ def main() -> None:
         from tests.benchmarks.curves.ranks import lines
 
         _print_all(lines(rows_in(STORED)))
+        return
+    if given.command == "overtuning":
+        from tests.benchmarks.curves import overtuning
+
+        _print_all(overtuning.lines(rows_in(STORED)))
         return
     if given.command == "replay":
         from tests.benchmarks.curves.tables import of_rules, of_samplers
