@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 
+from doctune.study.warm_start import warm_start
+from tests.benchmarks.curves import portfolio
 from tests.benchmarks.curves.configurations import DEFAULTS, configuration
 from tests.benchmarks.curves.overtuning import RULES, gains, studies
-from tests.benchmarks.curves.ranks import last, of_prefixes, reported
+from tests.benchmarks.curves.ranks import groups, last, of_prefixes, reported
 from tests.benchmarks.curves.replay import SPACE, Replay
 from tests.benchmarks.curves.rules import Rule, quiet
 from tests.benchmarks.curves.table import STORED, Key, Row, pack, rows_in
@@ -126,3 +130,26 @@ def test_small_studies_hold_the_defaults_and_a_cautious_rule_keeps_them_where_fo
     worst = {name: round(min(each), 3) for name, each in found.items()}
     assert worst["the highest mean (as it is)"] == -0.1
     assert worst["ahead of the defaults on each fold, else these"] == 0
+
+
+def test_the_portfolio_is_the_tables_and_a_search_reads_it() -> None:
+    assert portfolio.SHIPPED.read_text(encoding="utf-8") == portfolio.text(rows_in(STORED))
+    study = optuna.create_study(direction="maximize")
+    rate = FloatDistribution(1e-4, 1e-2, log=True)
+    space = {"optimizer.lr": rate, "data.batch_size": CategoricalDistribution([16, 32])}
+    count = warm_start(study, space, str(portfolio.SHIPPED), 5, "sqlite://")
+    first = [study.ask(space).params for _ in range(count)]
+    assert {"optimizer.lr": 0.009086, "data.batch_size": 16} in first
+    # What is beyond the range is moved to its end.
+    assert {"optimizer.lr": 0.01, "data.batch_size": 32} in first
+
+
+def test_a_portfolio_takes_what_adds_most_and_nothing_that_adds_nothing() -> None:
+    rows = {row.key: row for row in made(6)}
+    found = groups(rows.values())
+    chosen = portfolio.choose(found, most=4)
+    assert len(chosen) == 2
+    assert chosen[0] == 0
+    assert portfolio.mean_lacking(found, chosen) == 0
+    assert portfolio.at_random(found, 5) == 0
+    assert portfolio.at_random(found, 1) > 0

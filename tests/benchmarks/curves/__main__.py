@@ -5,12 +5,14 @@
     python -m tests.benchmarks.curves ranks
     python -m tests.benchmarks.curves replay [--seeds N]
     python -m tests.benchmarks.curves overtuning
+    python -m tests.benchmarks.curves portfolio
 
 `record` trains every configuration on every data set with all epochs and folds, appends a row for
 each to FOLDER/rows.jsonl, and goes on where it stopped; what the stored table has is not trained
 again. `pack` puts such rows into the stored table. `ranks` says from which epoch on configurations
 stand in the order of the end, `replay` what ends trials early and what that costs, `overtuning` how
-often what a small search chooses is worse than the defaults on the test split.
+often what a small search chooses is worse than the defaults on the test split. `portfolio` writes
+the configurations to try first, and says what they are worth on a set that they were not chosen on.
 """
 
 import argparse
@@ -42,6 +44,7 @@ def main() -> None:
     packing.add_argument("folders", type=Path, nargs="+")
     commands.add_parser("ranks")
     commands.add_parser("overtuning")
+    commands.add_parser("portfolio")
     replaying = commands.add_parser("replay")
     replaying.add_argument("--seeds", type=int, default=20, help="orders of the trials")
     given = parser.parse_args()
@@ -60,6 +63,12 @@ def main() -> None:
         from tests.benchmarks.curves import overtuning
 
         _print_all(overtuning.lines(rows_in(STORED)))
+        return
+    if given.command == "portfolio":
+        from tests.benchmarks.curves import portfolio
+
+        _print_all(portfolio.lines(rows_in(STORED)))
+        portfolio.SHIPPED.write_text(portfolio.text(rows_in(STORED)), encoding="utf-8")
         return
     if given.command == "replay":
         from tests.benchmarks.curves.tables import of_rules, of_samplers
