@@ -18,14 +18,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 # Trials that are looked ahead.
 AHEAD = 10
-# With fewer complete trials nothing is said.
-ENOUGH = 10
-# Of the best, so many make the tail: a quarter of the trials, within these.
-FEWEST, MOST = 4, 12
+# With fewer trials that ended, or that are complete, nothing is said: the best few still are of
+# all kinds, and much too much would be expected.
+ENOUGH, ENOUGH_COMPLETE = 15, 8
+# Of the best, so many make the tail: an eighth of the trials, within these.
+FEWEST, MOST = 3, 6
 # Shapes of a tail that has an end (-1: as likely everywhere, up to it), and one that has none (0).
 SHAPES = (-1.0, -0.75, -0.5, -0.25, 0.0)
 # Its scale, in mean excesses, and how the integral over what lies beyond the best is taken.
-SCALES = np.geomspace(0.3, 30, 60)
+SCALES = np.geomspace(0.3, 5, 60)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)
 
 Floats = npt.NDArray[np.float64]
@@ -60,7 +61,7 @@ def expected_gain(
         if trial.state is TrialState.COMPLETE and math.isfinite(trial.values[0])
     ]
     pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
-    if len(values) < ENOUGH:
+    if len(values) < ENOUGH_COMPLETE or len(values) + pruned < ENOUGH:
         return None
     return gain_of(values, len(values) + pruned, ahead)
 
@@ -74,7 +75,7 @@ def gain_of(values: Sequence[float], count: int, ahead: int) -> ExpectedGain:
         ahead: draws to come.
     """
     ranked = sorted(values, reverse=True)
-    many = min(max(FEWEST, count // 4), MOST, len(ranked) - 1)
+    many = min(max(FEWEST, count // 8), MOST, len(ranked) - 1)
     threshold = ranked[many]
     excess = np.array(ranked[:many]) - threshold
     if excess[-1] < 0 or excess.mean() <= 0:

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from doctune.study.expected_gain import ENOUGH, expected_gain, gain_of
+from doctune.study.expected_gain import ENOUGH, ENOUGH_COMPLETE, expected_gain, gain_of
 from doctune.sweeper.notices import Notices
 
 
@@ -51,7 +51,9 @@ def test_of_equal_scores_nothing_is_expected_and_of_few_nothing_said() -> None:
     same = expected_gain(trials([0.5] * ENOUGH), maximize=True)
     assert same is not None
     assert (same.gain, same.chance) == (0.0, 0.0)
-    assert expected_gain(trials([0.5] * (ENOUGH - 1), pruned=9), maximize=True) is None
+    assert expected_gain(trials([0.5] * (ENOUGH - 1)), maximize=True) is None
+    assert expected_gain(trials([0.5] * (ENOUGH - 4), pruned=4), maximize=True) is not None
+    assert expected_gain(trials([0.5] * (ENOUGH_COMPLETE - 1), pruned=20), maximize=True) is None
 
 
 def test_the_sign_of_the_scores_does_not_matter_and_pruned_ones_are_draws() -> None:
