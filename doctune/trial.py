@@ -26,6 +26,7 @@ from doctune.study.ownership import Heartbeat, this_process
 from doctune.study.patient import open_patiently
 from doctune.study.pruners import StudyOfPruners
 from doctune.study.pruners import make_pruner as make_pruner
+from doctune.study.pruning_safety import BY_PRUNER, LET_THROUGH, STOPPED, is_let_through
 from doctune.study.storage import load_study, study_location
 from doctune.words import settings_of
 
@@ -37,13 +38,16 @@ _begun: dict[tuple[int, str], tuple[float, float]] = {}
 class RunningTrial:
     """One trial of a study, while its job runs."""
 
-    def __init__(self, study: optuna.Study, number: int, prune: bool) -> None:
+    def __init__(
+        self, study: optuna.Study, number: int, prune: bool, let_through: float = 0.0
+    ) -> None:
         storage = study._storage
         trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
         self.number = number
         self.study = study
         self._single = len(study.directions) == 1
         self._prune = prune
+        self._let_through = let_through
         self._trial = optuna.trial.Trial(study, trial_id)
         attrs = self._trial.user_attrs
         # A job may ask for its trial more than once.
@@ -110,9 +114,19 @@ class RunningTrial:
         for deadline, reason in self._deadlines:
             if time.monotonic() > deadline:
                 return reason
-        if self._prune and self._should_prune():
-            return "pruner"
+        if self._prune and self._should_prune() and not self._is_let_through():
+            return BY_PRUNER
         return None
+
+    def _is_let_through(self) -> bool:
+        """Tell whether the trial goes on although the pruner would end it, to see what comes."""
+        if LET_THROUGH in self._trial.user_attrs:
+            return True
+        if not is_let_through(self._shown.get_trials(deepcopy=False), self._let_through):
+            return False
+        trial = self.study._storage.get_trial(self._trial._trial_id)
+        self.note(LET_THROUGH, trial.last_step)
+        return True
 
     def _should_prune(self) -> bool:
         # Optuna's own refuses several objectives, and shows pruners what was interrupted as well.
@@ -132,7 +146,7 @@ class RunningTrial:
         """
         reason = self.reason_to_stop()
         if reason is not None:
-            self.note("stopped", reason)
+            self.note(STOPPED, reason)
             raise optuna.TrialPruned(reason)
 
     def end_as_pruned(self) -> None:
@@ -157,7 +171,7 @@ def current_trial() -> RunningTrial | None:
     sweeper: Any = hydra.sweeper
     url, name = study_location(hydra)
     study = load_study(url, name, open_patiently(url), pruner=make_pruner(sweeper.pruner))
-    trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune)
+    trial = RunningTrial(study, hydra.job.num, sweeper.prune, sweeper.let_through)
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
     trial.note_runner(sweeper.heartbeat)
     return trial

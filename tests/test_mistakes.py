@@ -175,6 +175,12 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("optuna.timeout=-1",), ("optuna.timeout", "below 0")),
     (("optuna.n_jobs=0",), ("optuna.n_jobs", "below 1")),
     (("optuna.max_failure_rate=2",), ("optuna.max_failure_rate", "is above 1")),
+    (
+        ("quick_validation.epochs=3,5",),
+        ("quick_validation.epochs: trials with", "3 and 5", "optuna.study_name=NAME"),
+    ),
+    (("optuna.stop_when=-1",), ("optuna.stop_when", "below 0")),
+    (("pruning.let_through=2",), ("pruning.let_through", "above 1")),
     (("optuna.storage=nonsense",), ("optuna.storage=nonsense", "sqlite:///")),
     (
         ("optuna.storage=mysql://u@127.0.0.1/x",),

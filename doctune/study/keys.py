@@ -36,6 +36,9 @@ class StudyKeys:
     trial_timeout: float | None = limited(None, low=0)
     # Trials at a time; null: as many as the launcher has workers, 2 where it does not say.
     n_jobs: int | None = limited(None, low=1)
+    # The search ends once ten more trials are expected to gain less than this, in the unit of the
+    # objective; null: never. What is expected follows from the best few so far.
+    stop_when: float | None = limited(None, low=0)
     # How often a trial is tried again after a fault that may be gone then, such as a killed worker.
     retries: int = limited(1, low=0)
     # The search stops when more than this share of the last 10 trials failed.

@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from doctune.study.budget import Budget
 from doctune.study.ownership import Owner, Watch
+from doctune.study.pruning_safety import LET_THROUGH
 from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, finished_of, was_interrupted
 
 
@@ -101,7 +102,7 @@ def reserve(
 # What a trial hands on to the one that continues it.
 HANDED_ON = (
     *("defaults", AS_IN_CONFIG, "from_study", "repeat", "attempts"),
-    *("curves", "losses", "seconds_of_folds"),
+    *("curves", "losses", "seconds_of_folds", LET_THROUGH),
 )
 # What Optuna's grid sampler writes into a trial.
 OF_GRIDS = ("grid_id", "search_space")
@@ -161,6 +162,7 @@ def requeue_interrupted(study: optuna.Study) -> None:
 OF_ITS_OWN = (
     *("owner", "runner", "heartbeat", "worker", "trial_seconds", "deadline"),
     *("defaults", "from_study", "attempts", "continues", BEGAN_AS, "duplicate_of"),
+    LET_THROUGH,
 )
 # Of a study: the keys that any of its searches has fixed; the values are attributes of the trials.
 FIXED_KEYS = "fixed_keys"

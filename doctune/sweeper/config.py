@@ -32,6 +32,9 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
     pruner: Any = None
     prune: bool = True
+    # Share of the trials that the pruner would end which go on all the same: they tell whether it
+    # is right. 0: none.
+    let_through: float = limited(0.0, low=0, high=1)
     # Typed entries: {name: {type, key, low, high | choices, unless, when}}.
     search_space: Any = None
     # What makes scores comparable; a study refuses to go on under other values.

@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 from doctune.launcher.submission import JobTimeError
 from doctune.space.search_space import SearchSpace
 from doctune.study.budget import Budget
+from doctune.study.expected_gain import ExpectedGain
 from doctune.study.outage import AWAY, Outage
 from doctune.study.ownership import Heartbeat, Watch, this_process
 from doctune.study.queue import (
@@ -41,6 +42,7 @@ from doctune.sweeper.failures import (
     is_transient,
     values_of,
 )
+from doctune.sweeper.notices import Notices
 from doctune.sweeper.records import SLOTS
 
 # What we write into a trial, so that an app's key of that name is not written beside it.
@@ -129,6 +131,7 @@ class AsyncLoop:
         self._watch = Watch(heartbeat)
         self._heartbeat = Heartbeat(study._storage, heartbeat)
         self._failures = FailureWindow(budget)
+        self._notices = Notices(study, display, budget.stop_when)
         self._outage = Outage(display.tell)
         self._in_flight: dict[Future[JobReturn], InFlight] = {}
         self._look_again = 0.0
@@ -143,6 +146,7 @@ class AsyncLoop:
         """
         with self._lock():
             note_fixed_keys(self._study, self._fixed)
+        self._notices.look()
         slots = ThreadPoolExecutor(self._budget.n_jobs, thread_name_prefix=SLOTS)
         try:
             with self._heartbeat:
@@ -157,6 +161,11 @@ class AsyncLoop:
                         self._outage.wait(error)
         finally:
             slots.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def enough(self) -> ExpectedGain | None:
+        """Return what more trials would gain where the search has ended for it, else None."""
+        return self._notices.enough
 
     def stop(self) -> None:
         """Start nothing more, and hand the trials in flight to the next run."""
@@ -179,6 +188,7 @@ class AsyncLoop:
         while (
             len(self._in_flight) < self._jobs.room(self._budget.n_jobs)
             and not self._budget.time_is_over
+            and self.enough is None
             and not self._stopping
             and time.monotonic() >= self._look_again
         ):
@@ -231,7 +241,7 @@ class AsyncLoop:
 
     def _is_over(self) -> bool:
         """Tell whether nothing is left to do, not even to watch over the others' trials."""
-        if self._budget.time_is_over:
+        if self._budget.time_is_over or self.enough is not None:
             return True
         if finished(self._study, self._budget.count_failed) >= self._budget.n_trials:
             return True
@@ -259,6 +269,7 @@ class AsyncLoop:
             self._display.trial_finished(frozen)
             if not was_interrupted(frozen):
                 self._failures.add(frozen)
+                self._notices.look()
         for future, entry in self._in_flight.items():
             if entry.cancelled or entry.put_back or future.done():
                 continue

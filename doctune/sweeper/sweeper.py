@@ -31,6 +31,7 @@ from doctune.space.grid import fit_sampler
 from doctune.space.record import record_space
 from doctune.space.search_space import SearchSpace, build_search_space
 from doctune.study.budget import Budget
+from doctune.study.expected_gain import ExpectedGain
 from doctune.study.keys import check_limits
 from doctune.study.lock import study_lock
 from doctune.study.outage import told_if_away
@@ -112,7 +113,11 @@ class AsyncSweeper(OptunaSweeperImpl):
             at_once = self._jobs_at_once(arguments)
             call("hydra.sweeper.on_command", self._keys.on_command, self._config, at_once)
         if self._keys.enabled:
-            self._get_directions()
+            if len(self._get_directions()) > 1 and self._keys.stop_when is not None:
+                raise UserError(
+                    f"{shown('stop_when')}={self._keys.stop_when:g}: what more trials would gain "
+                    "is known with one objective alone; leave it out, or the other objectives"
+                )
             self._made_pruner = make_pruner(self._keys.pruner if self._keys.prune else None)
         space = self._build_space(arguments)
         if self._keys.enabled:
@@ -266,8 +271,17 @@ class AsyncSweeper(OptunaSweeperImpl):
                 released = loop.release()
         if signals.received:
             self._say_stopped(study, released)
+        elif loop.enough is not None:
+            self._say(self._enough_in_words(loop.enough, study))
         elif budget.time_is_over and finished(study, self._keys.count_failed) < self._keys.n_trials:
             self._say(f"time is over after {budget.timeout:g} s ({shown('timeout')})")
+
+    def _enough_in_words(self, said: ExpectedGain, study: optuna.Study) -> str:
+        done = finished(study, self._keys.count_failed)
+        return (
+            f"enough after {done} of {self._keys.n_trials} trials: {said.ahead} more are expected "
+            f"to gain {said.gain:.2g}, less than {shown('stop_when')}={self._keys.stop_when:g}"
+        )
 
     def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
         again = f"; trials {released} run again next time" if released else ""

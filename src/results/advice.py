@@ -10,6 +10,7 @@ from doctune.commands import command
 from doctune.space.focus import pressed_end, widened
 from doctune.space.focus_rule import FocusRule
 from doctune.words import counted, key_of, show
+from src.results.pruning import unsafe_pruning
 from src.results.summary import ENOUGH_FOLDS, Summary
 
 # Above this share of pruned trials, good ones may be among them.
@@ -39,6 +40,7 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
         *(_failures(found) if many_failed else ()),
         *_cut_off(found),
         *_out_of_time(found),
+        *unsafe_pruning(found),
         *_too_many_pruned(found),
         *_little_saved(found),
         *_all_equal(found),

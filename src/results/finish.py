@@ -17,6 +17,8 @@ from doctune.words import counted, duration
 from src.results.best_trials import print_best_trials
 from src.results.config import EXAMPLES
 from src.results.confirmation.judge import Confirmation
+from src.results.more_trials import more_trials
+from src.results.pruning import was_it_safe
 from src.results.stored_study import StoredStudy
 from src.results.summary import Summary
 from src.results.under_wear import wear_sentence
@@ -40,8 +42,8 @@ def print_summary(files: ResultFiles, console: Console) -> None:
         console.print()
         console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
         under_wear = wear_sentence(found, found.best)
-        if under_wear:
-            console.print(under_wear, highlight=False, markup=False, soft_wrap=True)
+        for said in filter(None, (under_wear, was_it_safe(found), more_trials(found))):
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
         if found.importances:
             console.print()
             console.print(_importances(found))

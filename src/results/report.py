@@ -27,8 +27,10 @@ from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes
 from src.results.ensemble.result import EnsembleResult
 from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
+from src.results.more_trials import more_trials
 from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
+from src.results.pruning import was_it_safe, what_was_ended
 from src.results.summary import Summary
 from src.results.suspects.find import Suspects
 from src.results.under_wear import clean_column, clean_score, wear_sentence
@@ -171,7 +173,8 @@ def render_report(
         interval=_interval(found, decision),
         failures=_failures(found),
         facts=facts,
-        pruning=_pruning(found),
+        pruning=f"{what_was_ended(found)} {was_it_safe(found)}".strip(),
+        more_trials=more_trials(found),
         now=f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
         counted=counted,
         describe_score=describe_score,
@@ -263,27 +266,6 @@ def _failures(found: Summary) -> list[tuple[str, int, str]]:
         )
         for reason, numbers in found.failure_reasons
     ]
-
-
-def _pruning(found: Summary) -> str:
-    """Say which trials were ended early, by what, and what the pruner has saved."""
-    said = []
-    if found.by_pruner:
-        saved = found.epochs_without_pruning - found.epochs
-        count = len(found.by_pruner)
-        words = f"The pruner ended {counted(count, 'trial')} early"
-        if saved:
-            words += (
-                f", which saved {saved} of {found.epochs_without_pruning} epochs "
-                f"({found.saved_share:.0%})"
-            )
-        if found.seconds_saved:
-            words += f", about {duration(found.seconds_saved)} of one worker's training"
-        said.append(f"{words}.")
-    for key, trials in found.out_of_time.items():
-        ends = "trial that had" if len(trials) == 1 else "trials that had"
-        said.append(f"{key} ended {len(trials)} {ends} not come to the end.")
-    return " ".join(said) or "No trial was ended early."
 
 
 def _facts(study: optuna.Study) -> dict[str, str]:

@@ -10,7 +10,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.passwords import without_passwords
+from doctune.study.expected_gain import ExpectedGain, expected_gain
 from doctune.study.ownership import seems_gone
+from doctune.study.pruning_safety import PruningSafety, pruning_safety
 from doctune.study.study import was_interrupted
 from src.data.wear_presets import KEY, NONE
 from src.results.choose import TOLERANCE, choose
@@ -69,6 +71,10 @@ class Summary:
     # The rule that chose among these, and its tolerance (`src/results/choose.py`).
     rule: str
     tolerance: float
+    # What complete trials tell of the pruning; None where nothing was pruned, or they are too few.
+    pruning: PruningSafety | None = None
+    # What more trials would add to the best; None with several objectives, or too few trials.
+    expected: ExpectedGain | None = None
     # What pages were worn by before they were scored; empty: by nothing.
     wear: str = ""
 
@@ -200,6 +206,8 @@ def summarize(study: optuna.Study) -> Summary:
         front=[t.number for t in study.best_trials] if several and ranked else [],
         rule=str(rule.get("rule", "tolerance")),
         tolerance=float(rule.get("tolerance", TOLERANCE)),
+        pruning=pruning_safety(trials, maximize),
+        expected=None if several else expected_gain(trials, maximize),
         wear="" if wear == NONE else wear,
     )
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from src.before.checks import _tell
+from src.before.notes import tell
 
 ROOT = logging.getLogger()
 
@@ -14,12 +14,12 @@ def test_a_note_is_shown_once_with_and_without_a_log_on_the_screen(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hydra shows warnings until a job has its own log."""
-    _tell("a note of a door")
+    tell("a note of a door")
     assert capsys.readouterr().err == "a note of a door\n"
     shown = logging.StreamHandler(sys.stderr)
     monkeypatch.setattr(ROOT, "handlers", [*ROOT.handlers, shown])
-    _tell("a note of a search")
+    tell("a note of a search")
     assert capsys.readouterr().err == "a note of a search\n"
     shown.setLevel(logging.ERROR)
-    _tell("a note that the log does not show")
+    tell("a note that the log does not show")
     assert capsys.readouterr().err == "a note that the log does not show\n"

@@ -31,7 +31,7 @@ def test_the_app_hands_every_key_on_under_its_name() -> None:
 def test_limits_are_those_of_the_keys_that_are_numbers() -> None:
     assert {one.name for one in LIMITED} == {
         one.name for one in fields(OptunaAsyncSweeperConf) if type(one.default) in (int, float)
-    } | {"timeout", "trial_timeout", "n_jobs"}
+    } | {"timeout", "trial_timeout", "n_jobs", "stop_when"}
 
 
 def _check(name: str, value: float | None) -> None:
@@ -47,7 +47,9 @@ def test_a_number_out_of_its_range_is_told_by_the_key_as_it_is_typed(
     low, high = one.metadata[LIMITS]
     made: Any = OmegaConf.merge(OptunaAsyncSweeperConf, SWEEPER)
     shown_keys.show_keys_of(OmegaConf.create({"hydra": {"sweeper": made}}))
-    key = f"optuna.{name}" if name in SWEEPER else f"hydra.sweeper.{name}"
+    handed_on = OmegaConf.to_container(SWEEPER, resolve=False)
+    assert isinstance(handed_on, dict)
+    key = str(handed_on.get(name, f"${{hydra.sweeper.{name}}}"))[2:-1]
     for value in (low, None, *([high] if high < math.inf else [])):
         _check(name, value)
     with pytest.raises(UserError, match=rf"^{key}: {low - 1} is below {low}$"):

@@ -76,6 +76,20 @@ def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None
     assert {trial.user_attrs["stopped"] for trial in load().trials} == {"timeout"}
 
 
+def test_a_search_that_would_gain_too_little_ends_and_stays_ended(search: Searches) -> None:
+    words = (SPACE, "hydra.sweeper.n_trials=40", "hydra.sweeper.stop_when=1000")
+    done = search(*words)
+    assert 15 <= len(done.study.trials) < 19
+    assert f"enough after {len(done.study.trials)} of 40 trials: 10 more are expected" in done.said
+    assert "less than hydra.sweeper.stop_when=1000" in done.said
+    again = search(*words)
+    assert "enough after" in again.said
+    assert len(again.study.trials) == len(done.study.trials)
+    two = search(SPACE, "hydra.sweeper.stop_when=1", "hydra.sweeper.direction=[minimize,minimize]")
+    assert two.code == 1
+    assert "hydra.sweeper.stop_when=1: what more trials would gain" in two.said
+
+
 def test_the_folders_of_another_study_are_not_overwritten(search: Searches, tmp_path: Path) -> None:
     study = search(SPACE, "hydra.sweeper.n_trials=2").study
     optuna.delete_study(study_name="sweep", storage=study._storage)

@@ -1,0 +1,32 @@
+"""Keys that all trials of a search share, as their scores are compared with one another."""
+
+from omegaconf import DictConfig, OmegaConf
+
+from doctune.errors import UserError
+
+# What a score stands for: how long a trial trains, on which parts, and how it is scored.
+SAME_IN_ALL = (
+    *(f"quick_validation.{name}" for name in ("epochs", "folds", "min_steps")),
+    *(f"quick_validation.{name}" for name in ("wear", "wear_strength", "wear_draws")),
+    *("trainer.precise_bn", "data.seed", "data.n_images"),
+)
+
+
+def check_same_in_all(one: DictConfig, other: DictConfig) -> None:
+    """Refuse a search over a key that trials have to share.
+
+    Args:
+        one: the config of a trial.
+        other: that of another.
+
+    Raises:
+        UserError: names the key, two of its values and what to do.
+    """
+    for key in SAME_IN_ALL:
+        values = [OmegaConf.select(cfg, key) for cfg in (one, other)]
+        if values[0] != values[1]:
+            said = " and ".join(str(value) for value in values)
+            raise UserError(
+                f"{key}: trials with {said} cannot be compared with one another; give one value, "
+                "and another study (optuna.study_name=NAME) for each other one"
+            )

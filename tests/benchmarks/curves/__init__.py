@@ -1,0 +1,1 @@
+"""A table of learning curves, and searches replayed on it in simulated time."""
