@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
@@ -83,7 +82,7 @@ def _run(
     with open_dict(job):
         job.hydra.job.id = job_id or f"{job.hydra.job.name}_{number}"
         job.hydra.job.num = number
-    HydraConfig.instance().set_config(job)
+    # Which takes note of the config itself, for `HydraConfig`.
     return run_job(
         hydra_context=hydra_context,
         config=job,

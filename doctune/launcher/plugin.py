@@ -130,6 +130,20 @@ class WorkersLauncher(Launcher):
         """Return how many jobs run at a time."""
         return self._n_workers
 
+    @property
+    def holds_next(self) -> bool:
+        """Tell whether jobs beyond those that run wait here, and start when a worker is free."""
+        # Workers that a device has no room for yet would take them.
+        return self._packing is None
+
+    def start(self) -> None:
+        """Start the workers before there are jobs, as they take a while to import."""
+        self._pool.start()
+
+    def began(self, number: int) -> float | None:
+        """Return when a worker took a job, by the monotonic clock; None while it waits for one."""
+        return self._pool.began(number)  # type: ignore[no-any-return]
+
     def expect(self, needs: Any) -> None:
         """Take what is known beforehand of a job (`doctune.launcher.packing.JobNeeds`)."""
         if self._packing is not None:

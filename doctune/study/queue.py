@@ -14,8 +14,9 @@ Trials of the same parameters give the same score where a job is seeded, as ours
 that is meant as a repetition carries the user attribute `repeat` and is trained.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -43,11 +44,17 @@ class Asker:
 
 
 def next_trial(
-    study: optuna.Study, budget: Budget, asker: Asker
+    study: optuna.Study, budget: Budget, asker: Asker, attrs: Mapping[str, Any] | None = None
 ) -> tuple[optuna.Trial | None, list[FrozenTrial]]:
     """Reserve the next trial, after the lost ones are queued again.
 
-    The study is read once where nothing was lost.
+    The study is read once where nothing was lost; samplers find there what was read.
+
+    Args:
+        study: gets the trial.
+        budget: says how many there are.
+        asker: gets it.
+        attrs: user attributes of it.
 
     Returns:
         The trial, None when others already run all that is left; the trials that were lost.
@@ -61,7 +68,7 @@ def next_trial(
         trials = study.get_trials(deepcopy=False)
     if _to_come(trials, budget) <= 0:
         return None, orphans
-    return reserve(study, asker.me, trials), orphans
+    return reserve(study, asker.me, trials, attrs), orphans
 
 
 def _to_come(trials: Sequence[FrozenTrial], budget: Budget) -> int:
@@ -76,7 +83,10 @@ def _to_come(trials: Sequence[FrozenTrial], budget: Budget) -> int:
 
 
 def reserve(
-    study: optuna.Study, owner: Owner, trials: Sequence[FrozenTrial] | None = None
+    study: optuna.Study,
+    owner: Owner,
+    trials: list[FrozenTrial] | None = None,
+    attrs: Mapping[str, Any] | None = None,
 ) -> optuna.Trial:
     """Take the first trial of the queue, or create one; it belongs to `owner` from the start.
 
@@ -84,17 +94,22 @@ def reserve(
         study: gets the trial.
         owner: the process that asks.
         trials: all of the study, where they have been read under the same lock.
+        attrs: user attributes of the trial.
     """
     storage = study._storage
+    trials = study.get_trials(deepcopy=False) if trials is None else trials
     # As `Study.ask` does: samplers read the trials once for each proposal.
-    study._thread_local.cached_all_trials = None
-    for waiting in study.get_trials(deepcopy=False) if trials is None else trials:
+    study._thread_local.cached_all_trials = trials
+    noted = {"owner": owner, **(attrs or {})}
+    for waiting in trials:
         if waiting.state is not TrialState.WAITING:
             continue
-        storage.set_trial_user_attr(waiting._trial_id, "owner", owner)
+        for name, value in noted.items():
+            storage.set_trial_user_attr(waiting._trial_id, name, value)
         if storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING):
             return optuna.Trial(study, waiting._trial_id)
-    fresh = create_trial(state=TrialState.RUNNING, user_attrs={"owner": owner})
+    # All in one transaction.
+    fresh = create_trial(state=TrialState.RUNNING, user_attrs=noted)
     return optuna.Trial(study, storage.create_new_trial(study._study_id, fresh))
 
 
@@ -173,6 +188,9 @@ def note_fixed_keys(study: optuna.Study, keys: Iterable[str]) -> None:
         study.set_user_attr(FIXED_KEYS, sorted(known.union(keys)))
 
 
+REUSED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
 def finished_twin(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial | None:
     """Return the first finished trial with the parameters of `trial`, if its result can be reused.
 
@@ -181,11 +199,16 @@ def finished_twin(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial | Non
     if trial.user_attrs.get("repeat"):
         return None
     params, own = trial.params, trial.user_attrs
-    keys = (AS_IN_CONFIG, *study.user_attrs.get(FIXED_KEYS, ()))
-    for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
-        attrs = other.user_attrs
-        if other.params != params or attrs.get("repeat"):
+    keys: tuple[str, ...] | None = None
+    # What was read for the proposal: a twin that ends in this moment may be trained twice.
+    for other in study._get_trials(deepcopy=False, use_cache=True):
+        if other.params != params or other.state not in REUSED:
             continue
+        attrs = other.user_attrs
+        if attrs.get("repeat"):
+            continue
+        if keys is None:
+            keys = (AS_IN_CONFIG, *study.user_attrs.get(FIXED_KEYS, ()))
         # Earlier versions have kept them in each trial as well.
         if any(attrs.get(key) != own.get(key) for key in {*keys, *attrs.get("fixed", ())}):
             continue

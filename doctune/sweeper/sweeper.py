@@ -44,6 +44,7 @@ from doctune.study.study import (
     open_study,
 )
 from doctune.study.warm_start import FirstTrials, check_source
+from doctune.study.window import windowed
 from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
@@ -120,6 +121,9 @@ class AsyncSweeper(OptunaSweeperImpl):
             if points is not None:
                 n_trials = min(self._keys.n_trials, points)
                 self._keys = dataclasses.replace(self._keys, n_trials=n_trials)
+        if self._keys.enabled:
+            # What they import takes as long as what comes now.
+            self._jobs.start()
         jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
         # They are many where there are many branches.
         self._composed.clear()
@@ -207,7 +211,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             url,
             name,
             directions,
-            sampler=self.sampler,
+            sampler=windowed(self.sampler, self._keys.sampler_trials),
             pruner=self._made_pruner,
             settings=self._settings_now(),
             accept_changes=self._keys.accept_changes,
