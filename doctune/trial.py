@@ -20,11 +20,12 @@ from typing import Any
 
 import optuna
 from hydra.core.hydra_config import HydraConfig
+from optuna.storages import BaseStorage
 
 from doctune import is_trial
 from doctune.study.ownership import Heartbeat, this_process
 from doctune.study.patient import open_patiently
-from doctune.study.pruners import StudyOfPruners
+from doctune.study.pruners import NOTES, StudyOfPruners
 from doctune.study.pruners import make_pruner as make_pruner
 from doctune.study.storage import load_study, study_location
 from doctune.words import settings_of
@@ -35,9 +36,19 @@ _begun: dict[tuple[int, str], tuple[float, float]] = {}
 
 
 class RunningTrial:
-    """One trial of a study, while its job runs."""
+    """One trial of a study, while its job runs.
 
-    def __init__(self, study: optuna.Study, number: int, prune: bool) -> None:
+    Args:
+        study: of the trial.
+        number: of the trial.
+        prune: whether the study's pruner is asked.
+        curves: the study's storage for the pruner, which needs less of the other trials.
+    """
+
+    def __init__(
+        self, study: optuna.Study, number: int, prune: bool, curves: BaseStorage | None = None
+    ) -> None:
+        self._curves = curves
         storage = study._storage
         trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
         self.number = number
@@ -121,7 +132,7 @@ class RunningTrial:
 
     @functools.cached_property
     def _shown(self) -> StudyOfPruners:
-        return StudyOfPruners(self.study)
+        return StudyOfPruners(self.study, self._curves)
 
     def raise_if_over(self) -> None:
         """End the job as pruned if its time is over or the pruner says so.
@@ -157,7 +168,8 @@ def current_trial() -> RunningTrial | None:
     sweeper: Any = hydra.sweeper
     url, name = study_location(hydra)
     study = load_study(url, name, open_patiently(url), pruner=make_pruner(sweeper.pruner))
-    trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune)
+    curves = open_patiently(url, NOTES)
+    trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune, curves=curves)
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
     trial.note_runner(sweeper.heartbeat)
     return trial

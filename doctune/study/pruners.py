@@ -13,6 +13,7 @@ import optuna
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna.pruners import HyperbandPruner
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -45,11 +46,20 @@ def _with_brackets(described: Any) -> Any:
     return found
 
 
-class StudyOfPruners(StudyLedByFirst):
-    """A study as pruners are shown it."""
+# What pruners know of a trial beside its values: whether it counts, and for which bracket.
+NOTES = ("interrupted", BEGAN_AS)
 
-    def __init__(self, study: optuna.Study) -> None:
-        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+
+class StudyOfPruners(StudyLedByFirst):
+    """A study as pruners are shown it.
+
+    Args:
+        study: the study.
+        storage: of the study; may read no parameters, and of the notes `NOTES` alone.
+    """
+
+    def __init__(self, study: optuna.Study, storage: BaseStorage | None = None) -> None:
+        super().__init__(study.study_name, storage or study._storage, study.sampler, study.pruner)
 
     def get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None

@@ -14,8 +14,8 @@ Trials of the same parameters give the same score where a job is seeded, as ours
 that is meant as a repetition carries the user attribute `repeat` and is trained.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -24,7 +24,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from doctune.study.budget import Budget
 from doctune.study.ownership import Owner, Watch
-from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, finished_of, was_interrupted
+from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, was_interrupted
+from doctune.study.tally import Tally
 
 
 @dataclass
@@ -36,11 +37,13 @@ class Asker:
         watch: knows which processes live.
         in_flight: the numbers of the trials that this process really runs; others that carry its
             name were lost to an error between being created and being started.
+        tally: of the study; kept from one question to the next, so that each looks at what is new.
     """
 
     me: Owner
     watch: Watch
     in_flight: set[int]
+    tally: Tally = field(default_factory=Tally)
 
 
 def next_trial(
@@ -59,57 +62,53 @@ def next_trial(
     Returns:
         The trial, None when others already run all that is left; the trials that were lost.
     """
-    trials = study.get_trials(deepcopy=False)
-    orphans = _orphans(trials, asker)
-    if orphans or _not_continued(trials):
+    trials, unfinished = _look(study, asker.tally)
+    orphans = _orphans(unfinished, asker)
+    if orphans or asker.tally.not_continued:
         for trial in orphans:
             interrupt(study, trial)
         requeue_interrupted(study)
-        trials = study.get_trials(deepcopy=False)
-    if _to_come(trials, budget) <= 0:
-        return None, orphans
-    return reserve(study, asker.me, trials, attrs), orphans
-
-
-def _to_come(trials: Sequence[FrozenTrial], budget: Budget) -> int:
-    """Return how many trials may still be started, by any process."""
+        trials, unfinished = _look(study, asker.tally)
     running = [
         trial
-        for trial in trials
+        for trial in unfinished
         # Others were left by other programs, and perhaps nobody runs them.
         if trial.state is TrialState.RUNNING and "owner" in trial.user_attrs
     ]
-    return budget.n_trials - finished_of(trials, budget.count_failed) - len(running)
-
-
-def reserve(
-    study: optuna.Study,
-    owner: Owner,
-    trials: list[FrozenTrial] | None = None,
-    attrs: Mapping[str, Any] | None = None,
-) -> optuna.Trial:
-    """Take the first trial of the queue, or create one; it belongs to `owner` from the start.
-
-    Args:
-        study: gets the trial.
-        owner: the process that asks.
-        trials: all of the study, where they have been read under the same lock.
-        attrs: user attributes of the trial.
-    """
-    storage = study._storage
-    trials = study.get_trials(deepcopy=False) if trials is None else trials
+    if budget.n_trials - asker.tally.finished(budget.count_failed) - len(running) <= 0:
+        return None, orphans
+    waiting = [trial for trial in unfinished if trial.state is TrialState.WAITING]
     # As `Study.ask` does: samplers read the trials once for each proposal.
     study._thread_local.cached_all_trials = trials
-    noted = {"owner": owner, **(attrs or {})}
-    for waiting in trials:
-        if waiting.state is not TrialState.WAITING:
-            continue
-        for name, value in noted.items():
-            storage.set_trial_user_attr(waiting._trial_id, name, value)
-        if storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING):
-            return optuna.Trial(study, waiting._trial_id)
+    return _take(study, waiting, {"owner": asker.me, **(attrs or {})}), orphans
+
+
+def _look(study: optuna.Study, tally: Tally) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """Return all trials, and those of them that are not finished."""
+    trials = study.get_trials(deepcopy=False)
+    tally.look(trials)
+    return trials, tally.unfinished(trials)
+
+
+def reserve(study: optuna.Study, owner: Owner) -> optuna.Trial:
+    """Take the first trial of the queue, or create one; it belongs to `owner` from the start."""
+    trials = study.get_trials(deepcopy=False)
+    study._thread_local.cached_all_trials = trials
+    waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
+    return _take(study, waiting, {"owner": owner})
+
+
+def _take(
+    study: optuna.Study, waiting: Iterable[FrozenTrial], attrs: Mapping[str, Any]
+) -> optuna.Trial:
+    storage = study._storage
+    for trial in waiting:
+        for name, value in attrs.items():
+            storage.set_trial_user_attr(trial._trial_id, name, value)
+        if storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+            return optuna.Trial(study, trial._trial_id)
     # All in one transaction.
-    fresh = create_trial(state=TrialState.RUNNING, user_attrs=noted)
+    fresh = create_trial(state=TrialState.RUNNING, user_attrs=dict(attrs))
     return optuna.Trial(study, storage.create_new_trial(study._study_id, fresh))
 
 
@@ -191,24 +190,31 @@ def note_fixed_keys(study: optuna.Study, keys: Iterable[str]) -> None:
 REUSED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-def finished_twin(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial | None:
+def finished_twin(
+    study: optuna.Study, trial: optuna.Trial, tally: Tally | None = None
+) -> FrozenTrial | None:
     """Return the first finished trial with the parameters of `trial`, if its result can be reused.
 
     A pruned trial can, when it was the pruner's decision; a failed one runs again.
+
+    Args:
+        study: of both.
+        trial: has its parameters.
+        tally: of what was read for the proposal; a twin that ends in this moment is trained twice.
     """
-    if trial.user_attrs.get("repeat"):
+    trials = study._get_trials(deepcopy=False, use_cache=True)
+    if tally is None:
+        tally = Tally()
+        tally.look(trials)
+    own = trial.user_attrs
+    alike = tally.alike(trial.params)
+    if not alike or own.get("repeat"):
         return None
-    params, own = trial.params, trial.user_attrs
-    keys: tuple[str, ...] | None = None
-    # What was read for the proposal: a twin that ends in this moment may be trained twice.
-    for other in study._get_trials(deepcopy=False, use_cache=True):
-        if other.params != params or other.state not in REUSED:
-            continue
+    keys = (AS_IN_CONFIG, *study.user_attrs.get(FIXED_KEYS, ()))
+    for other in (trials[number] for number in alike):
         attrs = other.user_attrs
-        if attrs.get("repeat"):
+        if other.state not in REUSED or attrs.get("repeat"):
             continue
-        if keys is None:
-            keys = (AS_IN_CONFIG, *study.user_attrs.get(FIXED_KEYS, ()))
         # Earlier versions have kept them in each trial as well.
         if any(attrs.get(key) != own.get(key) for key in {*keys, *attrs.get("fixed", ())}):
             continue

@@ -9,7 +9,7 @@ Other samplers are left alone: a grid has to know every trial, and random ones l
 """
 
 import heapq
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 import optuna
@@ -18,8 +18,12 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from doctune.study.tally import Tally
+
 # Share of the window that is kept for the best trials.
 BEST_SHARE = 0.1
+# Trials that TPE learns from.
+OF_USE = (TrialState.COMPLETE, TrialState.PRUNED)
 # System attribute in which Optuna keeps what must not be above 0.
 CONSTRAINTS = "constraints"
 
@@ -36,50 +40,68 @@ def windowed(sampler: BaseSampler, most: int | None) -> BaseSampler:
     return WindowedSampler(sampler, most)
 
 
-def window(trials: Sequence[FrozenTrial], study: optuna.Study, most: int) -> list[FrozenTrial]:
-    """Return the trials that a sampler is shown, in the order of their numbers.
+class Window:
+    """The trials of one study that a sampler is shown, kept up as it grows.
 
     Args:
-        trials: all of the study, in that order.
         study: has the directions.
         most: finished trials at most, a tenth of them the best.
     """
-    if len(trials) <= most:
-        return list(trials)
-    n_best = max(1, int(BEST_SHARE * most))
-    done = [each for each in trials if each.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    earlier, latest = done[: n_best - most], done[n_best - most :]
-    running = [each for each in trials if each.state is TrialState.RUNNING]
-    shown = [*_best(earlier, study, n_best), *latest, *running]
-    return sorted(shown, key=lambda trial: trial.number)
 
+    def __init__(self, study: optuna.Study, most: int) -> None:
+        self._signs = [-1 if each == StudyDirection.MAXIMIZE else 1 for each in study.directions]
+        self._most = most
+        self._n_best = max(1, int(BEST_SHARE * most))
+        self._tally = Tally()
+        # The best by each objective, then those pruned that came farthest.
+        self._best: list[list[FrozenTrial]] = [[] for _ in self._signs]
+        self._pruned: list[FrozenTrial] = []
 
-def _best(trials: Iterable[FrozenTrial], study: optuna.Study, count: int) -> Iterable[FrozenTrial]:
-    """Return the best ones as TPE ranks them: complete ones, then those that came far.
+    def look(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return those that are shown, in the order of their numbers.
 
-    Of several objectives each has its share of the best.
-    """
-    trials = list(trials)
-    complete = [one for one in trials if one.state is TrialState.COMPLETE and _is_allowed(one)]
-    signs = [-1 if each == StudyDirection.MAXIMIZE else 1 for each in study.directions]
-    share = -(-count // len(signs))
-    found = {
-        trial.number: trial
-        for place, sign in enumerate(signs)
-        for trial in heapq.nsmallest(share, complete, key=lambda t: sign * t.values[place])
-    }
-    if len(found) < count and len(signs) == 1:
-        pruned = [one for one in trials if one.state is TrialState.PRUNED and _is_allowed(one)]
-        for trial in heapq.nsmallest(count - len(found), pruned, key=_how_far(signs[0])):
-            found[trial.number] = trial
-    return found.values()
+        Args:
+            trials: all of the study, in that order.
+        """
+        self._rank(self._tally.look(trials))
+        latest: list[FrozenTrial] = []
+        for trial in reversed(trials):
+            if len(latest) == self._most - self._n_best:
+                break
+            if trial.state in OF_USE:
+                latest.append(trial)
+        shown = {trial.number: trial for trial in (*self._the_best(), *latest)}
+        shown.update((one.number, one) for one in self._tally.unfinished(trials))
+        return [shown[number] for number in sorted(shown)]
+
+    def _rank(self, ended: Iterable[FrozenTrial]) -> None:
+        allowed = [each for each in ended if each.state in OF_USE and _is_allowed(each)]
+        complete = [each for each in allowed if each.state is TrialState.COMPLETE]
+        for place, sign in enumerate(self._signs):
+            key = _by_value(place, sign)
+            self._best[place] = heapq.nsmallest(self._n_best, self._best[place] + complete, key)
+        pruned = self._pruned + [each for each in allowed if each.state is TrialState.PRUNED]
+        self._pruned = heapq.nsmallest(self._n_best, pruned, _by_reach(self._signs[0]))
+
+    def _the_best(self) -> list[FrozenTrial]:
+        """Return the best as TPE ranks them: complete ones, then those that came far.
+
+        Of several objectives each has its share.
+        """
+        share = -(-self._n_best // len(self._signs))
+        best = [trial for ranked in self._best for trial in ranked[:share]]
+        return [*best, *self._pruned[: max(0, self._n_best - len(best))]]
 
 
 def _is_allowed(trial: FrozenTrial) -> bool:
     return all(value <= 0 for value in trial.system_attrs.get(CONSTRAINTS) or ())
 
 
-def _how_far(sign: int) -> Any:
+def _by_value(place: int, sign: int) -> Callable[[FrozenTrial], float]:
+    return lambda trial: sign * float(trial.values[place])
+
+
+def _by_reach(sign: int) -> Callable[[FrozenTrial], tuple[float, float]]:
     def key(trial: FrozenTrial) -> tuple[float, float]:
         last = trial.last_step
         return (1.0, 0.0) if last is None else (-last, sign * trial.intermediate_values[last])
@@ -127,7 +149,8 @@ class WindowedSampler(BaseSampler):
     def __init__(self, sampler: BaseSampler, most: int) -> None:
         self._sampler = sampler
         self._most = most
-        # All trials that the last window was made of, and the window.
+        self._window: Window | None = None
+        # All trials that the last window was made of, and what it showed.
         self._last: tuple[list[FrozenTrial], list[FrozenTrial]] = ([], [])
 
     def reseed_rng(self) -> None:
@@ -174,6 +197,10 @@ class WindowedSampler(BaseSampler):
     def _view(self, study: optuna.Study) -> Any:
         # Read once a proposal: `reserve` leaves there what it has read under the study's lock.
         trials = study._get_trials(deepcopy=False, use_cache=True)
+        if trials and trials[-1].number != len(trials) - 1:
+            # A bracket of Hyperband's, which has a part of them.
+            return study
         if trials is not self._last[0]:
-            self._last = (trials, window(trials, study, self._most))
+            self._window = self._window or Window(study, self._most)
+            self._last = (trials, self._window.look(trials))
         return WindowedStudy(study, self._last[1])

@@ -131,8 +131,7 @@ class AsyncLoop:
             f"fixed {key}" if key in OUR_NAMES else key: value for key, value in space.fixed.items()
         }
         self._reuse = reuse
-        self._me = this_process()
-        self._watch = Watch(heartbeat)
+        self._asker = Asker(this_process(), Watch(heartbeat), set())
         self._heartbeat = Heartbeat(study._storage, heartbeat)
         self._failures = FailureWindow(budget)
         self._outage = Outage(display.tell)
@@ -213,9 +212,8 @@ class AsyncLoop:
     def _next_trial(self) -> optuna.Trial | None:
         """Reserve a trial, or None when the others already run all that is left."""
         with self._lock():
-            numbers = {entry.trial.number for entry in self._in_flight.values()}
-            asker = Asker(self._me, self._watch, numbers)
-            trial, orphans = next_trial(self._study, self._budget, asker, self._notes())
+            self._asker.in_flight = {entry.trial.number for entry in self._in_flight.values()}
+            trial, orphans = next_trial(self._study, self._budget, self._asker, self._notes())
             if orphans:
                 self._display.trials_taken_over(orphans)
             if trial is not None and not self._proposes_apart:
@@ -241,7 +239,7 @@ class AsyncLoop:
         return notes
 
     def _finish_as_twin(self, trial: optuna.Trial) -> bool:
-        twin = finished_twin(self._study, trial)
+        twin = finished_twin(self._study, trial, self._asker.tally)
         if twin is None:
             return False
         copy_result(self._study, trial, twin)

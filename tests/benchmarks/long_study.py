@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -75,6 +76,8 @@ class AtOnce:
 
 def main(kind: str = "sqlite", *finished: int) -> None:
     """Print the table."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
     print(f"{kind}; load of the machine before: {os.getloadavg()[0]:.1f}")
     print(f"{'finished':>10}{'shown':>8}{'first, s':>10}{'ms':>8}{'of first':>10}{'CPU ms':>10}")
     first = None
@@ -126,4 +129,4 @@ def serve(url: str, finished: int, most: int | None) -> tuple[float, float, floa
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *(int(word) for word in sys.argv[2:]))
+    main(sys.argv[1] if sys.argv[1:] else "sqlite", *(int(word) for word in sys.argv[2:]))

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import create_trial
 
 REPOSITORY = Path(__file__).parents[2]
@@ -128,7 +128,7 @@ def prefill(storage: str, name: str, count: int) -> None:
     """Make a study of so many finished trials of the app."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(storage=storage, study_name=name)
-    dists = {"+x": FloatDistribution(-1.0, 1.0)}
+    dists: dict[str, BaseDistribution] = {"+x": FloatDistribution(-1.0, 1.0)}
     values = [2 * (i + 0.5) / count - 1 for i in range(count)]
     study.add_trials(
         [create_trial(params={"+x": x}, distributions=dists, value=x**2) for x in values]
