@@ -27,9 +27,9 @@ from doctune.errors import UserError
 
 POLL_SECONDS = 0.02
 
-# Statements that take the lock and tell so, and that give it back. PostgreSQL's waits on the server,
-# in the order of asking, as the questions of hundreds of processes would keep a server busy. It is
-# tested; the others, which say that the lock is taken, follow the manuals, and are offered nowhere.
+# Statements that take the lock and tell so, and that give it back. PostgreSQL's waits on the
+# server, in the order of asking, which hundreds of processes that ask again and again would keep
+# busy. It is tested; the others may say no, follow the manuals, and are offered nowhere.
 SERVER_LOCKS = {
     "postgresql": (
         "SELECT pg_advisory_lock(:number) IS NOT NULL",
