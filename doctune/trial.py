@@ -25,7 +25,7 @@ from optuna.storages import BaseStorage
 from doctune import is_trial
 from doctune.study.ownership import Heartbeat, this_process
 from doctune.study.patient import open_patiently
-from doctune.study.pruners import NOTES, StudyOfPruners
+from doctune.study.pruners import NOTES, StudyOfPruners, compares_running
 from doctune.study.pruners import make_pruner as make_pruner
 from doctune.study.storage import load_study, study_location
 from doctune.words import settings_of
@@ -168,7 +168,7 @@ def current_trial() -> RunningTrial | None:
     sweeper: Any = hydra.sweeper
     url, name = study_location(hydra)
     study = load_study(url, name, open_patiently(url), pruner=make_pruner(sweeper.pruner))
-    curves = open_patiently(url, NOTES)
+    curves = open_patiently(url, NOTES, compares_running(study.pruner))
     trial = RunningTrial(study, hydra.job.num, prune=sweeper.prune, curves=curves)
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
     trial.note_runner(sweeper.heartbeat)

@@ -66,13 +66,16 @@ class PatientStorage:
 
 
 @functools.lru_cache(maxsize=8)
-def open_patiently(url: str, notes: tuple[str, ...] | None = None) -> BaseStorage:
+def open_patiently(
+    url: str, notes: tuple[str, ...] | None = None, of_unfinished: bool = True
+) -> BaseStorage:
     """Open the storage of a study that is there, once a process; wait while its server is away.
 
     Args:
         url: of the storage.
         notes: read no parameters of trials, and of their user attributes these alone, where the
             storage can tell them apart; None: all.
+        of_unfinished: with `notes`, whether trials that run are read too.
 
     Raises:
         UserError: it cannot be opened for another reason.
@@ -83,7 +86,7 @@ def open_patiently(url: str, notes: tuple[str, ...] | None = None) -> BaseStorag
         try:
             opened = open_storage(url)
             if notes is not None and isinstance(opened, TableStorage):
-                opened = opened.only_curves(notes)
+                opened = opened.only_curves(notes, of_unfinished)
             storage = get_storage(opened)
         except UserError as error:
             if not _is_away(url, error):

@@ -12,7 +12,13 @@ from typing import Any
 import optuna
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from optuna.pruners import HyperbandPruner
+from optuna.pruners import (
+    HyperbandPruner,
+    NopPruner,
+    PatientPruner,
+    PercentilePruner,
+    ThresholdPruner,
+)
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -48,6 +54,13 @@ def _with_brackets(described: Any) -> Any:
 
 # What pruners know of a trial beside its values: whether it counts, and for which bracket.
 NOTES = ("interrupted", BEGAN_AS)
+
+
+def compares_running(pruner: optuna.pruners.BasePruner) -> bool:
+    """Tell whether a pruner looks at what trials report that still run."""
+    if isinstance(pruner, PatientPruner) and pruner._wrapped_pruner is not None:
+        return compares_running(pruner._wrapped_pruner)
+    return not isinstance(pruner, (PercentilePruner, ThresholdPruner, NopPruner, PatientPruner))
 
 
 class StudyOfPruners(StudyLedByFirst):

@@ -14,7 +14,8 @@ Trials of the same parameters give the same score where a job is seeded, as ours
 that is meant as a repetition carries the user attribute `repeat` and is trained.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +82,44 @@ def next_trial(
     # As `Study.ask` does: samplers read the trials once for each proposal.
     study._thread_local.cached_all_trials = trials
     return _take(study, waiting, {"owner": asker.me, **(attrs or {})}), orphans
+
+
+def fresh_trial(
+    study: optuna.Study,
+    budget: Budget,
+    asker: Asker,
+    attrs: Mapping[str, Any],
+    lock: Callable[[], AbstractContextManager[None]],
+) -> optuna.Trial | None:
+    """Create a trial where it is plain that there is room for one, with a lock for that alone.
+
+    The study is read before, as in a fleet that takes longer than all else: what others have done
+    meanwhile shows in the new trial's number.
+
+    Args:
+        study: gets the trial.
+        budget: says how many there are.
+        asker: gets it.
+        attrs: user attributes of it.
+        lock: returns the study's lock.
+
+    Returns:
+        The trial; None where trials wait or were lost, or the end is near: ask `next_trial` then.
+    """
+    trials, unfinished = _look(study, asker.tally)
+    running = [trial for trial in unfinished if trial.state is TrialState.RUNNING]
+    room = budget.n_trials - asker.tally.finished(budget.count_failed) - len(running)
+    is_plain = len(running) == len(unfinished) and not asker.tally.not_continued
+    # As many as run may be asked for in this moment.
+    if room <= len(running) or not is_plain or _orphans(running, asker):
+        return None
+    study._thread_local.cached_all_trials = trials
+    with lock():
+        trial = _take(study, [], {"owner": asker.me, **attrs})
+    if trial.number - len(trials) < room:
+        return trial
+    interrupt(study, study._storage.get_trial(trial._trial_id))
+    return None
 
 
 def _look(study: optuna.Study, tally: Tally) -> tuple[list[FrozenTrial], list[FrozenTrial]]:

@@ -54,17 +54,26 @@ class TableStorage(RDBStorage):
     Attributes:
         notes: which user attributes of trials are read; None: all.
         with_params: whether parameters are read.
+        of_unfinished: whether anything is read of trials that run, beside that they do.
     """
 
     notes: tuple[str, ...] | None = None
     with_params = True
+    of_unfinished = True
 
-    def only_curves(self, notes: Iterable[str]) -> "TableStorage":
-        """Return the storage as one that reads no parameters, and of the notes these alone."""
+    def only_curves(self, notes: Iterable[str], of_unfinished: bool = True) -> "TableStorage":
+        """Return the storage as one that reads no parameters, and of the notes these alone.
+
+        Args:
+            notes: user attributes of trials.
+            of_unfinished: whether trials that run are read too. In a fleet they are many, and
+                are read anew each time.
+        """
         # A copy would connect anew.
         light = object.__new__(type(self))
         light.__dict__.update(self.__dict__)
         light.notes, light.with_params = tuple(notes), False
+        light.of_unfinished = of_unfinished
         return light
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
@@ -107,10 +116,11 @@ class TableStorage(RDBStorage):
 
     def _build(self, session: Any, rows: Sequence[Any], which: dict[str, Any]) -> list[FrozenTrial]:
         """Make trials of their rows, reading what belongs to them."""
-        if len(rows) <= FEW:
-            which = {"ids": [row[0] for row in rows]}
-        found = {table: self._read(session, table, which) for table in COLUMNS} if rows else {}
-        return [_trial(row, {table: of[row[0]] for table, of in found.items()}) for row in rows]
+        read = [row[0] for row in rows if self.of_unfinished or row[2].is_finished()]
+        if len(read) <= FEW:
+            which = {"ids": read}
+        found = {table: self._read(session, table, which) if read else {} for table in COLUMNS}
+        return [_trial(row, {t: of.get(row[0], ()) for t, of in found.items()}) for row in rows]
 
     def _read(self, session: Any, table: Any, which: dict[str, Any]) -> dict[int, list[Any]]:
         """Return the rows of a table by their trials."""
@@ -126,7 +136,7 @@ class TableStorage(RDBStorage):
         return by_trial
 
 
-def _trial(row: Any, parts: dict[Any, list[Any]]) -> FrozenTrial:
+def _trial(row: Any, parts: dict[Any, Sequence[Any]]) -> FrozenTrial:
     trial_id, number, state, started, completed = row
     ranges = {name: _distribution(text) for name, _, text in parts[PARAM]}
     values: list[float] | None = None

@@ -63,7 +63,9 @@ class Tally:
 
     def _note_end(self, trial: FrozenTrial) -> None:
         if was_interrupted(trial):
-            if trial.number not in self._continued:
+            # One that has got no parameters yet is not continued.
+            params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            if params and trial.number not in self._continued:
                 self.not_continued.add(trial.number)
             return
         self.by_state[trial.state] += 1

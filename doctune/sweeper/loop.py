@@ -28,6 +28,7 @@ from doctune.study.queue import (
     Asker,
     copy_result,
     finished_twin,
+    fresh_trial,
     interrupt,
     next_trial,
     note_fixed_keys,
@@ -211,9 +212,15 @@ class AsyncLoop:
 
     def _next_trial(self) -> optuna.Trial | None:
         """Reserve a trial, or None when the others already run all that is left."""
+        self._asker.in_flight = {entry.trial.number for entry in self._in_flight.values()}
+        notes = self._notes()
+        if self._proposes_apart:
+            trial = fresh_trial(self._study, self._budget, self._asker, notes, self._lock)
+            if trial is not None:
+                self._propose(trial)
+                return trial
         with self._lock():
-            self._asker.in_flight = {entry.trial.number for entry in self._in_flight.values()}
-            trial, orphans = next_trial(self._study, self._budget, self._asker, self._notes())
+            trial, orphans = next_trial(self._study, self._budget, self._asker, notes)
             if orphans:
                 self._display.trials_taken_over(orphans)
             if trial is not None and not self._proposes_apart:

@@ -10,7 +10,8 @@ when they come. Printed for each size:
 * trials and reports a second, after all workers have begun;
 * wait: from the end of a trial to the start of the worker's next one, median and 95th percentile;
 * report: how long a trial is held up by a report and the pruner's word, the median;
-* lock: how long the study is locked for a trial, and how long a worker waits for that, medians;
+* lock: how long the study is locked for a trial, of that the worker's processor time, and how long a
+  worker waits for it, medians;
 * server: its processor time a trial, all that belongs to it (9 reports, signs of life).
 """
 
@@ -38,7 +39,7 @@ from doctune.space.search_space import Branch, SearchSpace
 from doctune.study.budget import Budget
 from doctune.study.lock import study_lock
 from doctune.study.patient import open_patiently
-from doctune.study.pruners import NOTES
+from doctune.study.pruners import NOTES, compares_running
 from doctune.study.storage import load_study, open_storage
 from doctune.study.window import windowed
 from doctune.sweeper.display import make_display
@@ -78,7 +79,7 @@ class Replayed:
         last = score({key: float(value) for key, value in words.items()})
         pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         study = load_study(self._url, NAME, open_patiently(self._url), pruner=pruner)
-        curves = open_patiently(self._url, NOTES)
+        curves = open_patiently(self._url, NOTES, compares_running(pruner))
         trial = RunningTrial(study, number, prune=True, curves=curves)
         try:
             for step, value in enumerate(curve(last)):
@@ -119,7 +120,7 @@ class TimedLock:
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
-        self.times: list[tuple[float, float]] = []
+        self.times: list[tuple[float, float, float]] = []
 
     def __call__(self) -> AbstractContextManager[None]:
         """Return the lock, to be used once."""
@@ -129,10 +130,10 @@ class TimedLock:
     def _timed(self) -> Iterator[None]:
         asked = time.time()
         with self._lock():
-            taken = time.time()
+            taken, used = time.time(), time.thread_time()
             yield
-            held = time.time() - taken
-        self.times.append((taken - asked, held))
+            held, used = time.time() - taken, time.thread_time() - used
+        self.times.append((taken - asked, held, used))
 
 
 def work(url: str, folder: str, index: int, trial_seconds: float, seconds: float) -> None:
@@ -171,7 +172,17 @@ def main(seconds: float = SECONDS, *sizes: int) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
-    columns = ("workers", "trials/s", "reports/s", "wait ms", "95 %", "report", "lock", "for it")
+    columns = (
+        "workers",
+        "trials/s",
+        "reports/s",
+        "wait ms",
+        "95 %",
+        "report",
+        "lock",
+        "CPU",
+        "for it",
+    )
     print("".join(f"{name:>10}" for name in (*columns, "server")), flush=True)
     for size in sizes or SIZES:
         with server(connections=CONNECTIONS * size + 50) as url:
@@ -210,7 +221,7 @@ def _row(size: int, url: str, seconds: float) -> str:
         for each in seen
         for earlier, later in zip(each["trials"], each["trials"][1:], strict=False)
     ]
-    locks = [pair for each in seen for pair in each["lock"][1:]]
+    locks = [times for each in seen for times in each["lock"][1:]]
     trials = sum(len(each["trials"]) for each in seen)
     numbers = (
         len(ended) / (last - first),
@@ -218,8 +229,7 @@ def _row(size: int, url: str, seconds: float) -> str:
         1000 * statistics.median(waits),
         1000 * statistics.quantiles(waits, n=20)[-1],
         1000 * statistics.median(reports),
-        1000 * statistics.median(held for _, held in locks),
-        1000 * statistics.median(waited for waited, _ in locks),
+        *(1000 * statistics.median(each[place] for each in locks) for place in (1, 2, 0)),
         1000 * used / trials,
     )
     return f"{size:10}" + "".join(f"{number:10.1f}" for number in numbers)
