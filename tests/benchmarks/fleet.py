@@ -3,15 +3,15 @@
 python -m tests.benchmarks.fleet [SECONDS [WORKERS ...]]
 
 Every worker is a process with the sweeper's own loop and a job's own trial; instead of training it
-sleeps, and reports the nine values of a curve. Trials last so long that about two end a second in
+sleeps, and reports the nine values of a curve. Trials last so long that about three end a second in
 all, as the machine's cores serve all workers and the server; the search has 1,000 finished trials
 when they come. Printed for each size:
 
 * trials and reports a second, after all workers have begun;
 * wait: from the end of a trial to the start of the worker's next one, median and 95th percentile;
 * report: how long a trial is held up by a report and the pruner's word, the median;
-* lock: how long the study is locked for a trial, of that the worker's processor time, and how long a
-  worker waits for it, medians;
+* lock: how long the study is locked for a trial, of that the worker's processor time, and how long
+  a worker waits for it, medians;
 * server: its processor time a trial, all that belongs to it (9 reports, signs of life).
 """
 
@@ -49,10 +49,10 @@ from tests.benchmarks.prefilled import SPACE, STEPS, curve, prefill, score
 from tests.doctune.postgresql import new_database, server
 
 SIZES = (8, 64, 256)
-SECONDS = 90.0
+SECONDS = 30.0
 FINISHED = 1000
 # Trials a second, of all workers together.
-RATE = 2.0
+RATE = 3.0
 NAME = "fleet"
 # A worker has one for the loop, one for the lock, two for its job.
 CONNECTIONS = 4
@@ -199,7 +199,7 @@ def _row(size: int, url: str, seconds: float) -> str:
         os.chmod(folder, 0o777)
         before = _server_seconds()
         began = time.time()
-        whole = 2 * trial_seconds + seconds
+        whole = 1.5 * trial_seconds + seconds
         workers = [
             processes.Process(target=work, args=(url, folder, index, trial_seconds, whole))
             for index in range(size)
