@@ -77,6 +77,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._keys = keys
         self._console = Console()
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+        # Another study may be complete, and need no workers.
+        self._is_new = False
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -121,20 +123,27 @@ class AsyncSweeper(OptunaSweeperImpl):
             if points is not None:
                 n_trials = min(self._keys.n_trials, points)
                 self._keys = dataclasses.replace(self._keys, n_trials=n_trials)
-        if self._keys.enabled:
-            # What they import takes as long as what comes now.
-            self._jobs.start()
-        jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
-        # They are many where there are many branches.
-        self._composed.clear()
-        if self._keys.on_start is not None:
-            needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
-            self._jobs.expect(needs)
+        self._check_jobs(space)
         if not self._keys.enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
         if self._followed is not None:
             show_focus(self._followed, space, self._console)
         return self._search(space, arguments)
+
+    def _check_jobs(self, space: SearchSpace) -> None:
+        """Have the app check its jobs, while the workers of a new search import what they need."""
+        if self._keys.enabled and self._is_new:
+            self._jobs.start()
+        try:
+            jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
+            # They are many where there are many branches.
+            self._composed.clear()
+            if self._keys.on_start is not None:
+                needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
+                self._jobs.expect(needs)
+        except BaseException:
+            self._jobs.close()
+            raise
 
     def _jobs_at_once(self, arguments: list[str]) -> Iterator[DictConfig]:
         """Compose the jobs of what is known to be searched at once, each when it is asked for."""
@@ -175,6 +184,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Tell what is wrong with the storage or the study before anything is read for it."""
         url, name = study_location(self._config.hydra)
         study = existing_study(url, name)
+        self._is_new = study is None
         if study is None and self._keys.join:
             raise UserError(f"{shown('study_name')}={name}: there is no such study to join")
         if study is None and self._keys.from_study is not None and self._keys.focus is None:
