@@ -65,7 +65,7 @@ class WorkersLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Describe the jobs to the workers; their processes start when `start` says so, or with a job."""
+        """Describe the jobs to the workers; their processes start with `start`, or with a job."""
         from doctune.launcher.job import JobContext
         from doctune.launcher.workers import WorkerPool
 
