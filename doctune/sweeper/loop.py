@@ -106,6 +106,7 @@ class AsyncLoop:
         heartbeat: seconds between two signs of life.
         extend: adds parameters to a trial (`custom_search_space`).
         reuse: whether a proposal equal to a finished trial takes over its result.
+        ahead: whether trials may be asked for before there is room for them.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class AsyncLoop:
         heartbeat: float = 10.0,
         extend: Callable[[optuna.Trial], None] | None = None,
         reuse: bool = True,
+        ahead: bool = True,
     ) -> None:
         self._study = study
         self._space = space
@@ -136,7 +138,8 @@ class AsyncLoop:
         self._heartbeat = Heartbeat(study._storage, heartbeat)
         self._failures = FailureWindow(budget)
         self._outage = Outage(display.tell)
-        self._ahead = Ahead(jobs.most_ahead(budget.n_jobs))
+        self._most_ahead = jobs.most_ahead(budget.n_jobs) if ahead else 0
+        self._ahead = Ahead(self._most_ahead)
         # Samplers that look at few trials may propose beside one another.
         self._proposes_apart = isinstance(study.sampler, WindowedSampler)
         self._in_flight: dict[Future[JobReturn], InFlight] = {}
@@ -154,8 +157,7 @@ class AsyncLoop:
         """
         with self._lock():
             note_fixed_keys(self._study, self._fixed)
-        threads = self._budget.n_jobs + self._jobs.most_ahead(self._budget.n_jobs)
-        slots = ThreadPoolExecutor(threads, thread_name_prefix=SLOTS)
+        slots = ThreadPoolExecutor(self._budget.n_jobs + self._most_ahead, thread_name_prefix=SLOTS)
         try:
             with self._heartbeat:
                 while not self._stopping:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -277,6 +277,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             extend=extend,
             # Without parameters every trial is a repetition, and is meant to be.
             reuse=self._keys.reuse_duplicates and not self._is_empty(space),
+            ahead=not self._is_a_sequence(budget),
         )
         display.start()
         signals.call_at_first(loop.stop)
@@ -292,6 +293,12 @@ class AsyncSweeper(OptunaSweeperImpl):
             self._say_stopped(study, released)
         elif budget.time_is_over and finished(study, self._keys.count_failed) < self._keys.n_trials:
             self._say(f"time is over after {budget.timeout:g} s ({shown('timeout')})")
+
+    def _is_a_sequence(self, budget: Budget) -> bool:
+        """Tell whether the same command gives the same trials again: a seed, one at a time."""
+        sampler: Any = self._keys.sampler
+        seed = sampler.get("seed") if isinstance(sampler, Mapping | DictConfig) else None
+        return budget.n_jobs == 1 and seed is not None
 
     def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
         again = f"; trials {released} run again next time" if released else ""

@@ -3,7 +3,7 @@
 python -m tests.benchmarks.fleet [SECONDS [WORKERS ...]]
 
 Every worker is a process with the sweeper's own loop and a job's own trial; instead of training it
-sleeps, and reports the nine values of a curve. Trials last so long that about three end a second in
+sleeps, and reports the nine values of a curve. Trials last so long that about one ends a second in
 all, as the machine's cores serve all workers and the server; the search has 1,000 finished trials
 when they come. Printed for each size:
 
@@ -49,10 +49,10 @@ from tests.benchmarks.prefilled import SPACE, STEPS, curve, prefill, score
 from tests.doctune.postgresql import new_database, server
 
 SIZES = (8, 64, 256)
-SECONDS = 30.0
+SECONDS = 20.0
 FINISHED = 1000
 # Trials a second, of all workers together.
-RATE = 3.0
+RATE = 1.0
 NAME = "fleet"
 # A worker has one for the loop, one for the lock, two for its job.
 CONNECTIONS = 4

@@ -87,7 +87,9 @@ class OneAtATime:
         return at_once
 
 
-def test_a_worker_finds_its_next_job_when_trials_are_short(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_worker_finds_its_next_job_when_trials_are_short(tmp_path: Path, ahead: bool) -> None:
+    """Unless one trial after the other is to know the last one's result, as with a seed."""
     url = sqlite(tmp_path)
     storage = open_storage(url)
     study = optuna.create_study(study_name="s", storage=storage)
@@ -99,9 +101,10 @@ def test_a_worker_finds_its_next_job_when_trials_are_short(tmp_path: Path) -> No
         budget,
         make_display(study, budget, Console(file=io.StringIO())),
         lock=lambda: study_lock(url, storage, "s"),
+        ahead=ahead,
     ).run()
     assert finished(study) == len(study.trials) == 12
-    assert max(jobs.held) == 1
+    assert max(jobs.held) == int(ahead)
 
 
 def test_a_job_that_is_cancelled_while_it_waits_for_a_worker_never_begins(
