@@ -16,15 +16,17 @@ import functools
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import optuna
 from hydra.core.hydra_config import HydraConfig
+from optuna.storages import BaseStorage
 
 from doctune import is_trial
 from doctune.study.ownership import Heartbeat, this_process
 from doctune.study.patient import open_patiently
-from doctune.study.pruners import StudyOfPruners
+from doctune.study.pruners import NOTES, StudyOfPruners, compares_running
 from doctune.study.pruners import make_pruner as make_pruner
 from doctune.study.pruning_safety import BY_PRUNER, LET_THROUGH, STOPPED, is_let_through
 from doctune.study.storage import load_study, study_location
@@ -36,11 +38,26 @@ _begun: dict[tuple[int, str], tuple[float, float]] = {}
 
 
 class RunningTrial:
-    """One trial of a study, while its job runs."""
+    """One trial of a study, while its job runs.
+
+    Args:
+        study: of the trial.
+        number: of the trial.
+        prune: whether the study's pruner is asked.
+        let_through: share of the trials that it would end which go on.
+        curves: opens the study's storage for the pruner, which needs less of the other trials, with
+            or without those that run.
+    """
 
     def __init__(
-        self, study: optuna.Study, number: int, prune: bool, let_through: float = 0.0
+        self,
+        study: optuna.Study,
+        number: int,
+        prune: bool,
+        let_through: float = 0.0,
+        curves: Callable[[bool], BaseStorage] | None = None,
     ) -> None:
+        self._curves = curves
         storage = study._storage
         trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
         self.number = number
@@ -122,7 +139,9 @@ class RunningTrial:
         """Tell whether the trial goes on although the pruner would end it, to see what comes."""
         if LET_THROUGH in self._trial.user_attrs:
             return True
-        if not is_let_through(self._shown.get_trials(deepcopy=False), self._let_through):
+        # Those that run count too: several may be let through at a time.
+        shown = StudyOfPruners(self.study, self._curves(True)) if self._curves else self._shown
+        if not is_let_through(shown.get_trials(deepcopy=False), self._let_through):
             return False
         trial = self.study._storage.get_trial(self._trial._trial_id)
         self.note(LET_THROUGH, trial.last_step)
@@ -135,7 +154,9 @@ class RunningTrial:
 
     @functools.cached_property
     def _shown(self) -> StudyOfPruners:
-        return StudyOfPruners(self.study)
+        if self._curves is None:
+            return StudyOfPruners(self.study)
+        return StudyOfPruners(self.study, self._curves(compares_running(self.study.pruner)))
 
     def raise_if_over(self) -> None:
         """End the job as pruned if its time is over or the pruner says so.
@@ -171,7 +192,8 @@ def current_trial() -> RunningTrial | None:
     sweeper: Any = hydra.sweeper
     url, name = study_location(hydra)
     study = load_study(url, name, open_patiently(url), pruner=make_pruner(sweeper.pruner))
-    trial = RunningTrial(study, hydra.job.num, sweeper.prune, sweeper.let_through)
+    curves = functools.partial(open_patiently, url, NOTES)
+    trial = RunningTrial(study, hydra.job.num, sweeper.prune, sweeper.let_through, curves)
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
     trial.note_runner(sweeper.heartbeat)
     return trial

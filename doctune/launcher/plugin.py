@@ -65,7 +65,7 @@ class WorkersLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Describe the jobs to the workers; the processes start with the first job."""
+        """Describe the jobs to the workers; their processes start with `start`, or with a job."""
         from doctune.launcher.job import JobContext
         from doctune.launcher.workers import WorkerPool
 
@@ -129,6 +129,20 @@ class WorkersLauncher(Launcher):
     def slots(self) -> int:
         """Return how many jobs run at a time."""
         return self._n_workers
+
+    @property
+    def holds_next(self) -> bool:
+        """Tell whether jobs beyond those that run wait here, and start when a worker is free."""
+        # Workers that a device has no room for yet would take them.
+        return self._packing is None
+
+    def start(self) -> None:
+        """Start the workers before there are jobs, as they take a while to import."""
+        self._pool.start()
+
+    def began(self, number: int) -> float | None:
+        """Return when a worker took a job, by the monotonic clock; None while it waits for one."""
+        return self._pool.began(number)  # type: ignore[no-any-return]
 
     def expect(self, needs: Any) -> None:
         """Take what is known beforehand of a job (`doctune.launcher.packing.JobNeeds`)."""

@@ -25,6 +25,7 @@ import psutil
 from hydra.core.utils import JobReturn, JobStatus
 from pebble import ProcessExpired, ProcessPool
 
+from doctune import is_trial
 from doctune.launcher.family import (
     descendants,
     end_all,
@@ -64,6 +65,8 @@ class WorkerPool:
         self._change = threading.Condition()
         # Job number -> the place where it runs.
         self._running: dict[int, Place] = {}
+        # Job number -> when it got its place, by the monotonic clock.
+        self._began: dict[int, float] = {}
         # Jobs that are to be cancelled, perhaps before they have reached a process.
         self._cancelled: set[int] = set()
 
@@ -75,8 +78,9 @@ class WorkerPool:
             concurrent.futures.process.BrokenProcessPool: it died before it had taken the job.
             concurrent.futures.CancelledError: the job was cancelled, or the pool closed.
         """
-        place = self._take()
+        place = self._take(number)
         self._running[number] = place
+        self._began[number] = time.monotonic()
         try:
             job = place.run(overrides, number, self._cancelled)
             if job.status is JobStatus.FAILED and is_device_error(job._return_value):
@@ -89,10 +93,17 @@ class WorkerPool:
                 self._free.append(place)
                 self._change.notify()
 
-    def _take(self) -> "Place":
-        """Take a place on the device with the fewest jobs, of these the one that was used last."""
+    def _take(self, number: int) -> "Place":
+        """Take a place on the device with the fewest jobs, of these the one that was used last.
+
+        Raises:
+            concurrent.futures.CancelledError: the job was cancelled while it waited.
+        """
         with self._change:
-            self._change.wait_for(lambda: self._free)
+            self._change.wait_for(lambda: self._free or number in self._cancelled)
+            if not self._free:
+                self._cancelled.discard(number)
+                raise CancelledError
             taken = [place.name for place in self._places if place not in self._free]
             # A process that runs already has its libraries, its kernels and its memory.
             place = min(
@@ -101,13 +112,24 @@ class WorkerPool:
             self._free.remove(place)
             return place
 
+    def start(self) -> None:
+        """Start the processes, which import what they need while nothing is to be done yet."""
+        for place in self._places:
+            place.start()
+
+    def began(self, number: int) -> float | None:
+        """Return when a job got its place, by the monotonic clock; None while it waits for one."""
+        return self._began.get(number)
+
     def warm(self) -> int:
         """Return how many processes have been at work for a while."""
         return sum(place.is_warm for place in self._places)
 
     def cancel(self, number: int) -> None:
         """Kill the worker of a job; another one takes its place."""
-        self._cancelled.add(number)
+        with self._change:
+            self._cancelled.add(number)
+            self._change.notify_all()
         place = self._running.get(number)
         if place is not None:
             place.cancel()
@@ -156,6 +178,13 @@ class Place:
     def is_warm(self) -> bool:
         """Tell whether its process has imported what it needs, and chosen its first kernels."""
         return self._began is not None and time.monotonic() - self._began >= WARM_SECONDS
+
+    def start(self) -> None:
+        """Start the process, unless it runs or the place is closed."""
+        with self._change:
+            if not self._is_closed:
+                # Asking is what starts a pool of pebble's.
+                _ = self._pool.active
 
     def _make_pool(self) -> ProcessPool:
         return ProcessPool(
@@ -323,6 +352,9 @@ def _begin(
 def _work(overrides: list[str], number: int) -> JobReturn:
     hydra_context, task_function, composer = _job_parts
     job = run(hydra_context, task_function, composer, overrides, number)
+    if is_trial():
+        # The search has both; to write and to read them took a third of a short trial.
+        job.cfg = job.hydra_cfg = None
     left = left_by_job()
     if left:
         log.warning("processes that are left when the job is over: %s", ", ".join(left))

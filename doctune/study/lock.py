@@ -27,10 +27,14 @@ from doctune.errors import UserError
 
 POLL_SECONDS = 0.02
 
-# Statements that take the lock if it is free and tell so, and that give it back. PostgreSQL's are
-# tested; the others follow the manuals, and are offered nowhere.
+# Statements that take the lock and tell so, and that give it back. PostgreSQL's waits on the
+# server, in the order of asking, which hundreds of processes that ask again and again would keep
+# busy. It is tested; the others may say no, follow the manuals, and are offered nowhere.
 SERVER_LOCKS = {
-    "postgresql": ("SELECT pg_try_advisory_lock(:number)", "SELECT pg_advisory_unlock(:number)"),
+    "postgresql": (
+        "SELECT pg_advisory_lock(:number) IS NOT NULL",
+        "SELECT pg_advisory_unlock(:number)",
+    ),
     "mysql": ("SELECT GET_LOCK(:name, 0)", "SELECT RELEASE_LOCK(:name)"),
     "mariadb": ("SELECT GET_LOCK(:name, 0)", "SELECT RELEASE_LOCK(:name)"),
 }

@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage, get_storage
 from doctune.errors import UserError
 from doctune.study.outage import AWAY, Outage
 from doctune.study.storage import is_file, open_storage, parse_url
+from doctune.study.tables import TableStorage
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +65,17 @@ class PatientStorage:
         return bool(trial.state == state)
 
 
-@functools.lru_cache(maxsize=4)
-def open_patiently(url: str) -> BaseStorage:
+@functools.lru_cache(maxsize=8)
+def open_patiently(
+    url: str, notes: tuple[str, ...] | None = None, of_unfinished: bool = True
+) -> BaseStorage:
     """Open the storage of a study that is there, once a process; wait while its server is away.
+
+    Args:
+        url: of the storage.
+        notes: read no parameters of trials, and of their user attributes these alone, where the
+            storage can tell them apart; None: all.
+        of_unfinished: with `notes`, whether trials that run are read too.
 
     Raises:
         UserError: it cannot be opened for another reason.
@@ -75,7 +84,10 @@ def open_patiently(url: str) -> BaseStorage:
     outage = Outage(log.warning)
     while True:
         try:
-            storage = get_storage(open_storage(url))
+            opened = open_storage(url)
+            if notes is not None and isinstance(opened, TableStorage):
+                opened = opened.only_curves(notes, of_unfinished)
+            storage = get_storage(opened)
         except UserError as error:
             if not _is_away(url, error):
                 raise

@@ -12,11 +12,19 @@ from typing import Any
 import optuna
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from optuna.pruners import HyperbandPruner
+from optuna.pruners import (
+    HyperbandPruner,
+    NopPruner,
+    PatientPruner,
+    PercentilePruner,
+    ThresholdPruner,
+)
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.named_in_config import told_by_key
+from doctune.study.pruning_safety import LET_THROUGH, STOPPED
 from doctune.study.storage import StudyLedByFirst
 from doctune.study.study import BEGAN_AS, was_interrupted
 
@@ -45,11 +53,28 @@ def _with_brackets(described: Any) -> Any:
     return found
 
 
-class StudyOfPruners(StudyLedByFirst):
-    """A study as pruners are shown it."""
+# What pruners know of a trial beside its values: whether it counts, for which bracket, and whether
+# it was ended or let through.
+NOTES = ("interrupted", BEGAN_AS, STOPPED, LET_THROUGH)
 
-    def __init__(self, study: optuna.Study) -> None:
-        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+
+def compares_running(pruner: optuna.pruners.BasePruner) -> bool:
+    """Tell whether a pruner looks at what trials report that still run."""
+    if isinstance(pruner, PatientPruner) and pruner._wrapped_pruner is not None:
+        return compares_running(pruner._wrapped_pruner)
+    return not isinstance(pruner, (PercentilePruner, ThresholdPruner, NopPruner, PatientPruner))
+
+
+class StudyOfPruners(StudyLedByFirst):
+    """A study as pruners are shown it.
+
+    Args:
+        study: the study.
+        storage: of the study; may read no parameters, and of the notes `NOTES` alone.
+    """
+
+    def __init__(self, study: optuna.Study, storage: BaseStorage | None = None) -> None:
+        super().__init__(study.study_name, storage or study._storage, study.sampler, study.pruner)
 
     def get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None

@@ -14,8 +14,10 @@ Trials of the same parameters give the same score where a job is seeded, as ours
 that is meant as a repetition carries the user attribute `repeat` and is trained.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -24,7 +26,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from doctune.study.budget import Budget
 from doctune.study.ownership import Owner, Watch
 from doctune.study.pruning_safety import LET_THROUGH
-from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, finished_of, was_interrupted
+from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, was_interrupted
+from doctune.study.tally import Tally
 
 
 @dataclass
@@ -36,66 +39,116 @@ class Asker:
         watch: knows which processes live.
         in_flight: the numbers of the trials that this process really runs; others that carry its
             name were lost to an error between being created and being started.
+        tally: of the study; kept from one question to the next, so that each looks at what is new.
     """
 
     me: Owner
     watch: Watch
     in_flight: set[int]
+    tally: Tally = field(default_factory=Tally)
 
 
 def next_trial(
-    study: optuna.Study, budget: Budget, asker: Asker
+    study: optuna.Study, budget: Budget, asker: Asker, attrs: Mapping[str, Any] | None = None
 ) -> tuple[optuna.Trial | None, list[FrozenTrial]]:
     """Reserve the next trial, after the lost ones are queued again.
 
-    The study is read once where nothing was lost.
+    The study is read once where nothing was lost; samplers find there what was read.
+
+    Args:
+        study: gets the trial.
+        budget: says how many there are.
+        asker: gets it.
+        attrs: user attributes of it.
 
     Returns:
         The trial, None when others already run all that is left; the trials that were lost.
     """
-    trials = study.get_trials(deepcopy=False)
-    orphans = _orphans(trials, asker)
-    if orphans or _not_continued(trials):
+    trials, unfinished = _look(study, asker.tally)
+    orphans = _orphans(unfinished, asker)
+    if orphans or asker.tally.not_continued:
         for trial in orphans:
             interrupt(study, trial)
         requeue_interrupted(study)
-        trials = study.get_trials(deepcopy=False)
-    if _to_come(trials, budget) <= 0:
-        return None, orphans
-    return reserve(study, asker.me, trials), orphans
-
-
-def _to_come(trials: Sequence[FrozenTrial], budget: Budget) -> int:
-    """Return how many trials may still be started, by any process."""
+        trials, unfinished = _look(study, asker.tally)
     running = [
         trial
-        for trial in trials
+        for trial in unfinished
         # Others were left by other programs, and perhaps nobody runs them.
         if trial.state is TrialState.RUNNING and "owner" in trial.user_attrs
     ]
-    return budget.n_trials - finished_of(trials, budget.count_failed) - len(running)
+    if budget.n_trials - asker.tally.finished(budget.count_failed) - len(running) <= 0:
+        return None, orphans
+    waiting = [trial for trial in unfinished if trial.state is TrialState.WAITING]
+    # As `Study.ask` does: samplers read the trials once for each proposal.
+    study._thread_local.cached_all_trials = trials
+    return _take(study, waiting, {"owner": asker.me, **(attrs or {})}), orphans
 
 
-def reserve(
-    study: optuna.Study, owner: Owner, trials: Sequence[FrozenTrial] | None = None
-) -> optuna.Trial:
-    """Take the first trial of the queue, or create one; it belongs to `owner` from the start.
+def fresh_trial(
+    study: optuna.Study,
+    budget: Budget,
+    asker: Asker,
+    attrs: Mapping[str, Any],
+    lock: Callable[[], AbstractContextManager[None]],
+) -> optuna.Trial | None:
+    """Create a trial where it is plain that there is room for one, with a lock for that alone.
+
+    The study is read before, as in a fleet that takes longer than all else: what others have done
+    meanwhile shows in the new trial's number.
 
     Args:
         study: gets the trial.
-        owner: the process that asks.
-        trials: all of the study, where they have been read under the same lock.
+        budget: says how many there are.
+        asker: gets it.
+        attrs: user attributes of it.
+        lock: returns the study's lock.
+
+    Returns:
+        The trial; None where trials wait or were lost, or the end is near: ask `next_trial` then.
     """
+    trials, unfinished = _look(study, asker.tally)
+    running = [trial for trial in unfinished if trial.state is TrialState.RUNNING]
+    room = budget.n_trials - asker.tally.finished(budget.count_failed) - len(running)
+    is_plain = len(running) == len(unfinished) and not asker.tally.not_continued
+    # As many as run may be asked for in this moment.
+    if room <= len(running) or not is_plain or _orphans(running, asker):
+        return None
+    study._thread_local.cached_all_trials = trials
+    with lock():
+        trial = _take(study, [], {"owner": asker.me, **attrs})
+    if trial.number - len(trials) < room:
+        return trial
+    interrupt(study, study._storage.get_trial(trial._trial_id))
+    return None
+
+
+def _look(study: optuna.Study, tally: Tally) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """Return all trials, and those of them that are not finished."""
+    trials = study.get_trials(deepcopy=False)
+    tally.look(trials)
+    return trials, tally.unfinished(trials)
+
+
+def reserve(study: optuna.Study, owner: Owner) -> optuna.Trial:
+    """Take the first trial of the queue, or create one; it belongs to `owner` from the start."""
+    trials = study.get_trials(deepcopy=False)
+    study._thread_local.cached_all_trials = trials
+    waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
+    return _take(study, waiting, {"owner": owner})
+
+
+def _take(
+    study: optuna.Study, waiting: Iterable[FrozenTrial], attrs: Mapping[str, Any]
+) -> optuna.Trial:
     storage = study._storage
-    # As `Study.ask` does: samplers read the trials once for each proposal.
-    study._thread_local.cached_all_trials = None
-    for waiting in study.get_trials(deepcopy=False) if trials is None else trials:
-        if waiting.state is not TrialState.WAITING:
-            continue
-        storage.set_trial_user_attr(waiting._trial_id, "owner", owner)
-        if storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING):
-            return optuna.Trial(study, waiting._trial_id)
-    fresh = create_trial(state=TrialState.RUNNING, user_attrs={"owner": owner})
+    for trial in waiting:
+        for name, value in attrs.items():
+            storage.set_trial_user_attr(trial._trial_id, name, value)
+        if storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+            return optuna.Trial(study, trial._trial_id)
+    # All in one transaction.
+    fresh = create_trial(state=TrialState.RUNNING, user_attrs=dict(attrs))
     return optuna.Trial(study, storage.create_new_trial(study._study_id, fresh))
 
 
@@ -175,18 +228,33 @@ def note_fixed_keys(study: optuna.Study, keys: Iterable[str]) -> None:
         study.set_user_attr(FIXED_KEYS, sorted(known.union(keys)))
 
 
-def finished_twin(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial | None:
+REUSED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def finished_twin(
+    study: optuna.Study, trial: optuna.Trial, tally: Tally | None = None
+) -> FrozenTrial | None:
     """Return the first finished trial with the parameters of `trial`, if its result can be reused.
 
     A pruned trial can, when it was the pruner's decision; a failed one runs again.
+
+    Args:
+        study: of both.
+        trial: has its parameters.
+        tally: of what was read for the proposal; a twin that ends in this moment is trained twice.
     """
-    if trial.user_attrs.get("repeat"):
+    trials = study._get_trials(deepcopy=False, use_cache=True)
+    if tally is None:
+        tally = Tally()
+        tally.look(trials)
+    own = trial.user_attrs
+    alike = tally.alike(trial.params)
+    if not alike or own.get("repeat"):
         return None
-    params, own = trial.params, trial.user_attrs
     keys = (AS_IN_CONFIG, *study.user_attrs.get(FIXED_KEYS, ()))
-    for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+    for other in (trials[number] for number in alike):
         attrs = other.user_attrs
-        if other.params != params or attrs.get("repeat"):
+        if other.state not in REUSED or attrs.get("repeat"):
             continue
         # Earlier versions have kept them in each trial as well.
         if any(attrs.get(key) != own.get(key) for key in {*keys, *attrs.get("fixed", ())}):

@@ -36,6 +36,7 @@ from doctune.errors import UserError
 from doctune.passwords import add_password, without_passwords
 from doctune.shown_keys import shown
 from doctune.study.lock import JournalLock, file_lock
+from doctune.study.tables import TableStorage
 from doctune.words import did_you_mean
 
 FILES = ("sqlite", "journal")
@@ -201,7 +202,7 @@ def _open_file(parsed: URL) -> BaseStorage:
         if parsed.drivername == "journal":
             return JournalStorage(MendingJournal(str(path)))
         url = parsed.render_as_string()
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": SQLITE_PATIENCE}})
+        storage = TableStorage(url, engine_kwargs={"connect_args": {"timeout": SQLITE_PATIENCE}})
         _use_write_ahead_log(storage)
     return storage
 
@@ -216,7 +217,7 @@ def _open_server(parsed: URL) -> BaseStorage:
     url = add_password(parsed, os.environ).render_as_string(hide_password=False)
     for attempt in range(OPENING_ATTEMPTS):
         try:
-            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+            return TableStorage(url, engine_kwargs={"pool_pre_ping": True})
         except Exception as error:
             if attempt == OPENING_ATTEMPTS - 1 or "already exists" not in str(error):
                 raise

@@ -103,7 +103,11 @@ def finished(study: optuna.Study, count_failed: bool = True) -> int:
 
 def finished_of(trials: Iterable[FrozenTrial], count_failed: bool = True) -> int:
     """Count the trials that use up `n_trials`."""
-    by_state = counts(trials)
+    return finished_in(counts(trials), count_failed)
+
+
+def finished_in(by_state: Mapping[TrialState, int], count_failed: bool = True) -> int:
+    """Count those of trials that are counted by state already."""
     states = FINISHED if count_failed else FINISHED[:2]
     return sum(by_state[state] for state in states)
 

@@ -29,6 +29,9 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     join: bool = False
     # Seconds between signs of life; when six are missing, a process elsewhere counts as dead.
     heartbeat: float = limited(10.0, low=0.01)
+    # TPE proposes from so many finished trials at most, a tenth of them the best ever, the others
+    # the latest: what asking costs does not grow with them (doctune/study/window.py). null: all.
+    sampler_trials: int | None = limited(1000, low=100)
     # Any of optuna.pruners, as {_target_: ...}; asked at every report of a job.
     pruner: Any = None
     prune: bool = True

@@ -1,16 +1,12 @@
 """What the screen shows during a search: a live table on a terminal, plain lines elsewhere.
 
 What the screen says of a trial, in a line or less.
-
-How long a search still takes, judged by what this run has finished.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from doctune.study.budget import Budget
-from doctune.study.study import counts, finished, finished_of, was_interrupted
+from doctune.study.study import was_interrupted
 from doctune.sweeper.records import lines
-from doctune.words import clock, short, show
+from doctune.sweeper.standing import Standing
+from doctune.words import short, show
 
 STATE_WORDS = {
     TrialState.COMPLETE: "done",
@@ -75,15 +72,13 @@ class PlainDisplay:
     """One line an event, for logs and pipes."""
 
     def __init__(self, study: optuna.Study, budget: Budget, console: Console) -> None:
-        self._study = study
-        self._budget = budget
-        self._time_left = TimeLeft(budget.n_trials, lambda: budget.seconds_left)
+        self._standing = Standing(study, budget)
         self._console = console
         self._waits = False
 
     def start(self) -> None:
         """Count what an earlier run has finished already."""
-        self._time_left.start(finished(self._study, self._budget.count_failed))
+        self._standing.start()
 
     def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
         """Say nothing: the line at the end has everything."""
@@ -93,7 +88,7 @@ class PlainDisplay:
         if was_interrupted(trial):
             self._print(runs_again(trial))
         else:
-            self._print(finished_line(self._study, self._budget, self._time_left, trial))
+            self._print(finished_line(self._standing, trial))
 
     def tell(self, text: str) -> None:
         """Print it."""
@@ -130,7 +125,7 @@ class LiveDisplay:
         self._device_lines = device_lines
         self._study = study
         self._budget = budget
-        self._time_left = TimeLeft(budget.n_trials, lambda: budget.seconds_left)
+        self._standing = Standing(study, budget)
         self._waits = False
         self._live = Live(
             get_renderable=self._render, console=console, refresh_per_second=2, transient=True
@@ -138,7 +133,7 @@ class LiveDisplay:
 
     def start(self) -> None:
         """Show the panel."""
-        self._time_left.start(finished(self._study, self._budget.count_failed))
+        self._standing.start()
         self._live.start()
 
     def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
@@ -149,7 +144,7 @@ class LiveDisplay:
         if was_interrupted(trial):
             self.tell(runs_again(trial))
             return
-        lines.info(finished_line(self._study, self._budget, self._time_left, trial))
+        lines.info(finished_line(self._standing, trial))
         if trial.state is TrialState.FAIL:
             line = Text(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
             self._live.console.print(line, style="red")
@@ -174,9 +169,8 @@ class LiveDisplay:
         self._live.stop()
 
     def _render(self) -> RenderableType:
-        trials = self._study.get_trials(deepcopy=False)
-        by_state = counts(trials)
-        done = finished_of(trials, self._budget.count_failed)
+        self._standing.look()
+        by_state, done = self._standing.by_state, self._standing.done
         head = Table.grid(padding=(0, 2))
         head.add_row(
             ProgressBar(total=self._budget.n_trials, completed=done, width=30),
@@ -184,17 +178,17 @@ class LiveDisplay:
             f"[green]{by_state[TrialState.COMPLETE]} done[/]",
             f"[yellow]{by_state[TrialState.PRUNED]} pruned[/]",
             f"[red]{by_state[TrialState.FAIL]} failed[/]",
-            f"{self._time_left.after(done)} left",
+            f"{self._standing.time_left} left",
         )
         parts: list[RenderableType] = [head]
         if self._device_lines is not None:
             parts += [Text(line, style="dim") for line in self._device_lines()]
-        best = best_trial(self._study, trials)
+        best = self._standing.best
         if best is not None:
             words = Text(f"best {score(best)}", style="bold")
             words.append(f"  trial {best.number}  {describe(best.params)}", style="not bold")
             parts.append(words)
-        parts.append(self._running(trials))
+        parts.append(self._running(self._standing.unfinished))
         title = f"[bold]{self._study.study_name}[/]"
         return Panel(Group(*parts), title=title, title_align="left", border_style="dim")
 
@@ -211,32 +205,18 @@ class LiveDisplay:
         return table
 
 
-def finished_line(
-    study: optuna.Study, budget: Budget, time_left: "TimeLeft", trial: FrozenTrial
-) -> str:
+def finished_line(standing: Standing, trial: FrozenTrial) -> str:
     """Write a trial that has ended, how many are finished, the best and the time left."""
-    trials = study.get_trials(deepcopy=False)
-    done = finished_of(trials, budget.count_failed)
-    best = best_trial(study, trials)
+    standing.look()
+    best = standing.best
     parts = [
         f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
-        f"{done}/{budget.n_trials} finished",
+        f"{standing.done}/{standing.asked_for} finished",
     ]
     if best is not None:
         parts.append(f"best {score(best)} (trial {best.number})")
-    parts.append(f"{time_left.after(done)} left")
+    parts.append(f"{standing.time_left} left")
     return " | ".join(parts)
-
-
-def best_trial(study: optuna.Study, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """Return the best complete one of a study's trials; by its first objective."""
-    complete = [
-        trial for trial in trials if trial.state is TrialState.COMPLETE and trial.values is not None
-    ]
-    if not complete:
-        return None
-    sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
-    return max(complete, key=lambda trial: sign * (trial.values or [0.0])[0])
 
 
 def describe(params: Mapping[str, Any]) -> str:
@@ -282,36 +262,3 @@ def waiting(trials: Sequence[FrozenTrial]) -> str:
         f"all trials are given out; waiting for {', '.join(where)}, should one be lost it runs "
         "here. Ctrl-C leaves them to the other process"
     )
-
-
-class TimeLeft:
-    """Counts from the start of this run.
-
-    Args:
-        n_trials: asked for, over all runs.
-        until_end: returns the seconds after which the search ends in any case; None: never.
-    """
-
-    def __init__(self, n_trials: int, until_end: Callable[[], float | None]) -> None:
-        self._n_trials = n_trials
-        self._until_end = until_end
-        self.start(0)
-
-    def start(self, done: int) -> None:
-        """Begin to count, with `done` trials finished by earlier runs."""
-        self._started = time.monotonic()
-        self._done_before = done
-
-    def after(self, done: int) -> str:
-        """Return the time left as `1:05`, `?` before the first trial ends."""
-        estimates = []
-        fresh = done - self._done_before
-        if fresh > 0:
-            a_trial = (time.monotonic() - self._started) / fresh
-            estimates.append(a_trial * max(0, self._n_trials - done))
-        until_end = self._until_end()
-        if until_end is not None:
-            estimates.append(max(0.0, until_end))
-        if not estimates:
-            return "?"
-        return clock(min(estimates))

@@ -87,6 +87,18 @@ class LaunchedJobs:
         found: int | None = getattr(self._launcher, "slots", None)
         return found
 
+    def most_ahead(self, at_once: int) -> int:
+        """Return how many jobs beyond those that run may be handed over, to wait for a worker."""
+        holds = getattr(self._launcher, "holds_next", False)
+        # A worker that is to do nothing would take them.
+        return at_once if holds and self.workers == at_once else 0
+
+    def start(self) -> None:
+        """Let the launcher start its processes, if it has some that take a while."""
+        start = getattr(self._launcher, "start", None)
+        if start is not None:
+            start()
+
     def expect(self, needs: Any) -> None:
         """Tell the launcher what the app knows of a job beforehand, if it wants to know."""
         expect = getattr(self._launcher, "expect", None)

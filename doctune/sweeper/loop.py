@@ -2,7 +2,8 @@
 
 Every slot is a thread that calls the Hydra launcher with a single job, which works with any
 launcher. The study is asked and told in the main thread alone. Other processes may serve the same
-study: what starts next is decided under the study's lock.
+study: what starts next is decided under the study's lock. Where trials are short, the next ones are
+asked for while others run, if the launcher holds them until there is room.
 """
 
 import time
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 
 import optuna
 from hydra.core.utils import JobReturn
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from doctune.launcher.submission import JobTimeError
 from doctune.space.search_space import SearchSpace
@@ -28,12 +29,15 @@ from doctune.study.queue import (
     Asker,
     copy_result,
     finished_twin,
+    fresh_trial,
     interrupt,
     next_trial,
     note_fixed_keys,
     requeue_interrupted,
 )
 from doctune.study.study import finished, was_interrupted
+from doctune.study.window import WindowedSampler
+from doctune.sweeper.ahead import Ahead
 from doctune.sweeper.display import Display
 from doctune.sweeper.failures import (
     FailureWindow,
@@ -76,6 +80,9 @@ class Jobs(Protocol):
     def room(self, most: int) -> int:
         """Return how many jobs may run at a time now, up to `most`."""
 
+    def most_ahead(self, at_once: int) -> int:
+        """Return how many jobs beyond those that run may be handed over."""
+
 
 @dataclass
 class InFlight:
@@ -101,6 +108,7 @@ class AsyncLoop:
         heartbeat: seconds between two signs of life.
         extend: adds parameters to a trial (`custom_search_space`).
         reuse: whether a proposal equal to a finished trial takes over its result.
+        ahead: whether trials may be asked for before there is room for them.
     """
 
     def __init__(
@@ -114,6 +122,7 @@ class AsyncLoop:
         heartbeat: float = 10.0,
         extend: Callable[[optuna.Trial], None] | None = None,
         reuse: bool = True,
+        ahead: bool = True,
     ) -> None:
         self._study = study
         self._space = space
@@ -127,13 +136,18 @@ class AsyncLoop:
             f"fixed {key}" if key in OUR_NAMES else key: value for key, value in space.fixed.items()
         }
         self._reuse = reuse
-        self._me = this_process()
-        self._watch = Watch(heartbeat)
+        self._asker = Asker(this_process(), Watch(heartbeat), set())
         self._heartbeat = Heartbeat(study._storage, heartbeat)
         self._failures = FailureWindow(budget)
         self._notices = Notices(study, display, budget.stop_when)
         self._outage = Outage(display.tell)
+        self._most_ahead = jobs.most_ahead(budget.n_jobs) if ahead else 0
+        self._ahead = Ahead(self._most_ahead)
+        # Samplers that look at few trials may propose beside one another.
+        self._proposes_apart = isinstance(study.sampler, WindowedSampler)
         self._in_flight: dict[Future[JobReturn], InFlight] = {}
+        # Told, and not shown yet.
+        self._ended: list[FrozenTrial] = []
         self._look_again = 0.0
         self._stopping = False
 
@@ -147,12 +161,13 @@ class AsyncLoop:
         with self._lock():
             note_fixed_keys(self._study, self._fixed)
         self._notices.look()
-        slots = ThreadPoolExecutor(self._budget.n_jobs, thread_name_prefix=SLOTS)
+        slots = ThreadPoolExecutor(self._budget.n_jobs + self._most_ahead, thread_name_prefix=SLOTS)
         try:
             with self._heartbeat:
                 while not self._stopping:
                     try:
                         self._fill(slots)
+                        self._show_ended()
                         if not self._in_flight and self._is_over():
                             return
                         self._collect()
@@ -160,6 +175,7 @@ class AsyncLoop:
                     except AWAY as error:
                         self._outage.wait(error)
         finally:
+            self._show_ended()
             slots.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -186,18 +202,20 @@ class AsyncLoop:
 
     def _fill(self, slots: ThreadPoolExecutor) -> None:
         while (
-            len(self._in_flight) < self._jobs.room(self._budget.n_jobs)
+            len(self._in_flight) < self._jobs.room(self._budget.n_jobs) + self._ahead.count
             and not self._budget.time_is_over
             and self.enough is None
             and not self._stopping
             and time.monotonic() >= self._look_again
         ):
+            asked = time.monotonic()
             trial = self._next_trial()
             if trial is None:
                 self._look_again = time.monotonic() + LOOK_SECONDS
                 return
             if self._reuse and self._finish_as_twin(trial):
                 continue
+            self._ahead.asked(time.monotonic() - asked)
             overrides = self._space.job_overrides(trial.params)
             future = slots.submit(self._jobs.launch, overrides, trial.number)
             self._in_flight[future] = InFlight(trial)
@@ -206,31 +224,41 @@ class AsyncLoop:
 
     def _next_trial(self) -> optuna.Trial | None:
         """Reserve a trial, or None when the others already run all that is left."""
-        with self._lock():
-            numbers = {entry.trial.number for entry in self._in_flight.values()}
-            asker = Asker(self._me, self._watch, numbers)
-            trial, orphans = next_trial(self._study, self._budget, asker)
-            if orphans:
-                self._display.trials_taken_over(orphans)
+        self._asker.in_flight = {entry.trial.number for entry in self._in_flight.values()}
+        notes = self._notes()
+        if self._proposes_apart:
+            trial = fresh_trial(self._study, self._budget, self._asker, notes, self._lock)
             if trial is not None:
                 self._propose(trial)
-            return trial
+                return trial
+        with self._lock():
+            trial, orphans = next_trial(self._study, self._budget, self._asker, notes)
+            if orphans:
+                self._display.trials_taken_over(orphans)
+            if trial is not None and not self._proposes_apart:
+                self._propose(trial)
+        if trial is not None and self._proposes_apart:
+            self._propose(trial)
+        return trial
 
     def _propose(self, trial: optuna.Trial) -> None:
-        """Give a reserved trial its parameters, and what its job is to know."""
+        """Give a reserved trial its parameters."""
         self._space.suggest(trial)
         if self._extend is not None:
             self._extend(trial)
-        for key, value in self._fixed.items():
-            trial.set_user_attr(key, value)
+
+    def _notes(self) -> dict[str, Any]:
+        """Return what a trial's job is to know."""
+        notes = dict(self._fixed)
         left = self._budget.seconds_left
         if left is not None:
-            trial.set_user_attr("deadline", time.time() + left)
+            notes["deadline"] = time.time() + left
         if self._budget.trial_timeout is not None:
-            trial.set_user_attr("trial_seconds", self._budget.trial_timeout)
+            notes["trial_seconds"] = self._budget.trial_timeout
+        return notes
 
     def _finish_as_twin(self, trial: optuna.Trial) -> bool:
-        twin = finished_twin(self._study, trial)
+        twin = finished_twin(self._study, trial, self._asker.tally)
         if twin is None:
             return False
         copy_result(self._study, trial, twin)
@@ -257,16 +285,19 @@ class AsyncLoop:
         done, _ = wait(self._in_flight, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
             entry = self._in_flight[future]
+            began = self._jobs.began(entry.trial.number)
+            if began is not None:
+                self._ahead.ended(time.monotonic() - began)
             self._finish(entry, future)
-            if self._stopping and not self._state(entry).is_finished():
+            frozen = self._study._storage.get_trial(entry.trial._trial_id)
+            if self._stopping and not frozen.state.is_finished():
                 # It was ended with everything else; `release` hands it on.
                 continue
             del self._in_flight[future]
             self._tell_left(entry, future)
             self._heartbeat.remove(entry.trial._trial_id)
             self._look_again = 0.0
-            frozen = self._study._storage.get_trial(entry.trial._trial_id)
-            self._display.trial_finished(frozen)
+            self._ended.append(frozen)
             if not was_interrupted(frozen):
                 self._failures.add(frozen)
                 self._notices.look()
@@ -281,6 +312,11 @@ class AsyncLoop:
             if entry.cancelled or entry.put_back:
                 self._jobs.cancel(entry.trial.number)
 
+    def _show_ended(self) -> None:
+        """Show the trials that have ended, behind the start of others, as it takes a while."""
+        while self._ended:
+            self._display.trial_finished(self._ended.pop(0))
+
     def _tell_left(self, entry: InFlight, future: "Future[JobReturn]") -> None:
         """Tell of processes that a job has started and left; they may keep the device."""
         left = [] if future.exception() else getattr(future.result(), "processes_left", [])
@@ -294,14 +330,14 @@ class AsyncLoop:
         return self._study._storage.get_trial(entry.trial._trial_id).state
 
     def _finish(self, entry: InFlight, future: "Future[JobReturn]") -> None:
-        if self._state(entry).is_finished():
-            # The job has told its result itself, or another process took the trial over.
-            return
+        # The job may have told its result itself, or another process taken the trial over.
         error = future.exception() or error_of(future.result())
         if isinstance(error, optuna.TrialPruned):
             self._tell(entry.trial, None, TrialState.PRUNED)
         elif error is None:
-            self._complete(entry.trial, future.result()._return_value)
+            self._complete(entry, future.result()._return_value)
+        elif self._state(entry).is_finished():
+            return
         elif entry.cancelled:
             self._fail(entry.trial, TrialTimeoutError(self._budget.trial_timeout or 0.0))
         elif entry.put_back:
@@ -312,13 +348,14 @@ class AsyncLoop:
         elif not self._stopping:
             self._fail(entry.trial, error)
 
-    def _complete(self, trial: optuna.Trial, returned: Any) -> None:
+    def _complete(self, entry: InFlight, returned: Any) -> None:
         try:
             values = values_of(returned, len(self._study.directions))
         except ValueError as error:
-            self._fail(trial, error)
+            if not self._state(entry).is_finished():
+                self._fail(entry.trial, error)
             return
-        self._tell(trial, values, TrialState.COMPLETE)
+        self._tell(entry.trial, values, TrialState.COMPLETE)
 
     def _fail(self, trial: optuna.Trial, error: BaseException) -> None:
         """End a trial as failed; after a fault that may be gone next time it runs again."""

@@ -28,12 +28,18 @@ class Notices:
         self._display = display
         self._stop_when = stop_when
         self._has_told = False
+        self._looks = self._due = 0
         # What more trials would gain, once that is too little to go on.
         self.enough: ExpectedGain | None = None
 
     def look(self) -> None:
         """Tell that pruning may do harm, at the first sign of it; see whether it is enough."""
+        self._looks += 1
+        if self._stop_when is None and (self._has_told or self._looks < self._due):
+            return
         trials = self._shown.get_trials(deepcopy=False)
+        # A look takes in all trials, and of many one more changes little.
+        self._due = self._looks + max(1, len(trials) // 20)
         if not self._has_told:
             self._look_at_pruning(trials)
         if self._stop_when is not None:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from doctune.study.study import (
     open_study,
 )
 from doctune.study.warm_start import FirstTrials, check_source
+from doctune.study.window import windowed
 from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
@@ -78,6 +79,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._keys = keys
         self._console = Console()
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+        # Another study may be complete, and need no workers.
+        self._is_new = False
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -126,17 +129,27 @@ class AsyncSweeper(OptunaSweeperImpl):
             if points is not None:
                 n_trials = min(self._keys.n_trials, points)
                 self._keys = dataclasses.replace(self._keys, n_trials=n_trials)
-        jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
-        # They are many where there are many branches.
-        self._composed.clear()
-        if self._keys.on_start is not None:
-            needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
-            self._jobs.expect(needs)
+        self._check_jobs(space)
         if not self._keys.enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
         if self._followed is not None:
             show_focus(self._followed, space, self._console)
         return self._search(space, arguments)
+
+    def _check_jobs(self, space: SearchSpace) -> None:
+        """Have the app check its jobs, while the workers of a new search import what they need."""
+        if self._keys.enabled and self._is_new:
+            self._jobs.start()
+        try:
+            jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
+            # They are many where there are many branches.
+            self._composed.clear()
+            if self._keys.on_start is not None:
+                needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
+                self._jobs.expect(needs)
+        except BaseException:
+            self._jobs.close()
+            raise
 
     def _jobs_at_once(self, arguments: list[str]) -> Iterator[DictConfig]:
         """Compose the jobs of what is known to be searched at once, each when it is asked for."""
@@ -177,6 +190,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Tell what is wrong with the storage or the study before anything is read for it."""
         url, name = study_location(self._config.hydra)
         study = existing_study(url, name)
+        self._is_new = study is None
         if study is None and self._keys.join:
             raise UserError(f"{shown('study_name')}={name}: there is no such study to join")
         if study is None and self._keys.from_study is not None and self._keys.focus is None:
@@ -202,7 +216,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             url,
             name,
             directions,
-            sampler=self.sampler,
+            sampler=windowed(self.sampler, self._keys.sampler_trials),
             pruner=self._made_pruner,
             settings=self._settings_now(),
             accept_changes=self._keys.accept_changes,
@@ -258,6 +272,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             extend=extend,
             # Without parameters every trial is a repetition, and is meant to be.
             reuse=self._keys.reuse_duplicates and not self._is_empty(space),
+            ahead=not self._is_a_sequence(budget),
         )
         display.start()
         signals.call_at_first(loop.stop)
@@ -282,6 +297,12 @@ class AsyncSweeper(OptunaSweeperImpl):
             f"enough after {done} of {self._keys.n_trials} trials: {said.ahead} more are expected "
             f"to gain {said.gain:.2g}, less than {shown('stop_when')}={self._keys.stop_when:g}"
         )
+
+    def _is_a_sequence(self, budget: Budget) -> bool:
+        """Tell whether the same command gives the same trials again: a seed, one at a time."""
+        sampler: Any = self._keys.sampler
+        seed = sampler.get("seed") if isinstance(sampler, Mapping | DictConfig) else None
+        return budget.n_jobs == 1 and seed is not None
 
     def _say_stopped(self, study: optuna.Study, released: list[int]) -> None:
         again = f"; trials {released} run again next time" if released else ""

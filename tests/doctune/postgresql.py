@@ -11,8 +11,11 @@ from sqlalchemy import create_engine, make_url, text
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server(connections: int | None = None) -> Iterator[str]:
     """Start a server; yield the URL of its first database.
+
+    Args:
+        connections: how many it serves at a time; None: as many as it does by itself.
 
     Raises:
         ImportError: the package that brings it is not there for this system.
@@ -26,10 +29,23 @@ def server() -> Iterator[str]:
 
         started = postgres_server.get_server(folder, cleanup_mode="stop")
     try:
+        if connections is not None:
+            _set(started.get_uri(), f"max_connections = {connections}")
+            started.stop()
+            started.ensure_postgres_running()
         yield started.get_uri()
     finally:
         started.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _set(url: str, setting: str) -> None:
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.execute(text(f"ALTER SYSTEM SET {setting}"))
+    engine.dispose()
 
 
 def new_database(server_url: str) -> str:

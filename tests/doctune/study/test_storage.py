@@ -107,8 +107,7 @@ def test_a_search_goes_on_when_its_full_disk_has_room_again(tmp_path: Path, disk
         stderr=subprocess.STDOUT,
         text=True,
     )
-    worker_log = disk / "sweep" / "worker-1.log"
-    wait_until(worker_log.exists, process)
+    wait_until((disk / "sweep" / "1").exists, process)
     wait_until(lambda: sum(reports(url)) >= 6, process)
     ballast = fill(disk)
     gate.touch()

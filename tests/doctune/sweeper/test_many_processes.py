@@ -200,6 +200,9 @@ class Jobs:
     def room(self, most: int) -> int:
         return most
 
+    def most_ahead(self, at_once: int) -> int:
+        return 0
+
 
 def compete(url: str, n_trials: int, ready: Any, taken: Any, crash: bool) -> None:
     """Serve the study as a sweep does."""

@@ -44,7 +44,7 @@ def running(folder: Path, url: str) -> "subprocess.Popen[str]":
     )
 
     def both_are_there() -> bool:
-        if not (folder / "sweep" / "worker-1.log").exists():
+        if not (folder / "sweep" / "1").exists():
             return False
         trials = load_study(url).get_trials(states=(TrialState.RUNNING,))
         return [len(trial.intermediate_values) for trial in trials] == [3, 3]
