@@ -15,6 +15,7 @@ when they come. Printed for each size:
 * server: its processor time a trial, all that belongs to it (9 reports, signs of life).
 """
 
+import functools
 import io
 import json
 import multiprocessing
