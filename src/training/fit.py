@@ -207,11 +207,11 @@ def scored_at_a_time(cfg: DictConfig, trained: int) -> int:
     """
     if not cfg.gpu.memory_gb:
         return EVALUATION_BATCHES * trained
-    smallest = min(cfg.gpu.batch_sizes)
+    smallest = int(min(cfg.gpu.batch_sizes))
     if trained < smallest or cfg.model.grad_checkpointing:
-        return int(EVALUATION_BATCHES * min(trained, smallest))
+        return EVALUATION_BATCHES * int(min(trained, smallest))
     worth = max(EVALUATION_BATCHES * smallest, WORTH_A_LAUNCH)
-    return int(min(worth, MOST_EVALUATION_BATCHES * smallest))
+    return min(worth, MOST_EVALUATION_BATCHES * smallest)
 
 
 def make_trainer(

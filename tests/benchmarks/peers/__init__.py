@@ -1,0 +1,1 @@
+"""What a search finds in a given time, beside what people use today."""
