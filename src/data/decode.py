@@ -29,7 +29,7 @@ Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 Pixels = npt.NDArray[np.uint8]
 
 # Raised whenever the same file would be decoded to other pixels, so that no old cache is used.
-DECODING_VERSION = 3
+DECODING_VERSION = 4
 
 # What Pillow calls the data that a program wrote for other programs.
 XMP = ("xmp", "XML:com.adobe.xmp")
