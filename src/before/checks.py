@@ -19,7 +19,7 @@ from doctune.study.keys import StudyKeys
 from doctune.words import did_you_mean
 from src.before.elsewhere import is_elsewhere, notes_on_machines
 from src.before.objectives import check_objectives
-from src.before.same_in_all import check_same_in_all
+from src.before.same_in_all import compared
 from src.before.sizes import told_if_bounded
 from src.before.trial_length import told_if_longer
 from src.before.typed_keys import check_typed_keys
@@ -190,6 +190,7 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
     """
     check_environment()
     check_references(cfg)
+    jobs = compared(jobs)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if HydraConfig.initialized() and is_elsewhere(HydraConfig.get()):
         # Each job looks at the card of its own machine.
@@ -206,10 +207,7 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
         _tell_all(check_typed_keys(cfg, task_overrides(HydraConfig.get())))
     _check_model_at_once(cfg)
     check_listing(cfg.data)
-    first: DictConfig | None = None
     for job in jobs:
-        first = job if first is None else first
-        check_same_in_all(first, job)
         check_one_card(job, EACH_TRIAL)
         check_values(job, ask_timm=False)
         _check_model_at_once(job)
