@@ -16,7 +16,7 @@ from doctune.study.keys import StudyKeys
 from src.before.elsewhere import is_elsewhere, notes_on_machines
 from src.before.notes import tell, tell_all, tell_notes, tell_pages_to_come
 from src.before.objectives import check_objectives
-from src.before.same_in_all import check_same_in_all
+from src.before.same_in_all import compared
 from src.before.sizes import told_if_bounded
 from src.before.trial_length import told_if_longer
 from src.before.typed_keys import check_typed_keys
@@ -139,6 +139,7 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
     """
     check_environment()
     check_references(cfg)
+    jobs = compared(jobs)
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if HydraConfig.initialized() and is_elsewhere(HydraConfig.get()):
         # Each job looks at the card of its own machine.
@@ -156,10 +157,7 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
     _check_model_at_once(cfg)
     check_logger(cfg.logger)
     check_enough(check_listing(cfg.data), cfg.quick_validation.folds)
-    first: DictConfig | None = None
     for job in jobs:
-        first = job if first is None else first
-        check_same_in_all(first, job)
         check_one_card(job, EACH_TRIAL)
         check_values(job, ask_timm=False)
         _check_model_at_once(job)

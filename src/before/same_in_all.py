@@ -1,5 +1,7 @@
 """Keys that all trials of a search share, as their scores are compared with one another."""
 
+from collections.abc import Iterable, Iterator
+
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
@@ -12,16 +14,21 @@ SAME_IN_ALL = (
 )
 
 
-def check_same_in_all(one: DictConfig, other: DictConfig) -> None:
-    """Refuse a search over a key that trials have to share.
-
-    Args:
-        one: the config of a trial.
-        other: that of another.
+def compared(jobs: Iterable[DictConfig]) -> Iterator[DictConfig]:
+    """Yield the configs of jobs, each as soon as it is compared with the first.
 
     Raises:
-        UserError: names the key, two of its values and what to do.
+        UserError: they differ in a key that trials have to share; names it, two of its values and
+            what to do.
     """
+    first: DictConfig | None = None
+    for job in jobs:
+        first = job if first is None else first
+        _check_same(first, job)
+        yield job
+
+
+def _check_same(one: DictConfig, other: DictConfig) -> None:
     for key in SAME_IN_ALL:
         values = [OmegaConf.select(cfg, key) for cfg in (one, other)]
         if values[0] != values[1]:

@@ -89,7 +89,7 @@ def search(model: str, sampler: str, seed: int) -> optuna.Study:
 
 def best_of(study: optuna.Study, count: int) -> float:
     """Return the best of the first so many trials."""
-    return max(trial.values[0] for trial in study.trials[:count])
+    return float(max(trial.values[0] for trial in study.trials[:count]))
 
 
 def main(seeds: int = 10) -> None:

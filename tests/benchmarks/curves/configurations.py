@@ -58,7 +58,7 @@ def configuration(number: int) -> Configuration:
         (0.5 + number * step) % 1 for step in _steps(len(KEYS))
     )
     return Configuration(
-        lr=float(f"{_between(lr, *map(math.log, LEARNING_RATES), math.exp):.4g}"),
+        lr=float(f"{math.exp(_between(lr, *map(math.log, LEARNING_RATES))):.4g}"),
         batch_size=BATCHES[int(batch * len(BATCHES))],
         weight_decay=round(_between(decay, *WEIGHT_DECAYS), 4),
         drop_rate=round(_between(dropout, *DROPOUTS), 4),
@@ -75,6 +75,5 @@ def _steps(dimensions: int) -> list[float]:
     return [ratio**-power % 1 for power in range(1, dimensions + 1)]
 
 
-def _between(share: float, low: float, high: float, then=float) -> float:
-    found: float = then(low + share * (high - low))
-    return found
+def _between(share: float, low: float, high: float) -> float:
+    return low + share * (high - low)

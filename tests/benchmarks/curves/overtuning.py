@@ -5,6 +5,7 @@ of four, all that the table holds: the defaults and any three other configuratio
 test score of a configuration is the mean over its folds' models.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean, stdev
@@ -31,7 +32,7 @@ def best_lower_end(defaults: Row, others: Sequence[Row]) -> Row:
     """Choose the highest mean less its standard error."""
 
     def lower(row: Row) -> float:
-        return last(row) - stdev(finals(row)) / len(row.curves) ** 0.5
+        return last(row) - stdev(finals(row)) / math.sqrt(len(row.curves))
 
     return max((defaults, *others), key=lower)
 

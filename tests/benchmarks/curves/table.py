@@ -13,7 +13,7 @@ MODELS = ("test_resnet", "test_convnext")
 EPOCHS = (9, 3)
 FOLDS = 3
 # Scores are kept as whole ten-thousandths, less than what one more image changes.
-DIGITS = 4
+SCALE = 10_000
 STORED = Path(__file__).parent / "table.jsonl.xz"
 
 
@@ -58,14 +58,13 @@ class Row:
         """Return a row of its line."""
         found = json.loads(line)
         key = Key(*(found[name] for name in Key._fields))
-        scale = 10**DIGITS
-        curves = [[value / scale for value in curve] for curve in found["curves"]]
-        test = [value / scale for value in found["test"]]
+        curves = [[value / SCALE for value in curve] for curve in found["curves"]]
+        test = [value / SCALE for value in found["test"]]
         return cls(key, found["params"], found["device"], curves, test, found["seconds"])
 
 
 def _short(value: float) -> int:
-    return round(value * 10**DIGITS)
+    return round(value * SCALE)
 
 
 def read(path: Path) -> Iterator[Row]:

@@ -105,13 +105,13 @@ def test_a_limit_of_time_is_not_the_pruner() -> None:
 
 
 def test_one_let_through_that_is_the_best_is_told() -> None:
-    spared = trial(12, [0.0, 0.9, 0.95], **{LET_THROUGH: 0})
+    spared = trial(12, [0.0, 0.9, 0.95], False, **{LET_THROUGH: 0})
     found = pruning_safety([*complete(STEADY), spared], maximize=True)
     assert found is not None
     assert found.let_through == {12: 1}
     assert found.has_lost_the_best
     assert found.is_unsafe
-    usual = trial(12, [0.0, 0.1, 0.1], **{LET_THROUGH: 0})
+    usual = trial(12, [0.0, 0.1, 0.1], False, **{LET_THROUGH: 0})
     found = pruning_safety([*complete(STEADY), usual], maximize=True)
     assert found is not None
     assert found.let_through == {12: 11}
