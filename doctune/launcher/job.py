@@ -57,7 +57,7 @@ class JobContext:
         setup_globals()
         hydra_context, task_function, config, state = pickle.loads(self.picture)
         Singleton.set_state(state)
-        shared = SharedConfig()
+        shared: Any = SharedConfig()
         shared.cfg = HydraConfig.instance().cfg
         Singleton._instances[HydraConfig] = shared
         return hydra_context, task_function, JobComposer(hydra_context.config_loader, config)

@@ -250,5 +250,4 @@ def _server_seconds() -> float:
 
 
 if __name__ == "__main__":
-    words = [float(word) for word in sys.argv[1:]]
-    main(*words[:1], *(int(word) for word in words[1:]))
+    main(float(sys.argv[1]) if sys.argv[1:] else SECONDS, *(int(word) for word in sys.argv[2:]))

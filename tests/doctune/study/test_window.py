@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from typing import Literal
 
 import optuna
 import pytest
@@ -12,6 +13,7 @@ from doctune.study.study import counts, was_interrupted
 from doctune.study.tally import Tally
 from doctune.study.window import WindowedSampler, windowed
 
+Direction = Literal["minimize", "maximize"]
 SPACE: dict[str, BaseDistribution] = {"x": FloatDistribution(-1.0, 1.0)}
 
 
@@ -66,7 +68,7 @@ def test_a_tally_says_what_a_whole_count_says(seed: int) -> None:
         assert tally.look(trials) == []
 
 
-def filled(count: int, direction: str = "minimize") -> optuna.Study:
+def filled(count: int, direction: Direction = "minimize") -> optuna.Study:
     study = optuna.create_study(direction=direction)
     draw = random.Random(0)
     for number in range(count):
@@ -93,13 +95,13 @@ def shown(study: optuna.Study, most: int) -> list[FrozenTrial]:
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_the_best_the_latest_and_those_that_run_are_shown(direction: str) -> None:
+def test_the_best_the_latest_and_those_that_run_are_shown(direction: Direction) -> None:
     study = filled(300, direction)
     study.add_trial(create_trial(state=TrialState.RUNNING))
     study.add_trials(filled(200).trials)
     sign = 1 if direction == "minimize" else -1
     complete = study.get_trials(states=(TrialState.COMPLETE,))
-    best = sorted(complete, key=lambda trial: sign * trial.value)[:10]
+    best = sorted(complete, key=lambda trial: sign * trial.values[0])[:10]
     numbers = [trial.number for trial in shown(study, 100)]
     assert numbers == sorted(set(numbers))
     assert set(numbers) >= {trial.number for trial in best}
