@@ -5,7 +5,6 @@ import functools
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +20,24 @@ from doctune.errors import UserError
 from doctune.hydra_messages import as_whole_numbers, in_short
 from doctune.launcher.portable import portable, runs_by_name
 from doctune.named_in_config import call, check_installed, told_by_key
-from doctune.passwords import StoragePassword, without_passwords
+from doctune.passwords import StoragePassword
 from doctune.shown_keys import key_of_folder, shown
 from doctune.space.entries import check_condition, choices, conditions_of
 from doctune.space.focus import Focus
 from doctune.space.focus_rule import FocusRule
 from doctune.space.follow import follow, show_focus
 from doctune.space.grid import fit_sampler
-from doctune.space.record import record_space
 from doctune.space.search_space import SearchSpace, build_search_space
 from doctune.study.budget import Budget
 from doctune.study.expected_gain import ExpectedGain
 from doctune.study.keys import check_limits
-from doctune.study.lock import study_lock
 from doctune.study.outage import told_if_away
 from doctune.study.pruners import make_pruner
-from doctune.study.storage import existing_study, open_storage, study_location, try_folder
+from doctune.study.storage import try_folder
 from doctune.study.study import (
-    check_folder,
-    check_quick_settings,
     finished,
     is_complete,
-    open_study,
 )
-from doctune.study.warm_start import FirstTrials, check_source
-from doctune.study.window import windowed
 from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
@@ -53,6 +45,7 @@ from doctune.sweeper.loop import AsyncLoop
 from doctune.sweeper.records import SLOTS, lines, log_to, shell_command
 from doctune.sweeper.results import write_results
 from doctune.sweeper.stop_signals import StopSignals, leave, stop_signals
+from doctune.sweeper.study_of_search import StudyOfSearch
 from doctune.words import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -79,7 +72,6 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._keys = keys
         self._console = Console()
         self._composed: dict[tuple[str, ...], DictConfig] = {}
-        # Another study may be complete, and need no workers.
         self._is_new = False
 
     def setup(
@@ -90,7 +82,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         hidden = self._password.hide()
         # Resolved before jobs are composed from this config, so that a resolver which keeps its
         # value gives all of them the same study and folder.
-        study_location(config.hydra)
+        self._study = StudyOfSearch(self._keys, config)
         task: Any = task_function
         if not runs_by_name(config.hydra.launcher):
             task = portable(task_function)
@@ -107,7 +99,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         if self._keys.enabled:
             # Before the app's own checks, which may look through its data.
             self._check_folder()
-            self._check_study()
+            self._is_new = self._study.check()
             typed = self._keys.search_space
             entries: Any = OmegaConf.to_container(typed) if typed else {}
             if self._keys.focus is None and not any(entries.values()):
@@ -162,17 +154,18 @@ class AsyncSweeper(OptunaSweeperImpl):
         folder.mkdir(parents=True, exist_ok=True)
         with log_to(folder / "search.log") as keep_log:
             self._jobs.after_launch = keep_log
-            with self._lock():
-                study = self._open_study()
-                check_folder(study, folder)
+            with self._study.lock():
+                directions = self._get_directions()
+                study = self._study.open(folder, directions, self.sampler, self._made_pruner)
                 space.check_study(study)
                 if self._keys.from_study or "command" in study.user_attrs or study.get_trials():
                     # A sampler with a seed would draw what the study's first process, or the
                     # earlier study, has drawn.
                     study.sampler.reseed_rng()
                 if not self._keys.join:
-                    self._remember(study, space, arguments)
-                    self._queue_first_trials(study, space)
+                    self._study.remember(study, space, str(self.sweep_dir), arguments)
+                    for told in self._study.queue_first_trials(study, space):
+                        self._say(told)
             with stop_signals() as signals:
                 try:
                     self._run_loop(study, space, signals)
@@ -185,67 +178,6 @@ class AsyncSweeper(OptunaSweeperImpl):
             # As of any program that a signal has ended, so that a script does not go on.
             leave(128 + signals.received[0], SLOTS)
         return study
-
-    def _check_study(self) -> None:
-        """Tell what is wrong with the storage or the study before anything is read for it."""
-        url, name = study_location(self._config.hydra)
-        study = existing_study(url, name)
-        self._is_new = study is None
-        if study is None and self._keys.join:
-            raise UserError(f"{shown('study_name')}={name}: there is no such study to join")
-        if study is None and self._keys.from_study is not None and self._keys.focus is None:
-            check_source(self._keys.from_study, url)
-        if study is not None and self._keys.settings is not None and not self._keys.accept_changes:
-            assumed = self._keys.assumed_settings or {}
-            check_quick_settings(study, self._keys.settings, assumed)
-
-    def _settings_now(self) -> dict[str, Any]:
-        if self._keys.settings is None:
-            return {}
-        found: Any = OmegaConf.to_container(self._keys.settings, resolve=True)
-        return dict(found)
-
-    def _lock(self) -> AbstractContextManager[None]:
-        url, name = study_location(self._config.hydra)
-        return study_lock(url, open_storage(url), name)
-
-    def _open_study(self) -> optuna.Study:
-        url, name = study_location(self._config.hydra)
-        directions: Any = self._get_directions()
-        study = open_study(
-            url,
-            name,
-            directions,
-            sampler=windowed(self.sampler, self._keys.sampler_trials),
-            pruner=self._made_pruner,
-            settings=self._settings_now(),
-            accept_changes=self._keys.accept_changes,
-            assumed=self._keys.assumed_settings,
-        )
-        if self._keys.metric_names:
-            study.set_metric_names(list(self._keys.metric_names))
-        log.info("study %s, %s trials asked for", study.study_name, self._keys.n_trials)
-        return study
-
-    def _remember(self, study: optuna.Study, space: SearchSpace, arguments: list[str]) -> None:
-        """Keep with the study what results and later searches ask it for."""
-        study.set_user_attr("command", shell_command())
-        study.set_user_attr("folder", str(self.sweep_dir))
-        study.set_user_attr("overrides", [without_passwords(word) for word in arguments])
-        study.set_user_attr("choices", dict(choices(self._config)))
-        if self._keys.places is not None:
-            study.set_user_attr("places", OmegaConf.to_container(self._keys.places, resolve=True))
-        record_space(study, space)
-
-    def _queue_first_trials(self, study: optuna.Study, space: SearchSpace) -> None:
-        url, _ = study_location(self._config.hydra)
-        first = FirstTrials(
-            defaults=space.defaults(self._config) if self._keys.start_with_defaults else None,
-            from_study=self._keys.from_study,
-            n_best=self._keys.from_study_trials,
-        )
-        for told in first.queue(study, space.distributions, url):
-            self._say(told)
 
     def _run_loop(self, study: optuna.Study, space: SearchSpace, signals: StopSignals) -> None:
         done = finished(study, self._keys.count_failed)
@@ -267,7 +199,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             self._jobs,
             budget,
             display,
-            lock=self._lock,
+            lock=self._study.lock,
             heartbeat=self._keys.heartbeat,
             extend=extend,
             # Without parameters every trial is a repetition, and is meant to be.
@@ -368,8 +300,10 @@ class AsyncSweeper(OptunaSweeperImpl):
         if keys.focus is None or not keys.enabled:
             return None
         rule: Any = OmegaConf.to_container(keys.focus, resolve=True) if keys.focus else {}
-        url, name = study_location(self._config.hydra)
-        return follow(self._keys.from_study, url, name, FocusRule.read(rule), self._settings_now())
+        study = self._study
+        return follow(
+            self._keys.from_study, study.url, study.name, FocusRule.read(rule), study.settings()
+        )
 
     def _build_space(self, arguments: list[str], *, at_once: bool = False) -> SearchSpace:
         options = self._loader.get_group_options
