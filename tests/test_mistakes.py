@@ -228,7 +228,7 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("quick_validation.min_steps=-1",), ("quick_validation.min_steps=-1", "at least 0")),
     (("trainer.precise_bn=-1",), ("trainer.precise_bn=-1", "at least 0")),
     (("quick_validation.wear=documnt",), ("wear=documnt", "did you mean document?")),
-    (("quick_validation.wear=none,light",), ("quick_validation.wear", "cannot be searched")),
+    (("quick_validation.wear=none,light",), ("quick_validation.wear", "cannot be compared")),
     (
         ("quick_validation.folds=500",),
         ("quick_validation.folds=500", "and not all to train on"),

@@ -46,7 +46,11 @@ def no_such_model(name: str, known: Collection[str]) -> UserError:
         whole = whole or [other for other in known if bare in other]
         near = nearest(bare, whole or known, most=3, alike=0 if whole else 0.6)
         more = len(whole) - len(near)
-        near[-1:] = [f"{near[-1]} or another of {more} like them"] if more > 0 else near[-1:]
+        if more > 0:
+            near[-1] = f"{near[-1]} or another of {more} like them"
+        else:
+            others = nearest(bare, [other for other in known if other not in near], most=3)
+            near += others[: 3 - len(near)]
     hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
     return UserError(f"model.name={name}: timm has no such model; {hint}")
 

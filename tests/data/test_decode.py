@@ -12,7 +12,14 @@ from PIL import Image
 
 from doctune.errors import UserError
 from src.data import stream
-from src.data.decode import Pixels, UnreadableImageError, decode, page_names, split_page
+from src.data.decode import (
+    Pixels,
+    UnreadableImageError,
+    decode,
+    decode_sized,
+    page_names,
+    split_page,
+)
 from src.data.files import image_files, path_inside
 from src.data.stream import stream_images
 from src.data.threads import AHEAD
@@ -263,11 +270,11 @@ def test_a_stream_runs_a_few_images_ahead_and_no_further(
         picture().save(tmp_path / f"{i:03}.bmp")
     started = []
 
-    def counted(path: Path, size: int, **keys: object) -> Pixels:
+    def counted(path: Path, size: int, **keys: object) -> tuple[Pixels, tuple[int, int]]:
         started.append(path)
-        return decode(path, size, **keys)  # type: ignore[arg-type]
+        return decode_sized(path, size, **keys)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stream, "decode", counted)
+    monkeypatch.setattr(stream, "decode_sized", counted)
     tracemalloc.start()
     images = stream_images(tmp_path, 200, threads=2)
     for number, (name, pixels) in enumerate(images):
