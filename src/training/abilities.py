@@ -32,6 +32,8 @@ ODD = 0.0123456789
 POOLINGS = ("avg", "max")
 # All that timm's models have, to find the name of a model's own.
 ALL_POOLINGS = (*POOLINGS, "avgmax", "catavgmax", "token", "map", "fast")
+# The model's own that are another by a shorter way (timm's TResNet).
+SAME_AS = {"fast": "avg"}
 # What a probe ends with where a model does not take an argument or the images.
 REFUSALS = (UserError, AssertionError, RuntimeError, ValueError, TypeError, NotImplementedError)
 
@@ -136,7 +138,9 @@ class Abilities:
     @functools.cached_property
     def poolings(self) -> tuple[str, ...]:
         """Return the kinds of pooling that a search may choose from, the model's own first."""
-        wanted = dict.fromkeys([self.own_pooling, *POOLINGS])
+        own = self.own_pooling
+        others = [kind for kind in POOLINGS if kind != SAME_AS.get(own or "")]
+        wanted = dict.fromkeys([own, *others])
         seen: list[Any] = []
         found = []
         for kind in wanted:

@@ -71,6 +71,8 @@ def test_masks_of_a_model_are_what_makes_two_forwards_differ(
 @pytest.mark.parametrize(
     ("name", "size", "poolings", "fresh"),
     [
+        # What timm calls fast is the mean.
+        ("tresnet_m", 64, ["fast", "max"], []),
         ("test_resnet", 64, ["avg", "max"], []),
         # The last norm, which its weights have for the token alone.
         ("test_vit", 64, ["token", "avg", "max"], ["fc_norm.weight", "fc_norm.bias"]),
