@@ -1,5 +1,6 @@
 """The sweep from start to end: space, study, loop, results."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -130,6 +131,8 @@ class AsyncSweeper(OptunaSweeperImpl):
 
     def _check_jobs(self, space: SearchSpace) -> None:
         """Have the app check its jobs, while the workers of a new search import what they need."""
+        folder = Path(str(self.sweep_dir))
+        there = set(folder.glob("*"))
         if self._keys.enabled and self._is_new:
             self._jobs.start()
         try:
@@ -141,6 +144,12 @@ class AsyncSweeper(OptunaSweeperImpl):
                 self._jobs.expect(needs)
         except BaseException:
             self._jobs.close()
+            # A mistake leaves nothing behind.
+            for log_of_worker in set(folder.glob("worker-*.log")) - there:
+                log_of_worker.unlink(missing_ok=True)
+            if not there:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
             raise
 
     def _jobs_at_once(self, arguments: list[str]) -> Iterator[DictConfig]:

@@ -180,7 +180,12 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     for job in [cfg, *jobs]:
         check_values(job)
     check_one_wear(jobs)
-    # Imported here, as they bring torch along.
+    # Imported here, as it brings torch along; timm and Lightning, which come later, take theirs.
+    from src.training.weights import check_file
+
+    for file in dict.fromkeys(job.model.checkpoint_path for job in jobs or [cfg]):
+        if file is not None:
+            check_file(file)
     from src.training.backbone import check_backbone, check_weights
     from src.training.model_notes import check_acting
     from src.training.optimizer import check_optimizer

@@ -6,7 +6,6 @@ Nothing here runs code from a file: safetensors hold numbers alone, and torch fi
 
 import contextlib
 import logging
-import pickle
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ import yaml
 from huggingface_hub import constants
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -145,14 +143,10 @@ def _read(path: Path) -> dict[str, Tensor]:
             tensors: dict[str, Tensor] = load_file(path)
             return tensors
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except OSError as error:
+        raise UserError(f"model.checkpoint_path={path}: {error.strerror or error}") from error
+    except Exception as error:
+        # Readers of broken files raise anything: IndexError, AttributeError, UnpicklingError...
         # PyTorch's own reason advises to let the file run code.
         log.info("%s: %s", path, error)
         raise UserError(

@@ -16,6 +16,7 @@ import optuna
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from doctune.errors import UserError
 from doctune.trial import current_trial
 from tests.waiting import wait_until
 
@@ -128,6 +129,14 @@ def take_long_to_start(cfg: DictConfig, jobs: list[DictConfig]) -> None:
     """Do as an app does that looks through its data before the first trial (`on_start`)."""
     Path("starting").touch()
     happens("hang")
+
+
+def refuse(cfg: DictConfig, jobs: list[DictConfig]) -> None:
+    """Do as an app does that finds a mistake, when workers have started (`on_start`)."""
+    deadline = time.monotonic() + 20
+    while not list(Path("sweep").glob("worker-*.log")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    raise UserError("x: makes no sense")
 
 
 def write_results(study: optuna.Study, folder: Path, cfg: DictConfig) -> None:

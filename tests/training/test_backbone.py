@@ -91,9 +91,11 @@ def test_mistakes_are_named(cfg: ModelConfig, parts: list[str]) -> None:
     assert all(part in str(error.value) for part in parts), error.value
 
 
+# The second and third begin with opcodes of pickles: a table, and a tuple of nothing.
+@pytest.mark.parametrize("content", ["hello", "a,b\n1,2\n", "file,label\na.png,x\n", "t.", ""])
 @pytest.mark.parametrize("name", ["bad.pt", "bad.safetensors"])
-def test_a_file_that_holds_no_weights(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text("hello")
+def test_a_file_that_holds_no_weights(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
     cfg = ModelConfig("test_resnet", checkpoint_path=str(tmp_path / name))
     with pytest.raises(UserError, match="is no file of weights") as refused:
         create_backbone(cfg, 3, 32)

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from doctune.study.study import is_complete
-from tests.doctune.conftest import Sweep, on_sqlite, sqlite
+from tests.doctune.conftest import Sweep, on_sqlite, run_sweep, sqlite
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
 
@@ -100,6 +100,13 @@ def test_the_folders_of_another_study_are_not_overwritten(search: Searches, tmp_
     assert "sweep holds trial 1 of another study" in line
     assert "hydra.sweeper.study_name=NAME" in line
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_mistake_that_is_found_while_workers_start_leaves_nothing(tmp_path: Path) -> None:
+    words = (SPACE, "hydra.sweeper.n_trials=2", "hydra.sweeper.on_start=tests.doctune.app.refuse")
+    done = run_sweep(tmp_path, *words, code=1)
+    assert done.stderr.splitlines()[-1] == "x: makes no sense"
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_failures_over_the_rate_stop_the_sweep_in_one_line(search: Searches) -> None:
