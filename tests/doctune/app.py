@@ -133,9 +133,7 @@ def take_long_to_start(cfg: DictConfig, jobs: list[DictConfig]) -> None:
 
 def refuse(cfg: DictConfig, jobs: list[DictConfig]) -> None:
     """Do as an app does that finds a mistake, when workers have started (`on_start`)."""
-    deadline = time.monotonic() + 20
-    while not list(Path("sweep").glob("worker-*.log")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: bool(list(Path("sweep").glob("worker-*.log"))))
     raise UserError("x: makes no sense")
 
 
