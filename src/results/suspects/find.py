@@ -188,9 +188,9 @@ def in_words(
     times = math.exp(-odds)
     if times < LEAST_TIMES:
         return said
-    many = (
-        f"more than {MOST_TIMES:,}" if times > MOST_TIMES else f"{times:.{2 if times < 10 else 3}g}"
-    )
+    many = f"{times:.{0 if times >= 10 else 1}f}"
+    if times > MOST_TIMES:
+        many = f"more than {MOST_TIMES:,}"
     return f"{said}, {many} times as likely as {label}"
 
 

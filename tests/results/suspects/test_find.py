@@ -159,6 +159,7 @@ def test_data_that_changed_are_not_judged(
         (-4.219, 0, 1, "letter: 43%, 68 times as likely as note"),
         (-0.9, 0, 5, "letter: 43%, 2.5 times as likely as note"),
         (-4.912, 1, 1, "letter: 43%, 136 times as likely as note"),
+        (-3.847, 1, 1, "letter: 43%, 47 times as likely as note"),
         (-9.2, 1, 1, "letter: 43%, more than 1,000 times as likely as note"),
         (0.3, 0, 1, "letter: 43%"),
     ],
