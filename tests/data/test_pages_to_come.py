@@ -82,6 +82,7 @@ def test_the_wear_of_the_pages_to_come_is_found(heaps: tuple[Pixels, Pixels], na
     assert found.chosen.auc < 0.62
     assert (none < 0.62) == (name == NONE)
     told = "\n".join(in_lines(found))
+    assert ("+search_space=augment in place of augment.strength" in told) == (name != NONE)
     if name == NONE:
         assert "No wear makes them more alike" in told
     else:

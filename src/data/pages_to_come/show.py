@@ -55,7 +55,9 @@ def advice(found: Comparison) -> list[str]:
             far = f"; measures {chosen.distance:.2f} apart on average, {before:.2f} as they are"
         told = [
             f"Pages to train on are most like them under {chosen.in_words} (AUC "
-            f"{chosen.auc:.2f}{far}). To train and score so: {words(found)}"
+            f"{chosen.auc:.2f}{far}). To train and score so: {words(found)}",
+            "Short trials may learn too little from pages so worn; +search_space=augment in place "
+            "of augment.strength searches how hard to train.",
         ]
     if chosen.auc > STILL_APART:
         told.append("They are still told apart: not all that differs is in the presets of augment.")
