@@ -43,6 +43,7 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
         *unsafe_pruning(found),
         *_too_many_pruned(found),
         *_little_saved(found),
+        *_guessing(found),
         *_all_equal(found),
         *_too_few(found),
         *([] if confirmed or found.all_equal else _noise(found)),
@@ -110,6 +111,23 @@ def _all_equal(found: Summary) -> list[str]:
         f"{score:.4f}: nothing that was searched mattered. Either there is nothing left to gain, "
         "or the models learn nothing: look at the learning curves, and raise "
         "quick_validation.epochs if they are flat."
+    ]
+
+
+def _guessing(found: Summary) -> list[str]:
+    """Say so where no trial has learnt more than guesses have: any order of them is chance."""
+    classes = found.ranked[0].user_attrs.get("classes") if found.ranked else None
+    if not classes or found.objectives[0] != "f1" or found.highest.values[0] > 1 / classes:
+        return []
+    eased = ""
+    if found.wear:
+        eased = (
+            " train on milder pages (augment.strength), score milder ones (quick_validation.wear),"
+        )
+    return [
+        f"No trial is better than guessing: f1 {found.highest.values[0]:.4f}, and guesses among "
+        f"{classes} classes have up to {1 / classes:.4f}. Which is best says nothing. In another "
+        f"study{eased} raise quick_validation.epochs, or start from trained weights."
     ]
 
 

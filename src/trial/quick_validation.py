@@ -59,6 +59,7 @@ def cross_validate(
     score = RunningScore(0.0, OBJECTIVES[objectives[0]].high)
     trial.note("environment", environment(cfg.trainer.accelerator))
     trial.note("workload", workload(cfg, data))
+    trial.note("classes", len(data.classes))
     fitting = Fitting(cfg, len(data.classes), trial.note)
     started = time.monotonic()
     files = (FILE,) if wear_of(cfg) is None else (FILE, CLEAN)

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from doctune.errors import UserError
 from src.data.documents.generate import KINDS, draw_page
+from src.data.load import load_splits
 from src.data.pages_to_come.compare import NONE, Comparison, Worn, choose, compare, wear
 from src.data.pages_to_come.gather import comparison, presets
 from src.data.pages_to_come.measures import MEASURES, SIZES, Pixels, measure
@@ -81,6 +82,7 @@ def test_the_wear_of_the_pages_to_come_is_found(heaps: tuple[Pixels, Pixels], na
     assert found.chosen.auc < 0.62
     assert (none < 0.62) == (name == NONE)
     told = "\n".join(in_lines(found))
+    assert ("+search_space=augment in place of augment.strength" in told) == (name != NONE)
     if name == NONE:
         assert "No wear makes them more alike" in told
     else:
@@ -98,6 +100,8 @@ def test_the_mildest_of_those_that_are_as_near_is_taken() -> None:
 def test_where_a_classifier_always_tells_them_the_measures_decide() -> None:
     tried = [Worn(NONE, 0, 1.0, 0.7), Worn("light", 1, 0.99, 0.6), Worn("heavy", 1, 1.0, 0.4)]
     assert choose(tried).preset == "heavy"
+    told = in_lines(Comparison(9, 9, [], tried, tried[2]))[1]
+    assert "(AUC 1.00; measures 0.40 apart on average, 0.70 as they are)" in told
 
 
 def test_it_is_shown_and_compared_once(
@@ -127,6 +131,13 @@ def test_it_is_shown_and_compared_once(
     assert again is not None
     assert again.tried[0].auc > 0.9
     assert next(one for one in again.measures if one.name == "colour").apart == 1
+    # Neither what is held out nor a mended label makes other pages of them.
+    image = load_splits(cfg).train.names[0]
+    decided = tmp_path / "suspect_labels.csv"
+    label = image.split("/")[0]
+    decided.write_text(f"image,label,suggested,accept\n{image},{label},{label},leave out\n")
+    cfg.test_fraction, cfg.labels = 0.1, str(decided)
+    assert comparison(cfg) == again
     Image.new("RGB", (9, 9)).save(to_come / "more.png")
     assert comparison(cfg, work_out=False) is None
 

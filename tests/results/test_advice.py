@@ -73,3 +73,29 @@ def test_a_range_that_holds_the_best_is_left_alone() -> None:
         trial = study.ask()
         study.tell(trial, -((trial.suggest_float("x", 0, 1) - 0.5) ** 2))
     assert advice_of(study) == ""
+
+
+@pytest.mark.parametrize(
+    ("score", "classes", "worn", "told"),
+    [
+        (0.0578, 12, True, "f1 0.0578, and guesses among 12 classes have up to 0.0833"),
+        (0.0578, 12, False, "In another study raise quick_validation.epochs"),
+        (0.09, 12, True, None),
+        (0.0578, None, True, None),
+    ],
+)
+def test_a_search_that_only_guesses_is_told(
+    score: float, classes: int | None, worn: bool, told: str | None
+) -> None:
+    study = optuna.create_study(direction="maximize")
+    study.set_metric_names(["f1"])
+    for step in range(2):
+        trial = study.ask()
+        if classes is not None:
+            trial.set_user_attr("classes", classes)
+        study.tell(trial, score - 0.001 * step)
+    if worn:
+        study.set_user_attr("settings", {"quick_validation.wear": "document at strength 1.5"})
+    said = advice_of(study)
+    assert told in said if told else "guessing" not in said
+    assert ("augment.strength" in said) == (worn and told is not None)

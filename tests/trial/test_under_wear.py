@@ -66,6 +66,7 @@ def test_a_trial_is_ranked_by_worn_pages_and_keeps_both_scores(
     assert f1_clean == pytest.approx(fmean(of_folds(clean)))
     assert f1 < f1_clean
     noted = study.trials[0].user_attrs
+    assert noted["classes"] == len(blobs.classes)
     assert noted["folds"] == pytest.approx(of_folds(worn), abs=0.02)
     assert noted["folds_clean"] == pytest.approx(of_folds(clean))
     # Every page once as it is, and once for each draw.

@@ -161,8 +161,17 @@ def _key(cfg: DataConfig) -> str:
         facts = path.stat() if path.exists() else None
         theirs.append([name, facts.st_size, facts.st_mtime_ns] if facts else [name])
     wears = {name: asdict(preset) for name, preset in presets().items()}
-    facts_of_all = [VERSION, MOST, SIDE, data_fingerprint(cfg), cfg.fit, theirs, wears]
+    facts_of_all = [VERSION, MOST, SIDE, _of_ours(cfg), cfg.fit, theirs, wears]
     return hashlib.sha256(json.dumps(facts_of_all).encode()).hexdigest()[:12]
+
+
+def _of_ours(cfg: DataConfig) -> str | list[list[str]]:
+    """Return what decides about `pages_to_train`."""
+    if cfg.source == "documents":
+        return data_fingerprint(cfg)
+    # Whatever is held out of them, and whatever they are called.
+    found = find_images(cfg)
+    return [found.names, found.contents, found.splits]
 
 
 def _read(path: Path) -> Comparison:

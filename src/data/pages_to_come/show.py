@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from src.data.pages_to_come.compare import NONE, Comparison
+from src.data.pages_to_come.compare import ALWAYS, NONE, Comparison
 from src.data.pages_to_come.measures import SIZES
 
 # Of a measure, the largest distance of two distributions that is worth a line.
@@ -48,9 +48,16 @@ def advice(found: Comparison) -> list[str]:
     if chosen.preset == NONE:
         told = ["No wear makes them more alike, so score and train pages as they are."]
     else:
+        far = ""
+        # Where the classifier could not decide, what has.
+        if min(worn.auc for worn in found.tried) > ALWAYS:
+            before = found.tried[0].distance
+            far = f"; measures {chosen.distance:.2f} apart on average, {before:.2f} as they are"
         told = [
             f"Pages to train on are most like them under {chosen.in_words} (AUC "
-            f"{chosen.auc:.2f}). To train and score so: {words(found)}"
+            f"{chosen.auc:.2f}{far}). To train and score so: {words(found)}",
+            "Short trials may learn too little from pages so worn; +search_space=augment in place "
+            "of augment.strength searches how hard to train.",
         ]
     if chosen.auc > STILL_APART:
         told.append("They are still told apart: not all that differs is in the presets of augment.")

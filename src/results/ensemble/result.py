@@ -102,11 +102,13 @@ def _calibrated(result: Mapping[str, Any]) -> list[str]:
         return []
     facts = found["tta"] or found["plain"]
     (before, after), (loss, lower) = facts["error"], facts["log_loss"]
+    # Of few pages that may be chance; whoever predicts has to know, and choose.
+    worse = ", which is worse here: calibrated=false writes the former" if lower > loss else ""
     return [
         f"Its probabilities are {100 * before:.1f} percentage points from the share that is right "
         f"on the test split, and {100 * after:.1f} with a temperature of "
         f"{facts['temperature']:.2f} from the validation split (log loss {loss:.3f}, then "
-        f"{lower:.3f}); src.predict writes the latter."
+        f"{lower:.3f}); src.predict writes the latter{worse}."
     ]
 
 

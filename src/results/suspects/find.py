@@ -1,6 +1,7 @@
 """The labels of a study's images that are probably wrong, with pictures to judge them by."""
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ SHOWN, PICTURE_PX = 8, 160
 # Where the trials together give fewer images the class of their label, most of what they suspect is
 # their own mistake.
 ENOUGH_RIGHT = 0.8
+# How many times as likely another class is than the label is said from here on, and up to here.
+LEAST_TIMES, MOST_TIMES = 1.1, 1000
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,36 @@ def _suspected(images: ImageSet, asked: Candidates, ranking: Ranking) -> Iterato
             score=float(ranking.odds[place]),
             agree=agree,
             trials=trials,
-            reason=f"{agree} of {trials} trials doubt it; {suggested}: {ranking.sure[place]:.0%}",
+            reason=in_words(
+                images.classes[asked.labels[place]],
+                suggested,
+                float(ranking.sure[place]),
+                odds=float(ranking.odds[place]),
+                agree=agree,
+                trials=trials,
+            ),
             row=int(asked.rows[place]),
         )
+
+
+def in_words(
+    label: str, suggested: str, sure: float, *, odds: float, agree: int, trials: int
+) -> str:
+    """Say why a label is doubted: by how many of several trials, or how much likelier another is.
+
+    The list is cut by how many labels are wrong, so one may be on it that no trial is confident
+    enough to doubt; of a single trial, votes say nothing more.
+    """
+    said = f"{suggested}: {sure:.0%}"
+    if agree and trials > 1:
+        return f"{agree} of {trials} trials doubt it; {said}"
+    times = math.exp(-odds)
+    if times < LEAST_TIMES:
+        return said
+    many = f"{times:.{0 if times >= 10 else 1}f}"
+    if times > MOST_TIMES:
+        many = f"more than {MOST_TIMES:,}"
+    return f"{said}, {many} times as likely as {label}"
 
 
 def _name(files: Sequence[str], row: int) -> str:

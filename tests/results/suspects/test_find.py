@@ -16,7 +16,7 @@ from src.data.load import load_splits
 from src.results.finish import print_summary
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
-from src.results.suspects.find import find_suspects
+from src.results.suspects.find import find_suspects, in_words
 from src.results.write import write_results
 from src.trial.out_of_fold import OutOfFold, log_of
 from tests.data.pictures import page, write
@@ -150,3 +150,21 @@ def test_data_that_changed_are_not_judged(
     replace(kept, labels=np.roll(kept.labels, 1)).save(tmp_path / "0")
     assert find_suspects(StoredStudy(study, tmp_path)) is None
     assert "the images have changed since" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("odds", "agree", "trials", "said"),
+    [
+        (-4.9, 3, 5, "3 of 5 trials doubt it; letter: 43%"),
+        (-4.219, 0, 1, "letter: 43%, 68 times as likely as note"),
+        (-0.9, 0, 5, "letter: 43%, 2.5 times as likely as note"),
+        (-4.912, 1, 1, "letter: 43%, 136 times as likely as note"),
+        (-3.847, 1, 1, "letter: 43%, 47 times as likely as note"),
+        (-9.2, 1, 1, "letter: 43%, more than 1,000 times as likely as note"),
+        (0.3, 0, 1, "letter: 43%"),
+    ],
+)
+def test_a_reason_never_says_that_no_trial_doubts(
+    odds: float, agree: int, trials: int, said: str
+) -> None:
+    assert in_words("note", "letter", 0.43, odds=odds, agree=agree, trials=trials) == said
