@@ -226,6 +226,12 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     ),
     (("quick_validation.folds=0",), ("quick_validation.folds=0", "at least 1")),
     (("quick_validation.min_steps=-1",), ("quick_validation.min_steps=-1", "at least 0")),
+    (("quick_validation.seconds=0",), ("quick_validation.seconds=0", "more than 0, or null")),
+    (
+        ("quick_validation.seconds=9", "optuna.objectives=[f1,train_seconds]"),
+        ("optuna.objectives", "quick_validation.seconds=9", "leave out train_seconds"),
+    ),
+    (("quick_validation.seconds=9,20",), ("quick_validation.seconds: trials with 9.0 and 20.0",)),
     (("trainer.precise_bn=-1",), ("trainer.precise_bn=-1", "at least 0")),
     (("quick_validation.wear=documnt",), ("wear=documnt", "did you mean document?")),
     (("quick_validation.wear=none,light",), ("quick_validation.wear", "cannot be compared")),

@@ -155,7 +155,7 @@ def _take(
 # What a trial hands on to the one that continues it.
 HANDED_ON = (
     *("defaults", AS_IN_CONFIG, "from_study", "repeat", "attempts"),
-    *("curves", "losses", "seconds_of_folds", LET_THROUGH),
+    *("curves", "losses", "seconds_of_folds", "epochs_in_time", LET_THROUGH),
 )
 # What Optuna's grid sampler writes into a trial.
 OF_GRIDS = ("grid_id", "search_space")

@@ -18,7 +18,7 @@ from src.before.notes import tell, tell_all, tell_notes, tell_pages_to_come
 from src.before.objectives import check_objectives
 from src.before.same_in_all import compared
 from src.before.sizes import told_if_bounded
-from src.before.trial_length import told_if_longer
+from src.before.trial_length import told_if_longer, told_if_timed
 from src.before.typed_keys import check_typed_keys
 from src.before.untrusted_config import check_environment
 from src.before.values import check_values
@@ -215,7 +215,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
         tell(f"quick_validation.folds: {note}")
     batches = _batches(cfg, jobs)
     told = told_if_bounded(cfg, batches), told_if_longer(cfg, len(train), max(batches))
-    tell_all([note for note in told if note is not None])
+    tell_all([note for note in (*told, told_if_timed(cfg)) if note is not None])
     # Last, as they may have to be fetched: now and not by every worker at once.
     sources = ("name", "pretrained", "checkpoint_path")
     models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}

@@ -76,6 +76,10 @@ class QuickValidationConfig:
     # Optimizer steps of a fold at least, with the largest batch that is searched: where images are
     # few all trials train more epochs (docs/scores.md). Whoever types `epochs` alone gets these.
     min_steps: int = 0
+    # Seconds that a trial may train, all folds together, so that batch sizes, image sizes and
+    # models are compared at equal cost: its epochs follow from its own speed, and `epochs` says at
+    # how many equal shares of a fold it is reported (docs/scores.md). null: all train `epochs`.
+    seconds: float | None = None
     # A batch size for trials alone; takes the batch size out of the search.
     batch_size_override: int | None = None
     # Wear that pages are scored under, wherever a score decides: none, a file of conf/augment

@@ -144,6 +144,13 @@ def check_objectives(cfg: DictConfig) -> None:
             f"optuna.objectives={names}: pruning and ranking follow the first one, so put a score "
             "there, as in [f1, train_seconds]"
         )
+    timed = [name for name in names[1:] if OBJECTIVES[name].score is None]
+    if timed and cfg.quick_validation.seconds is not None:
+        raise UserError(
+            f"optuna.objectives={names}: with quick_validation.seconds="
+            f"{cfg.quick_validation.seconds:g} all trials take as long; leave out {timed[0]}, or "
+            "the seconds"
+        )
     _check_clean(cfg, names)
     if cfg.optuna.choose not in RULES:
         raise UserError(

@@ -8,7 +8,7 @@ from doctune.errors import UserError
 
 # What a score stands for: how long a trial trains, on which parts, and how it is scored.
 SAME_IN_ALL = (
-    *(f"quick_validation.{name}" for name in ("epochs", "folds", "min_steps")),
+    *(f"quick_validation.{name}" for name in ("epochs", "folds", "min_steps", "seconds")),
     *(f"quick_validation.{name}" for name in ("wear", "wear_strength", "wear_draws")),
     *("trainer.precise_bn", "data.seed", "data.n_images"),
 )

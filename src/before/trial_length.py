@@ -4,21 +4,28 @@ Three epochs are 45 steps of 960 images in batches of 64, and 9 of 200. After so
 little of a configuration; how many are enough is measured in docs/scores.md. All trials of a study
 train the same number of epochs, whatever their batches, as they are compared epoch by epoch and
 what is found is trained for a number of epochs in the end.
+
+Under `quick_validation.seconds` they train for the same time instead, each as many epochs as fit.
 """
 
 import math
+from dataclasses import dataclass
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from doctune.commands import task_overrides
+from doctune.words import counted
 from src.data.folds import parts_of
 
+SECONDS = "quick_validation.seconds"
 EPOCHS, MIN_STEPS = "quick_validation.epochs", "quick_validation.min_steps"
 
 
 def epochs_of_trials(cfg: DictConfig, images: int, largest: int) -> int:
     """Return the epochs of a fold: `quick_validation.epochs`, or more for its `min_steps`.
+
+    Under `quick_validation.seconds` each trial has its own number, see `epochs_in_time`.
 
     Args:
         cfg: the whole config.
@@ -26,6 +33,8 @@ def epochs_of_trials(cfg: DictConfig, images: int, largest: int) -> int:
         largest: batch of those that are searched.
     """
     asked = int(cfg.quick_validation.epochs)
+    if cfg.quick_validation.seconds is not None:
+        return asked
     return max(asked, math.ceil(least_steps(cfg) / steps_an_epoch(cfg, images, largest)))
 
 
@@ -41,7 +50,9 @@ def least_steps(cfg: DictConfig) -> int:
     """Return `quick_validation.min_steps`, or 0: whoever types epochs alone gets these."""
     words = task_overrides(HydraConfig.get()) if HydraConfig.initialized() else []
     typed = {word.partition("=")[0].lstrip("+") for word in words}
-    if EPOCHS in typed and MIN_STEPS not in typed:
+    # Under `seconds` they say nothing of a trial's length.
+    is_timed = cfg.quick_validation.seconds is not None
+    if not is_timed and EPOCHS in typed and MIN_STEPS not in typed:
         return 0
     return int(cfg.quick_validation.min_steps)
 
@@ -62,4 +73,48 @@ def told_if_longer(cfg: DictConfig, images: int, largest: int) -> str | None:
         f"{MIN_STEPS}={least_steps(cfg)}: an epoch has {steps} {'step' if steps == 1 else 'steps'} "
         f"of {largest} images, so trials train {epochs} epochs a fold and not {asked}; give "
         f"{EPOCHS}={asked} for no more"
+    )
+
+
+@dataclass(frozen=True)
+class InTime:
+    """The epochs of a fold under `quick_validation.seconds`."""
+
+    epochs: int
+    # Those that the time is enough for, as a fraction.
+    fitting: float
+
+    @property
+    def is_longer(self) -> bool:
+        """Tell whether the least that a fold trains takes longer than the time."""
+        return self.epochs > round(self.fitting)
+
+
+def epochs_in_time(cfg: DictConfig, an_epoch: float, steps: int, once: float = 0.0) -> InTime:
+    """Return how many epochs a fold trains in its share of `quick_validation.seconds`.
+
+    The nearest whole number, as rounding down would spare dear trials up to half of their time; at
+    least one, and those of `min_steps`.
+
+    Args:
+        cfg: the whole config.
+        an_epoch: seconds of an epoch, with what is scored after it.
+        steps: optimizer steps of an epoch.
+        once: seconds of a fold that do not depend on its epochs.
+    """
+    quick = cfg.quick_validation
+    fitting = max(0.0, quick.seconds / quick.folds - once) / an_epoch
+    least = max(1, math.ceil(least_steps(cfg) / steps))
+    return InTime(max(least, round(fitting)), fitting)
+
+
+def told_if_timed(cfg: DictConfig) -> str | None:
+    """Say what trials under `quick_validation.seconds` have in common; None without it."""
+    quick = cfg.quick_validation
+    if quick.seconds is None:
+        return None
+    return (
+        f"{SECONDS}={quick.seconds:g}: a trial trains as many epochs as it can in that time, "
+        f"{counted(quick.folds, 'fold')} together, and is compared with others at "
+        f"{counted(quick.epochs, 'equal share')} of each ({EPOCHS})"
     )

@@ -126,7 +126,9 @@ def _replaced_space(given: dict[str, str]) -> list[str]:
 def _long_warmup(cfg: DictConfig, given: dict[str, str]) -> list[str]:
     warmup = cfg.scheduler.warmup_epochs
     epochs = cfg.quick_validation.epochs if "hparams_search" in given else cfg.trainer.max_epochs
-    if "scheduler.warmup_epochs" not in given or warmup <= epochs / 2:
+    # How many they will be is measured in each trial.
+    is_timed = "hparams_search" in given and cfg.quick_validation.seconds is not None
+    if is_timed or "scheduler.warmup_epochs" not in given or warmup <= epochs / 2:
         return []
     return [
         f"scheduler.warmup_epochs={warmup:g}: of {counted(epochs, 'epoch')} "

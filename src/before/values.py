@@ -94,6 +94,11 @@ def check_values(cfg: DictConfig, *, ask_timm: bool = True) -> None:
     micro_batch = cfg.trainer.micro_batch_size
     if micro_batch is not None and micro_batch < 1:
         raise UserError(f"trainer.micro_batch_size={micro_batch}: must be at least 1, or null")
+    seconds = cfg.quick_validation.seconds
+    if seconds is not None and seconds <= 0:
+        raise UserError(
+            f"quick_validation.seconds={seconds:g}: must be more than 0, or null for epochs alone"
+        )
     ratio = cfg.scheduler.min_lr_ratio
     if not 0 <= ratio <= 1:
         raise UserError(f"scheduler.min_lr_ratio={ratio}: must be from 0 to 1, a share of the peak")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from doctune.words import duration
+from src.before.trial_length import EPOCHS, SECONDS
 from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.memory import GIB
@@ -18,7 +19,7 @@ WORTH_SHARING = 1.1
 
 def advice(plan: SearchPlan, cfg: DictConfig) -> list[str]:
     """Return what to change, the most urgent first; empty where all is well."""
-    return [*_memory(plan, cfg), *_time(plan), *_trial_time(plan, cfg), *_sharing(plan, cfg)]
+    return [*_memory(plan, cfg), *_time(plan, cfg), *_trial_time(plan, cfg), *_sharing(plan, cfg)]
 
 
 def _memory(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
@@ -78,7 +79,7 @@ def _how_they_run(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
         )
 
 
-def _time(plan: SearchPlan) -> Iterator[str]:
+def _time(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
     if plan.timeout is None:
         return
     if not plan.in_time:
@@ -93,9 +94,10 @@ def _time(plan: SearchPlan) -> Iterator[str]:
             f"optuna.n_trials={plan.trials_in_time}"
         )
     elif plan.seconds < MUCH_TIME_LEFT * plan.timeout:
+        longer = EPOCHS if cfg.quick_validation.seconds is None else SECONDS
         yield (
             f"only {duration(plan.seconds)} of {duration(plan.timeout)} would be used: raise "
-            "optuna.n_trials, or quick_validation.epochs for scores that can be trusted more"
+            f"optuna.n_trials, or {longer} for scores that can be trusted more"
         )
 
 

@@ -17,7 +17,11 @@ from doctune.study.keys import check_limits
 from src.before.checks import check_one_card
 from src.before.objectives import check_objectives
 from src.before.sizes import told_if_bounded
-from src.before.trial_length import epochs_of_trials, told_if_longer
+from src.before.trial_length import (
+    epochs_of_trials,
+    told_if_longer,
+    told_if_timed,
+)
 from src.before.values import check_values
 from src.hardware import memory
 from src.hardware.config import AUTO
@@ -26,7 +30,13 @@ from src.hardware.footprint import Footprint
 from src.hardware.speed import keep_busy
 from src.planning.counting import count_all
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
-from src.planning.trial_time import Saving, at_size, expected_saving, trial_seconds
+from src.planning.trial_time import (
+    Saving,
+    at_size,
+    expected_saving,
+    length_of_trial,
+    trial_seconds,
+)
 from src.planning.workload import Images, Searched, count_images, searched_sizes
 from src.training.backbone import check_backbone
 from src.training.forecast import fit_into, footprint_of, pruning
@@ -53,6 +63,8 @@ class Cell:
     micro_batch: int
     # Whether a trial trains with gradient checkpointing, as `gpu.checkpointing` says.
     checkpointing: bool
+    # Of a fold: the same in all but under `quick_validation.seconds`.
+    epochs: int
     # Seconds of a trial that is not pruned.
     seconds: float
 
@@ -138,6 +150,7 @@ def make_plan(
     told = (
         told_if_bounded(cfg, searched.batch_sizes),
         told_if_longer(cfg, images.train, largest),
+        told_if_timed(cfg),
     )
     cfg.quick_validation.epochs = epochs_of_trials(cfg, images.train, largest)
     plain, checkpointed = _count(cfg, searched, images, progress)
@@ -241,8 +254,7 @@ def _cell(
     found = fit_into(sized, footprint, checkpointed)
     less = None if checkpointed is None else memory.needed(checkpointed, batch)
     trained = checkpointed if found.checkpointing and checkpointed else footprint
-    epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
-    seconds = trial_seconds(sized, trained, images.train, epochs, found.micro_batch)
+    epochs, seconds = length_of_trial(sized, trained, images.train, found.micro_batch, factor)
     return Cell(
         img_size=side,
         batch_size=batch,
@@ -252,7 +264,8 @@ def _cell(
         fits_checkpointing=less is not None and less <= found.available,
         micro_batch=found.micro_batch or batch,
         checkpointing=found.checkpointing,
-        seconds=factor * seconds,
+        epochs=epochs,
+        seconds=seconds,
     )
 
 
@@ -307,9 +320,11 @@ def _in_company(
     """Return a cell with the time of a trial that shares its card with others."""
     shared = at_size(cfg, img_size=cell.img_size, batch_size=cell.batch_size)
     shared.gpu.trials_per_device = together
-    epochs = cfg.quick_validation.epochs * cfg.quick_validation.folds
-    seconds = trial_seconds(shared, plain[cell.img_size], images.train, epochs, cell.micro_batch)
-    return dataclasses.replace(cell, seconds=corrected.factor * seconds)
+    footprint = plain[cell.img_size]
+    epochs, seconds = length_of_trial(
+        shared, footprint, images.train, cell.micro_batch, corrected.factor
+    )
+    return dataclasses.replace(cell, epochs=epochs, seconds=seconds)
 
 
 def _gain_of_sharing(

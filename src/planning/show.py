@@ -50,10 +50,12 @@ def to_json(plan: SearchPlan, cfg: DictConfig) -> str:
 def _head(plan: SearchPlan, cfg: DictConfig) -> Text:
     text = Text(f"{cfg.model.name} on {cfg.gpu.name}", style="bold")
     quick = cfg.quick_validation
+    epochs = counted(quick.epochs, "epoch")
+    length = epochs if quick.seconds is None else duration(quick.seconds / quick.folds)
     text.append(
         f"  {plan.parameters / 1e6:.1f} million parameters, {cfg.trainer.precision}, "
         f"{plan.images.train} images to train on, {plan.images.classes} classes\n"
-        f"{counted(plan.n_trials, 'trial')} of {counted(quick.epochs, 'epoch')} x "
+        f"{counted(plan.n_trials, 'trial')} of {length} x "
         f"{counted(quick.folds, 'fold')}, "
         f"{plan.n_jobs} at a time",
         style="not bold",
@@ -80,6 +82,7 @@ def _model(cfg: DictConfig) -> Text:
 
 
 def _table(plan: SearchPlan) -> Table:
+    is_timed = len({cell.epochs for cell in plan.cells}) > 1
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("px", justify="right", no_wrap=True)
     for batch in plan.searched.batch_sizes:
@@ -90,18 +93,19 @@ def _table(plan: SearchPlan) -> Table:
             table.add_column("with checkpointing", justify="right", max_width=13)
     for side in plan.searched.img_sizes:
         row = [Text(str(side))]
-        row += [_cell(cell) for cell in plan.cells if cell.img_size == side]
+        row += [_cell(cell, is_timed) for cell in plan.cells if cell.img_size == side]
         row.append(Text(str(plan.largest[side])))
         row.append(Text(str(plan.largest_checkpointing.get(side, "-"))))
         table.add_row(*row[: len(table.columns)])
     return table
 
 
-def _cell(cell: Cell) -> Text:
+def _cell(cell: Cell, tell_epochs: bool) -> Text:
     mark, style = ("", "green")
     if not cell.fits:
         mark, style = ("c", "yellow") if cell.fits_checkpointing else ("!", "red")
-    return Text(f"{cell.needed / GIB:.1f} GB{mark}\n{duration(cell.seconds)}", style=style)
+    epochs = f"\n{counted(cell.epochs, 'epoch')} a fold" if tell_epochs else ""
+    return Text(f"{cell.needed / GIB:.1f} GB{mark}\n{duration(cell.seconds)}{epochs}", style=style)
 
 
 def _legend(plan: SearchPlan) -> str:

@@ -6,11 +6,13 @@ What pruning saves: as measured in earlier searches, otherwise what its pruner c
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
+from src.before.trial_length import epochs_in_time, steps_an_epoch
 from src.data.folds import parts_of
 from src.data.wear_presets import wear_of
 from src.hardware.footprint import Footprint
@@ -53,6 +55,35 @@ def trial_seconds(
         # Under wear the pages are scored as they are too, at the end of each fold.
         seconds += cfg.quick_validation.folds * math.ceil(held_out / evaluated) * forward
     return seconds
+
+
+def length_of_trial(
+    cfg: DictConfig,
+    footprint: Footprint,
+    train_images: int,
+    micro_batch: int | None,
+    factor: float,
+) -> tuple[int, float]:
+    """Return the epochs of a fold of a trial, and the seconds of all its folds.
+
+    Args:
+        cfg: its config; under `quick_validation.seconds` the epochs follow from the time.
+        footprint: of its training step.
+        train_images: of all folds.
+        micro_batch: images at a time.
+        factor: what estimates are corrected by.
+    """
+    quick = cfg.quick_validation
+
+    def a_fold(epochs: int) -> float:
+        total = trial_seconds(cfg, footprint, train_images, epochs * quick.folds, micro_batch)
+        return factor * total / float(quick.folds)
+
+    epochs = int(quick.epochs)
+    if quick.seconds is not None:
+        steps, once = steps_an_epoch(cfg, train_images, cfg.data.batch_size), a_fold(0)
+        epochs = epochs_in_time(cfg, a_fold(1) - once, steps, once).epochs
+    return epochs, quick.folds * a_fold(epochs)
 
 
 def statistics_batches(cfg: DictConfig, train_images: int, at_a_time: int) -> int:
@@ -105,15 +136,19 @@ def expected_saving(
     """
     if way is None:
         return Saving(0.0)
+    # Under `quick_validation.seconds` shares of equal time, as trials differ in their epochs.
     epochs = int(cfg.quick_validation.epochs * cfg.quick_validation.folds)
-    same = {"epochs": epochs, "pruning": way}
+    seconds = cfg.quick_validation.seconds
+    length = {"epochs": epochs} if seconds is None else {"seconds": seconds}
     trained = [
-        int(trial.user_attrs["epochs"])
+        trial.user_attrs["epochs"] / trial.user_attrs["workload"]["epochs"]
         for trial in earlier
-        if _was_pruned_alike(trial, same) and trial.number >= cfg.pruning.n_startup_trials
+        if _was_pruned_alike(trial, {**length, "pruning": way})
+        and trial.user_attrs["workload"].get("seconds") == seconds
+        and trial.number >= cfg.pruning.n_startup_trials
     ]
     if len(trained) >= ENOUGH_TRIALS:
-        return Saving(1 - sum(trained) / (epochs * len(trained)), len(trained))
+        return Saving(1 - fmean(trained), len(trained))
     # Whoever is ended has trained `patience` epochs, and one more to be compared.
     spared = max(0.0, 1 - (way["patience"] + 1) / epochs)
     return Saving(ENDS.get(str(way["pruner"]), 0.0) * spared)

@@ -11,7 +11,8 @@ from doctune.space.focus import pressed_end, widened
 from doctune.space.focus_rule import FocusRule
 from doctune.words import counted, key_of, show
 from src.results.pruning import unsafe_pruning
-from src.results.summary import ENOUGH_FOLDS, Summary
+from src.results.summary import ENOUGH_FOLDS, Summary, epochs_of
+from src.results.unequal_time import unequal_time
 
 # Above this share of pruned trials, good ones may be among them.
 MANY_PRUNED = 0.6
@@ -40,6 +41,7 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
         *(_failures(found) if many_failed else ()),
         *_cut_off(found),
         *_out_of_time(found),
+        *unequal_time(found),
         *unsafe_pruning(found),
         *_too_many_pruned(found),
         *_little_saved(found),
@@ -93,11 +95,11 @@ def _out_of_time(found: Summary) -> list[str]:
         few = len(trials) <= MANY_OUT_OF_TIME * found.finished or key == "optuna.timeout"
         if found.ranked and few:
             continue
-        steps = [len(trial.intermediate_values) for trial in trials]
+        steps = [epochs_of(trial) for trial in trials]
         said.append(
             f"{len(trials)} of {counted(found.finished, 'trial')} had not ended when {key} was "
             f"over, half of them after {counted(round(median(steps)), 'epoch')}. Raise it, or "
-            "make trials shorter: quick_validation.epochs, quick_validation.folds."
+            f"make trials shorter: {found.length_key}, quick_validation.folds."
         )
     return said
 
@@ -110,7 +112,7 @@ def _all_equal(found: Summary) -> list[str]:
         f"All {len(found.ranked)} complete trials have the same {found.objectives[0]}, "
         f"{score:.4f}: nothing that was searched mattered. Either there is nothing left to gain, "
         "or the models learn nothing: look at the learning curves, and raise "
-        "quick_validation.epochs if they are flat."
+        f"{found.length_key} if they are flat."
     ]
 
 
@@ -136,7 +138,7 @@ def _too_many_pruned(found: Summary) -> list[str]:
     pruned = found.by_pruner
     if not found.finished or len(pruned) / found.finished <= MANY_PRUNED:
         return []
-    steps = [len(trial.intermediate_values) for trial in pruned]
+    steps = [epochs_of(trial) for trial in pruned]
     when = f", half of them within {counted(round(median(steps)), 'epoch')}" if steps else ""
     return [
         f"{len(pruned)} of {counted(found.finished, 'trial')} were pruned{when}. Raise "
@@ -203,7 +205,7 @@ def _noise(found: Summary) -> list[str]:
     return [
         f"Noise is larger than the difference: the best trial's gain over the defaults is "
         f"{gain.mean:+.4f}, with a 95 % interval from {gain.low:+.4f} to {gain.high:+.4f}. "
-        "Raise quick_validation.folds or quick_validation.epochs in the next study, and let "
+        f"Raise quick_validation.folds or {found.length_key} in the next study, and let "
         f"'{command('src.confirm', study=found.name)}' say whether this gain holds."
     ]
 

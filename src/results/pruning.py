@@ -31,7 +31,7 @@ def was_it_safe(found: Summary) -> str:
     safety = found.pruning
     if safety is None:
         return ""
-    return " ".join(filter(None, (_order(safety), _spared(safety), _lost(safety))))
+    return " ".join(filter(None, (_order(found, safety), _spared(safety), _lost(safety))))
 
 
 def unsafe_pruning(found: Summary) -> list[str]:
@@ -44,19 +44,19 @@ def unsafe_pruning(found: Summary) -> list[str]:
         f"Set pruning.patience={later} in the next study"
         if later is not None and later > safety.step
         else "Set pruning.enabled=false in the next study, or make its trials longer "
-        "(quick_validation.epochs)"
+        f"({found.length_key})"
     )
-    why = _spared(safety) if safety.has_lost_the_best else _order(safety)
+    why = _spared(safety) if safety.has_lost_the_best else _order(found, safety)
     if not safety.has_lost_the_best and safety.chance > 0.5:
         why = _lost(safety)
     return [f"Pruning may do harm. {why} {mend}."]
 
 
-def _order(safety: PruningSafety) -> str:
+def _order(found: Summary, safety: PruningSafety) -> str:
     if safety.tau is None:
         return ""
     said = (
-        f"After {counted(safety.step + 1, 'epoch')}, where half of them had ended, the order of "
+        f"After {found.in_steps(safety.step + 1)}, where half of them had ended, the order of "
         f"{safety.complete} complete trials was {safety.alike} that of the end (Kendall's tau "
         f"{safety.tau:+.2f}; 1 is the same order, 0 chance"
     )

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from doctune.commands import command, override
 from doctune.passwords import without_passwords
 from doctune.words import counted, duration, score, settings_of, short, show
-from src.before.trial_length import EPOCHS
+from src.before.trial_length import EPOCHS, SECONDS
 from src.data.pages_to_come.compare import Comparison
 from src.data.pages_to_come.show import as_html
 from src.results.all_trials import all_trials
@@ -293,7 +293,9 @@ def _subject(facts: dict[str, str]) -> str:
     """Say in a few words what was trained on what, where the study's settings tell."""
     parts = [facts.get("model", ""), facts.get("data", "")]
     epochs, folds = (facts.get(key) for key in (EPOCHS, "quick_validation.folds"))
-    if epochs and folds:
+    if SECONDS in facts and folds:
+        parts.append(f"{counted(int(folds), 'fold')} in {duration(float(facts[SECONDS]))} a trial")
+    elif epochs and folds:
         parts.append(f"{counted(int(folds), 'fold')} of {counted(int(epochs), 'epoch')}")
     return " · ".join(part for part in parts if part)
 

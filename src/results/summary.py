@@ -14,6 +14,8 @@ from doctune.study.expected_gain import ExpectedGain, expected_gain
 from doctune.study.ownership import seems_gone
 from doctune.study.pruning_safety import PruningSafety, pruning_safety
 from doctune.study.study import was_interrupted
+from doctune.words import counted
+from src.before.trial_length import EPOCHS, SECONDS
 from src.data.wear_presets import KEY, NONE
 from src.results.choose import TOLERANCE, choose
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
@@ -77,6 +79,19 @@ class Summary:
     expected: ExpectedGain | None = None
     # What pages were worn by before they were scored; empty: by nothing.
     wear: str = ""
+    # `quick_validation.seconds`; 0: trials train the same epochs.
+    equal_seconds: float = 0.0
+
+    @property
+    def length_key(self) -> str:
+        """Return the key that makes trials longer or shorter."""
+        return SECONDS if self.equal_seconds else EPOCHS
+
+    def in_steps(self, count: int) -> str:
+        """Say after how many steps trials are compared: epochs, or shares of an equal time."""
+        if not self.equal_seconds:
+            return counted(count, "epoch")
+        return f"{counted(count, 'equal share')} of the time"
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -181,9 +196,10 @@ def summarize(study: optuna.Study) -> Summary:
     maximize = study.directions[0] == StudyDirection.MAXIMIZE
     ended_by_pruner = [t for t in pruned if t.user_attrs.get("stopped") not in OUT_OF_TIME]
     important = Importances(ranked, ended_by_pruner, maximize)
-    epochs = sum(len(t.intermediate_values) for t in [*ranked, *pruned])
+    epochs = sum(epochs_of(t) for t in [*ranked, *pruned])
     rule: Mapping[str, Any] = study.user_attrs.get("choose", {})
-    wear = str(study.user_attrs.get("settings", {}).get(KEY, NONE))
+    settings = study.user_attrs.get("settings", {})
+    wear = str(settings.get(KEY, NONE))
     return Summary(
         name=study.study_name,
         ranked=ranked,
@@ -209,6 +225,7 @@ def summarize(study: optuna.Study) -> Summary:
         pruning=pruning_safety(trials, maximize),
         expected=None if several else expected_gain(trials, maximize),
         wear="" if wear == NONE else wear,
+        equal_seconds=float(settings.get(SECONDS) or 0),
     )
 
 
@@ -218,16 +235,24 @@ def _pace(trial: FrozenTrial) -> float | None:
     return seconds / epochs if seconds and epochs else None
 
 
+def epochs_of(trial: FrozenTrial) -> int:
+    """Return the epochs that a trial has trained in all folds.
+
+    As it has noted them: under `quick_validation.seconds` not each is reported.
+    """
+    return int(trial.user_attrs.get("epochs", len(trial.intermediate_values)))
+
+
 def epochs_spared(complete: Sequence[FrozenTrial], pruned: Sequence[FrozenTrial]) -> list[int]:
     """Return how many epochs each pruned trial was spared.
 
     Of those that a trial was to have, as it has noted; without a note, of those that the longest
     complete trial had.
     """
-    longest = max((len(t.intermediate_values) for t in complete), default=0)
+    longest = max(map(epochs_of, complete), default=0)
     planned = [t.user_attrs.get("workload", {}).get("epochs", longest) for t in pruned]
     return [
-        max(0, int(epochs) - len(trial.intermediate_values))
+        max(0, int(epochs) - epochs_of(trial))
         for epochs, trial in zip(planned, pruned, strict=True)
     ]
 

@@ -131,8 +131,15 @@ def _augmented_batch(cfg: DictConfig) -> int:
     return int(card_batch(cfg) * 3 * cfg.data.img_size**2 * 4)
 
 
-def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:
-    """Return what the time of a trial depends on, and of a search; `src.plan` learns from it."""
+def workload(cfg: DictConfig, train: ImageSet, epochs: int) -> dict[str, Any]:
+    """Return what the time of a trial depends on, and of a search; `src.plan` learns from it.
+
+    Args:
+        cfg: of the trial.
+        train: what is cut into folds.
+        epochs: of each fold.
+    """
+    seconds = cfg.quick_validation.seconds
     return {
         "model": cfg.model.name,
         "img_size": cfg.data.img_size,
@@ -142,8 +149,9 @@ def workload(cfg: DictConfig, train: ImageSet) -> dict[str, Any]:
         "trials_per_device": cfg.gpu.trials_per_device,
         "images": len(train),
         "folds": cfg.quick_validation.folds,
-        "epochs": cfg.quick_validation.epochs * cfg.quick_validation.folds,
+        "epochs": epochs * cfg.quick_validation.folds,
         "pruning": pruning(cfg),
+        **({} if seconds is None else {"seconds": seconds}),
     }
 
 

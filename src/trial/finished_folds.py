@@ -11,7 +11,7 @@ from pathlib import Path
 
 from doctune.trial import RunningTrial
 from src.trial.out_of_fold import FILE, OutOfFold
-from src.trial.reporting import RunningScore
+from src.trial.reporting import RunningScore, share_after
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def take_over(
     score: RunningScore,
     folder: Path,
     epochs: int,
+    shares: int,
     files: Sequence[str] = (FILE,),
 ) -> dict[str, OutOfFold] | None:
     """Take over the finished folds of the trial that `trial` continues, or of its own first start.
@@ -51,6 +52,7 @@ def take_over(
         score: empty; gets the curves.
         folder: of `trial`; the interrupted one's lies beside it.
         epochs: of a fold.
+        shares: of a fold at which trials are compared, as in `share_after`.
         files: that trials keep predictions in.
 
     Returns:
@@ -67,7 +69,9 @@ def take_over(
         return None
     for fold, curve in enumerate(curves):
         for epoch, value in enumerate(curve):
-            trial.report_again(score.add(value), fold * epochs + epoch)
+            estimate, share = score.add(value), share_after(epoch, epochs, shares)
+            if share is not None:
+                trial.report_again(estimate, fold * shares + share)
         score.end_fold()
     for file, predictions in kept.items():
         predictions.save(folder, file)

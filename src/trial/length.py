@@ -21,6 +21,7 @@ LENGTH = "length_of_trials"
 def length_in_study(study: optuna.Study, cfg: DictConfig, images: int) -> int:
     """Return the epochs of a fold, and keep them with the study.
 
+    Under `quick_validation.seconds` at how many equal shares of a fold its trials are compared.
     A study that was begun before there was `quick_validation.min_steps` goes on without it.
 
     Args:
@@ -29,6 +30,9 @@ def length_in_study(study: optuna.Study, cfg: DictConfig, images: int) -> int:
         images: that are cut into folds.
     """
     quick = cfg.quick_validation
+    if quick.seconds is not None:
+        # Each has its own, see src/trial/equal_time.py.
+        return int(quick.epochs)
     asked = [quick.epochs, quick.min_steps]
     noted: Any = study.user_attrs.get(LENGTH)
     if noted is not None and noted["asked"] == asked:

@@ -24,6 +24,7 @@ from src.training.fit import FitResult, fit
 from src.training.forecast import workload
 from src.training.run_log import RunLog
 from src.trial.environment import environment
+from src.trial.equal_time import epochs_of_trial
 from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
 from src.trial.loss_curves import LossCurves
 from src.trial.out_of_fold import CLEAN, FILE, KeepScores, OutOfFold, Scores
@@ -42,6 +43,7 @@ def cross_validate(
     weights and batches of fold `k` are drawn from `seed + k`, the same in every trial as well.
     Under `quick_validation.wear` the pages held out are worn; as they are, they are scored once
     more at the end of each fold, which costs as much as one of its epochs' validations.
+    Under `quick_validation.seconds` its epochs follow from the trial's own speed.
 
     Args:
         cfg: the trial's config.
@@ -58,12 +60,17 @@ def cross_validate(
     objectives = list(cfg.optuna.objectives)
     score = RunningScore(0.0, OBJECTIVES[objectives[0]].high)
     trial.note("environment", environment(cfg.trainer.accelerator))
-    trial.note("workload", workload(cfg, data))
     trial.note("classes", len(data.classes))
     fitting = Fitting(cfg, len(data.classes), trial.note)
+    folds = list(stratified_folds(data.labels, quick.folds, cfg.data.seed, data.groups))
+    epochs = int(quick.epochs)
+    if quick.seconds is not None:
+        first = [data.subset(part) for part in folds[0]]
+        epochs = epochs_of_trial(cfg, fitting, trial, first[0], as_scored(cfg, first[1]))
+    trial.note("workload", workload(cfg, data, epochs))
     started = time.monotonic()
     files = (FILE,) if wear_of(cfg) is None else (FILE, CLEAN)
-    kept = take_over(trial, score, folder, quick.epochs, files)
+    kept = take_over(trial, score, folder, epochs, quick.epochs, files)
     if kept is None:
         kept = dict.fromkeys(files, OutOfFold.empty(data.classes))
     else:
@@ -72,15 +79,13 @@ def cross_validate(
         torch.cuda.reset_peak_memory_stats()
     losses = LossCurves(trial, len(score.finals))
     try:
-        for fold, (train, val) in enumerate(
-            stratified_folds(data.labels, quick.folds, cfg.data.seed, data.groups)
-        ):
+        for fold, (train, val) in enumerate(folds):
             if fold < len(score.finals):
                 continue
             clean = data.subset(val)
             held_out = {FILE: as_scored(cfg, clean), CLEAN: clean}
             images = data.subset(train), {file: held_out[file] for file in files}
-            found = _train_fold(fitting, *images, trial, log_to, score, losses, fold)
+            found = _train_fold(fitting, *images, trial, log_to, score, losses, fold, epochs)
             score.end_fold()
             for file, probabilities in found.items():
                 kept[file] = kept[file].with_fold(held_out[file], probabilities)
@@ -102,9 +107,9 @@ def cross_validate(
     values = [score.estimate(), *(_value(name, kept, seconds) for name in objectives[1:])]
     told = {"score": score.estimate(), **dict(zip(objectives, values, strict=True))}
     if CLEAN in kept:
-        folds = _of_folds(objectives[0], kept[CLEAN])
-        trial.note("folds_clean", folds)
-        told[as_clean(objectives[0])] = fmean(folds)
+        clean_scores = _of_folds(objectives[0], kept[CLEAN])
+        trial.note("folds_clean", clean_scores)
+        told[as_clean(objectives[0])] = fmean(clean_scores)
     log_to.add_scores(told)
     result = values[0] if len(values) == 1 else values
     trial.end_as_complete(result)
@@ -120,6 +125,7 @@ def _train_fold(
     score: RunningScore,
     losses: LossCurves,
     fold: int,
+    epochs: int,
 ) -> dict[str, Scores]:
     """Train a fold.
 
@@ -132,6 +138,7 @@ def _train_fold(
         score: the trial's.
         losses: the trial's.
         fold: its index.
+        epochs: that it is trained for.
 
     Returns:
         Log-probabilities [N, C] of what is held out, by the same files.
@@ -146,12 +153,22 @@ def _train_fold(
         losses.begin_fold(fold)
         quick = cfg.quick_validation
         measure = functools.partial(_measure, cfg.optuna.objectives[0], scored.labels, keeper)
-        report = ReportToStudy(trial, score, fold, quick.folds, quick.epochs, measure, reported)
+        report = ReportToStudy(
+            trial,
+            score,
+            fold,
+            quick.folds,
+            epochs=epochs,
+            # Without `seconds` as many.
+            shares=quick.epochs,
+            measure=measure,
+            reported=reported,
+        )
         return fit(
             cfg,
             train,
             scored,
-            max_epochs=quick.epochs,
+            max_epochs=epochs,
             seed=cfg.seed + fold,
             output_dir=None,
             logger=log_to.part(f"fold_{fold + 1}/"),

@@ -1,7 +1,9 @@
 """What a trial reports while it is cross-validated, and how two trials are compared fairly.
 
 Folds run one after the other. Step `fold * epochs + epoch` means the same fold, cut the same
-way, at the same epoch in every trial, so values at a step compare like with like. Reporting
+way, at the same epoch in every trial, so values at a step compare like with like. Under
+`quick_validation.seconds` trials have different epochs in the same time: there a step is a fold and
+an equal share of it, see `share_after`. Reporting
 the fold's own score would drop back at every new fold, which a patient pruner takes for
 stagnation and a median pruner's best-so-far never notices. Reported is therefore an estimate
 of the final mean over folds that moves on smoothly: in the first fold its score; from then on
@@ -112,6 +114,22 @@ def _expected_end(score: float, others: float, end: float, low: float, high: flo
     return min(max(end + (score - others) * share, low), high)
 
 
+def share_after(epoch: int, epochs: int, shares: int) -> int | None:
+    """Return which of equal shares of a fold, from 0, is over after an epoch; None: none new.
+
+    So trials of 2 and of 20 epochs are compared after the same part of their time, and each after
+    its last epoch. With as many epochs as shares it is the epoch itself. Of more epochs the first
+    counts that ends at or behind the end of a share; of fewer, some shares have no value.
+
+    Args:
+        epoch: from 0, of `epochs`.
+        epochs: of a fold.
+        shares: that all trials have in common.
+    """
+    over = (epoch + 1) * shares // epochs
+    return over - 1 if over > epoch * shares // epochs else None
+
+
 class ReportToStudy(pl.Callback):
     """Reports the first objective after every epoch of one fold, and asks whether to go on.
 
@@ -120,6 +138,7 @@ class ReportToStudy(pl.Callback):
         score: the trial's running score over all folds.
         fold: index of this fold, of `folds`.
         epochs: epochs of a fold.
+        shares: at how many equal shares of a fold trials are compared.
         measure: returns the fold's score after an epoch.
         reported: epochs of this fold that the study has from an attempt that was broken off.
     """
@@ -131,6 +150,7 @@ class ReportToStudy(pl.Callback):
         fold: int,
         folds: int,
         epochs: int,
+        shares: int,
         measure: Callable[[pl.Trainer], float],
         reported: int = 0,
     ) -> None:
@@ -140,6 +160,7 @@ class ReportToStudy(pl.Callback):
         self._fold = fold
         self._folds = folds
         self._epochs = epochs
+        self._shares = shares
         self._reported = reported
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -160,8 +181,9 @@ class ReportToStudy(pl.Callback):
         estimate = self._score.add(self._measure(trainer))
         epoch = trainer.current_epoch
         progress = f"fold {self._fold + 1}/{self._folds}, epoch {epoch + 1}/{self._epochs}"
-        if epoch >= self._reported:
-            self._trial.report(estimate, self._fold * self._epochs + epoch, progress)
+        share = share_after(epoch, self._epochs, self._shares)
+        if epoch >= self._reported and share is not None:
+            self._trial.report(estimate, self._fold * self._shares + share, progress)
         is_last = self._fold == self._folds - 1 and epoch == self._epochs - 1
         if not is_last:
             self._trial.raise_if_over()

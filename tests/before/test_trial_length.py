@@ -3,7 +3,13 @@
 import pytest
 from omegaconf import OmegaConf
 
-from src.before.trial_length import epochs_of_trials, steps_an_epoch, told_if_longer
+from src.before.trial_length import (
+    epochs_in_time,
+    epochs_of_trials,
+    steps_an_epoch,
+    told_if_longer,
+    told_if_timed,
+)
 from tests.conftest import Compose
 
 
@@ -55,3 +61,37 @@ def test_epochs_that_are_typed_stay(cfg: Compose, monkeypatch: pytest.MonkeyPatc
         hydra = OmegaConf.create({"overrides": {"task": typed}})
         monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda found=hydra: found)
         assert epochs_of_trials(cfg("hparams_search=fast"), 300, 64) == epochs
+
+
+@pytest.mark.parametrize(
+    ("an_epoch", "steps", "epochs", "is_longer"),
+    [
+        # 20 s a fold: the nearest number, and not always the lower one.
+        (5.0, 15, 4, False),
+        (5.5, 15, 4, False),
+        (7.5, 15, 3, False),
+        # The floor of 45 steps takes longer than the time.
+        (5.0, 9, 5, True),
+        (90.0, 100, 1, True),
+    ],
+)
+def test_a_trial_of_equal_time_has_the_epochs_that_fit(
+    cfg: Compose, an_epoch: float, steps: int, epochs: int, is_longer: bool
+) -> None:
+    config = cfg("hparams_search=fast", "quick_validation.seconds=60")
+    found = epochs_in_time(config, an_epoch, steps)
+    assert (found.epochs, found.is_longer) == (epochs, is_longer)
+    # What is scored once a fold takes its time too: half of it here.
+    if not is_longer:
+        assert epochs_in_time(config, an_epoch, 100, once=10.0).epochs == round(10 / an_epoch)
+
+
+def test_of_equal_time_no_epochs_are_told_but_shares(cfg: Compose) -> None:
+    config = cfg("hparams_search=fast", "quick_validation.seconds=60")
+    assert epochs_of_trials(config, 60, 64) == 3
+    assert told_if_longer(config, 60, 64) is None
+    told = told_if_timed(config)
+    assert told is not None
+    assert "quick_validation.seconds=60" in told
+    assert "3 equal shares" in told
+    assert told_if_timed(cfg("hparams_search=fast")) is None

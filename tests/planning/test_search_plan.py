@@ -4,7 +4,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.hardware.speed import step_time
-from src.planning.trial_time import Saving, expected_saving, trial_seconds
+from src.planning.trial_time import Saving, expected_saving, length_of_trial, trial_seconds
 from src.training.fit import scored_at_a_time
 from src.training.forecast import footprint_of
 from tests.conftest import Compose
@@ -68,3 +68,28 @@ def test_pages_scored_under_wear_cost_their_scoring(cfg: Compose) -> None:
     assert worn - seconds() == pytest.approx(2 * 2 * image)
     twice = seconds("quick_validation.wear=light", "quick_validation.wear_draws=2")
     assert twice - worn == pytest.approx(6 * 2 * image)
+
+
+def test_trials_of_equal_time_are_planned_with_their_own_epochs(cfg: Compose) -> None:
+    words = ("quick_validation.folds=2", "data.img_size=32", "data.batch_size=16")
+    plain = cfg(*words, "quick_validation.epochs=10")
+    footprint = footprint_of(plain, 3)
+    epochs, seconds = length_of_trial(plain, footprint, 1280, None, 1.0)
+    assert epochs == 10
+    assert seconds == pytest.approx(trial_seconds(plain, footprint, 1280, 20))
+    timed = cfg(*words, f"quick_validation.seconds={seconds}", "quick_validation.epochs=3")
+    found = [length_of_trial(timed, footprint, 1280, None, factor) for factor in (1.0, 2.0)]
+    # On a machine of half the speed half as many epochs take the same time.
+    assert [epochs for epochs, _ in found] == [10, 5]
+    assert [each for _, each in found] == pytest.approx([seconds, seconds])
+
+
+def test_what_pruning_saves_is_known_from_trials_of_the_same_time(cfg: Compose) -> None:
+    config = cfg("pruning.n_startup_trials=0", "quick_validation.seconds=60")
+    timed = [trial_that_trained(number, number, of=2 * number) for number in range(1, 11)]
+    assert expected_saving(config, WAY, timed).trials == 0
+    for trial in timed:
+        trial.user_attrs["workload"]["seconds"] = 60
+    # Half of the time, whatever the epochs.
+    assert expected_saving(config, WAY, timed) == Saving(pytest.approx(0.5), 10)  # type: ignore[arg-type]
+    assert expected_saving(cfg("quick_validation.epochs=3"), WAY, timed).trials == 0

@@ -118,7 +118,7 @@ def test_a_job_that_was_given_back_goes_on_as_the_same_trial(tmp_path: Path) -> 
     again, score = RunningTrial(study, trial.number, prune=False), RunningScore()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert take_over(again, score, tmp_path / "0", epochs=2) is not None
+        assert take_over(again, score, tmp_path / "0", epochs=2, shares=2) is not None
         again.report(0.3, 2)
     assert score.curves == [[0.4, 0.5]]
     assert study.trials[0].intermediate_values == {0: 0.4, 1: 0.5, 2: 0.3}
@@ -137,7 +137,7 @@ def test_without_its_predictions_a_trial_starts_again(tmp_path: Path, left: byte
         (tmp_path / "7").mkdir()
         (tmp_path / "7" / "oof.npz").write_bytes(left)
     score = RunningScore()
-    assert take_over(next_trial(study), score, tmp_path / "0", epochs=2) is None
+    assert take_over(next_trial(study), score, tmp_path / "0", epochs=2, shares=2) is None
     assert score.finals == []
 
 

@@ -16,7 +16,10 @@ from src.results.summary import ENOUGH_FOLDS, Summary, summarize
 
 # Settings that two studies may differ in while their scores mean the same; under any other one
 # they were not scored on the same images.
-SAME_SCALE = ("model", "pretrained", "seed", "code", "quick_validation.epochs", "optuna.objectives")
+SAME_SCALE = (
+    *("model", "pretrained", "seed", "code", "optuna.objectives"),
+    *("quick_validation.epochs", "quick_validation.seconds"),
+)
 
 
 @dataclass(frozen=True)

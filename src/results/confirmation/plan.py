@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from optuna.trial import FrozenTrial
 
 from doctune.commands import task_overrides
 from doctune.errors import UserError
@@ -17,6 +18,7 @@ from src.data.load import data_fingerprint
 from src.data.wear_presets import wear_of
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
+from src.trial.equal_time import NOTE
 from src.trial.length import LENGTH
 
 # Keys of the data that belong to a configuration, not to the images.
@@ -151,7 +153,7 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         defaults=defaults.number,
         repeats=cfg.repeats,
         folds=cfg.folds or _several(first.quick_validation.folds),
-        epochs=cfg.epochs or _trained(stored.study, first),
+        epochs=cfg.epochs or _trained(stored.study, best[0], first),
         test_seeds=cfg.test_seeds,
         test_epochs=cfg.max_epochs or first.trainer.max_epochs,
         data=data if wear is None else f"{data}-{wear.hash}",
@@ -165,8 +167,18 @@ def _several(folds: int) -> int:
     return folds if folds > 1 else USUAL_FOLDS
 
 
-def _trained(study: optuna.Study, first: DictConfig) -> int:
-    """Return the epochs that its trials have trained a fold."""
+def _trained(study: optuna.Study, best: FrozenTrial, first: DictConfig) -> int:
+    """Return the epochs that its trials have trained a fold.
+
+    Raises:
+        UserError: they differ, as all trained for the same time.
+    """
+    if first.quick_validation.seconds is not None:
+        own = best.user_attrs[NOTE]["epochs"]
+        raise UserError(
+            f"study={study.study_name}: its trials trained for the same time and not for the same "
+            f"epochs; give those of a fold, as in epochs={own} that trial {best.number} trained"
+        )
     length = study.user_attrs.get(LENGTH)
     return int(length["epochs"] if length else first.quick_validation.epochs)
 

@@ -111,7 +111,10 @@ def learning_curves(found: Summary) -> go.Figure:
         if trial is not None and trial.intermediate_values:
             numbered = f"{name}, trial {trial.number}"
             figure.add_scatter(**_curves([trial]), mode="lines", name=numbered, line=line)
-    return finish(figure, "epochs, over all folds", f"{found.objectives[0]} estimated so far", 380)
+    steps = "equal shares of a trial's time" if found.equal_seconds else "epochs"
+    return finish(
+        figure, f"{steps}, over all folds", f"{found.objectives[0]} estimated so far", 380
+    )
 
 
 def _curves(trials: list[FrozenTrial]) -> dict[str, Any]:
