@@ -63,6 +63,7 @@ class _Tiff:
             try:
                 count = len(self._directories())
             except Exception:
+                # A damaged file may raise anything here; Pillow's reason is the one to tell.
                 self.close()
                 raise error from None
         self.frames = self._pages(count) if count > 1 else [0]
