@@ -47,4 +47,4 @@ def test_an_optimizers_own_range_goes_before_the_models() -> None:
     of_sgd = searched("optimizer=sgd")[0]["optimizer.lr"]
     assert (of_sgd.low, of_sgd.high) == (5e-3, 0.5)
     of_muon = searched("optimizer=muon")[0]["optimizer.lr"]
-    assert (of_muon.low, of_muon.high) == (1e-4, 1e-2)
+    assert (of_muon.low, of_muon.high) == (5e-4, 0.1)

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.peers import pages
-from tests.benchmarks.peers.best_so_far import best, table
-from tests.benchmarks.peers.systems import Budget, Told, run
+from tests.benchmarks.peers.best_so_far import Told, best, table
+from tests.benchmarks.peers.systems import Budget, run
 
 QUALITIES = ("tuned", "plain")
 SYSTEMS = ("ours", *(f"{peer}-{q}" for q in QUALITIES for peer in ("stock", "optuna", "ray")))

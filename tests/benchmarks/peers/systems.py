@@ -14,6 +14,7 @@ from typing import Any
 
 import optuna
 
+from tests.benchmarks.peers.best_so_far import Told
 from tests.benchmarks.peers.pages import OURS
 from tests.conftest import REPOSITORY
 
@@ -30,25 +31,6 @@ class Budget:
     trials: int
     epochs: int
     seed: int
-
-
-@dataclass(frozen=True)
-class Told:
-    """A trial as its system told of it.
-
-    Args:
-        at: seconds from the command.
-        value: macro-F1 on the pages held out, after the last epoch that it had.
-        complete: that it had all of them.
-        epochs: that it had.
-        params: `lr`, `batch_size`, `weight_decay`, `drop_rate`.
-    """
-
-    at: float
-    value: float
-    complete: bool
-    epochs: int
-    params: dict[str, Any]
 
 
 def run(system: str, pages: Path, out: Path, budget: Budget) -> list[Told]:

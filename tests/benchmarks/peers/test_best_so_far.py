@@ -1,7 +1,6 @@
 """What the table of the peers is made of."""
 
-from tests.benchmarks.peers.best_so_far import best, seconds_to, summary, table
-from tests.benchmarks.peers.systems import Told
+from tests.benchmarks.peers.best_so_far import Told, best, seconds_to, summary, table
 
 
 def told(*trials: tuple[float, float, bool]) -> list[Told]:
