@@ -9,9 +9,12 @@ from pathlib import Path
 
 from doctune.errors import UserError
 from doctune.words import nearest
+from src.training.names_elsewhere import as_timm_writes
 
 # How timm's files add a model to its registry.
 REGISTERED = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
+# How many models are named that may be meant, and how alike a misspelt name has to be.
+MOST, ALIKE = 3, 0.7
 
 
 def check_known(name: str) -> None:
@@ -37,22 +40,30 @@ def no_such_model(name: str, known: Collection[str]) -> UserError:
         name: as typed; hubs and papers write `timm/NAME.WEIGHTS`, and hyphens.
         known: all names that there are.
     """
-    bare, _, weights = name.rpartition("/")[2].partition(".")
-    bare = bare.lower().replace("-", "_")
+    # A dot may stand in a number as well: mobilenet_v2_1.0_224.
+    model, *weights = re.split(r"\.(?=[a-z])", name, maxsplit=1)
+    bare = re.split(r"[/:]", model)[-1].lower().replace("-", "_")
     if bare in known:
-        near = [f"{bare}.{weights}" if weights else bare]
+        near = [".".join([bare, *weights])]
     else:
-        whole = [other for other in known if other.startswith(bare)]
-        whole = whole or [other for other in known if bare in other]
-        near = nearest(bare, whole or known, most=3, alike=0 if whole else 0.6)
-        more = len(whole) - len(near)
+        near = as_timm_writes(model, known) or _begun_or_nearest(bare, known)
+        more = len(near) - MOST
+        near = near[:MOST]
         if more > 0:
             near[-1] = f"{near[-1]} or another of {more} like them"
-        else:
-            others = nearest(bare, [other for other in known if other not in near], most=3)
-            near += others[: 3 - len(near)]
     hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
     return UserError(f"model.name={name}: timm has no such model; {hint}")
+
+
+def _begun_or_nearest(bare: str, known: Collection[str]) -> list[str]:
+    """Return the names that begin so or hold it; the nearest if they are few."""
+    found = [other for other in known if bare and other.startswith(bare)]
+    found = found or [other for other in known if bare and bare in other]
+    near = nearest(bare, found, most=len(found), alike=0) if found else []
+    if len(near) < MOST:
+        others = nearest(bare, [other for other in known if other not in near], MOST, ALIKE)
+        near += others[: MOST - len(near)]
+    return near
 
 
 @functools.cache
