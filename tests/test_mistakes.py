@@ -130,7 +130,8 @@ TRAIN: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("optimizer.LR=1",), ("did you mean optimizer.lr?",)),
     (("trainer.precision=fp16",), ("did you mean 16-mixed?",)),
     (("model=vit_tiny_patch16_224",), ("any model of timm is model.name=vit_tiny_patch16_224",)),
-    (("model.name=timm/resnet50.a1_in1k",), ("did you mean resnet50",)),
+    (("model=vit_b_16",), ("any model of timm is model.name=vit_base_patch16_224",)),
+    (("model.name=timm/resnet50.a1_in1k",), ("did you mean resnet50.a1_in1k",)),
     (("--lr", "0.01"), ("--lr: there is no such flag", "as in lr=")),
     (("--epochs=10",), ("--epochs=10: there is no such flag", "max_epochs=10")),
     (

@@ -37,6 +37,7 @@ from src.before.own_yaml import unreadable_yaml, wrong_content
 from src.before.places import all_choices, value_of_flag
 from src.before.starting import STARTING, end_at_once, stop
 from src.before.typed_words import check_words
+from src.training.model_names import meant_by, registered
 
 # A folder in which nothing can be written.
 NO_PLACE = (
@@ -182,7 +183,8 @@ def _hint(error: CompactHydraException, words: Sequence[str]) -> str:
             "; which of several cards is said by CUDA_VISIBLE_DEVICES, as in CUDA_VISIBLE_DEVICES=0"
         )
     if group == "model":
-        return f"; any model of timm is {shell_word(override('model.name', value))}"
+        name = next(iter(meant_by(value, registered())), value)
+        return f"; any model of timm is {shell_word(override('model.name', name))}"
     path = Path(value)
     if group != "data" or not path.exists():
         return ""

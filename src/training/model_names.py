@@ -34,7 +34,17 @@ def check_known(name: str) -> None:
 
 
 def no_such_model(name: str, known: Collection[str]) -> UserError:
-    """Say that there is no such model, and which may be meant.
+    """Say that there is no such model, and which may be meant; arguments as for `meant_by`."""
+    found = meant_by(name, known)
+    near, more = found[:MOST], len(found) - MOST
+    if more > 0:
+        near[-1] = f"{near[-1]} or another of {more} like them"
+    hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
+    return UserError(f"model.name={name}: timm has no such model; {hint}")
+
+
+def meant_by(name: str, known: Collection[str]) -> list[str]:
+    """Return the models that may be meant by a name that timm has not, the likeliest first.
 
     Args:
         name: as typed; hubs and papers write `timm/NAME.WEIGHTS`, and hyphens.
@@ -44,15 +54,8 @@ def no_such_model(name: str, known: Collection[str]) -> UserError:
     model, *weights = re.split(r"\.(?=[a-z])", name, maxsplit=1)
     bare = re.split(r"[/:]", model)[-1].lower().replace("-", "_")
     if bare in known:
-        near = [".".join([bare, *weights])]
-    else:
-        near = as_timm_writes(model, known) or _begun_or_nearest(bare, known)
-        more = len(near) - MOST
-        near = near[:MOST]
-        if more > 0:
-            near[-1] = f"{near[-1]} or another of {more} like them"
-    hint = f"did you mean {', '.join(near)}?" if near else "see timm.list_models()"
-    return UserError(f"model.name={name}: timm has no such model; {hint}")
+        return [".".join([bare, *weights])]
+    return as_timm_writes(model, known) or _begun_or_nearest(bare, known)
 
 
 def _begun_or_nearest(bare: str, known: Collection[str]) -> list[str]:
