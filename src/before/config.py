@@ -42,6 +42,9 @@ class StudyConfig(StudyKeys):
     objectives: list[str] = field(default_factory=lambda: ["f1"])
     # Follows from the objectives.
     direction: Any = "maximize"
+    # With one objective, which trial is trained with: each_fold, the best mean among those that are
+    # behind the defaults on no fold, else the defaults; or mean, the best mean (docs/curves.md).
+    choose_by: str = "each_fold"
     # With several objectives, which trial of the Pareto front is trained with: tolerance, knee
     # or best_first; src/results/choose.py says how each decides.
     choose: str = "tolerance"

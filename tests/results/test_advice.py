@@ -29,7 +29,7 @@ def test_advice_says_which_key_to_change() -> None:
     assert re.search(r"search_space\.learning_rate\.high=0\.0[2-9]", pressed)
     assert "pruning.patience" not in pressed
     assert "optuna.n_trials" not in pressed
-    assert "quick_validation.folds" in advice_of(make_study(complete=12, noise=0.4))
+    assert "quick_validation.folds" in advice_of(make_study(complete=12, noise=0.15))
     assert "quick_validation.folds" not in advice_of(make_study(complete=12, noise=1e-4))
 
 
