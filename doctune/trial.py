@@ -63,6 +63,7 @@ class RunningTrial:
         self.number = number
         self.study = study
         self._single = len(study.directions) == 1
+        self._is_at_rung = True
         self._prune = prune
         self._let_through = let_through
         self._trial = optuna.trial.Trial(study, trial_id)
@@ -77,8 +78,17 @@ class RunningTrial:
         if "trial_seconds" in attrs:
             self._deadlines.append((now[0] + attrs["trial_seconds"], "trial_timeout"))
 
-    def report(self, value: float, step: int, progress: str = "") -> None:
-        """Store an intermediate value, and a few words on how far the trial is."""
+    def report(self, value: float, step: int, progress: str = "", rung: bool = True) -> None:
+        """Store an intermediate value.
+
+        Args:
+            value: by the first objective.
+            step: at which trials are compared.
+            progress: a few words on how far the trial is.
+            rung: whether the value is whole, as at the end of a fold; a pruner that decides by
+                whole values alone (`PromotedPruner`) is not asked in between.
+        """
+        self._is_at_rung = rung
         if self._single:
             # A job that was given back reports what it has reported before, for which Optuna warns.
             if int(step) not in self._trial._cached_frozen_trial.intermediate_values:
@@ -95,7 +105,7 @@ class RunningTrial:
 
         It has passed that step, so the pruner takes note of the value and does not decide.
         """
-        self.report(value, step)
+        self.report(value, step, rung=False)
         if self._prune:
             self._should_prune()
 
@@ -131,9 +141,16 @@ class RunningTrial:
         for deadline, reason in self._deadlines:
             if time.monotonic() > deadline:
                 return reason
-        if self._prune and self._should_prune() and not self._is_let_through():
+        if self._may_be_pruned() and self._should_prune() and not self._is_let_through():
             return BY_PRUNER
         return None
+
+    def _may_be_pruned(self) -> bool:
+        """Tell whether the pruner is asked: not of the defaults, which others are compared with."""
+        waits = getattr(self.study.pruner, "at_rungs", False) and not self._is_at_rung
+        # Once a rung: who has passed it is not asked to pass the higher bar of later.
+        self._is_at_rung = False
+        return self._prune and not waits and not self._trial.user_attrs.get("defaults")
 
     def _is_let_through(self) -> bool:
         """Tell whether the trial goes on although the pruner would end it, to see what comes."""

@@ -42,6 +42,9 @@ class StudyConfig(StudyKeys):
     objectives: list[str] = field(default_factory=lambda: ["f1"])
     # Follows from the objectives.
     direction: Any = "maximize"
+    # With one objective, which trial is trained with: each_fold, the best mean among those that are
+    # behind the defaults on no fold, else the defaults; or mean, the best mean (docs/curves.md).
+    choose_by: str = "each_fold"
     # With several objectives, which trial of the Pareto front is trained with: tolerance, knee
     # or best_first; src/results/choose.py says how each decides.
     choose: str = "tolerance"
@@ -56,10 +59,11 @@ class PruningConfig:
     """When a hopeless trial is ended early (guide section 3)."""
 
     enabled: bool = True
-    # Epochs that every trial is given before it may be pruned; hydra/sweeper/pruner=patient: epochs
-    # without improvement.
+    # Epochs that every trial is given before it may be pruned, which then happens at the end of a
+    # fold; hydra/sweeper/pruner=patient: epochs without improvement.
     patience: int = 3
-    # Trials that are finished before any is pruned; also TPE's random start.
+    # TPE's random start; also trials that are finished before any is pruned, with the pruners that
+    # compare with complete ones: hydra/sweeper/pruner=median, percentile or patient.
     n_startup_trials: int = 5
     # Share of the trials that would be pruned which go on all the same, the 5th, 15th, 25th: how
     # they end tells whether pruning is right, and costs a tenth of what it saves. 0: none.

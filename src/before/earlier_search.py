@@ -31,7 +31,7 @@ OF_THE_SEARCH = (
     *("paths", "hydra", "gpu"),
 )
 SHARED = (
-    *("optuna.objectives", "optuna.choose", "optuna.tolerance"),
+    *("optuna.objectives", "optuna.choose_by", "optuna.choose", "optuna.tolerance"),
     "quick_validation.batch_size_override",
     *("quick_validation.wear", "quick_validation.wear_strength", "quick_validation.wear_draws"),
 )

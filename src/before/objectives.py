@@ -111,6 +111,9 @@ ELSEWHERE = {
     **dict.fromkeys(("time", "seconds", "duration", "train_time"), "train_seconds"),
 }
 
+# What the trial to train with is chosen by, with one objective; `src/results/choose.py` says more.
+EACH_FOLD, MEAN = "each_fold", "mean"
+CHOSEN_BY = (EACH_FOLD, MEAN)
 # How one trial of a Pareto front is chosen; `src/results/choose.py` says what they mean.
 RULES = ("tolerance", "knee", "best_first")
 
@@ -152,6 +155,9 @@ def check_objectives(cfg: DictConfig) -> None:
             "the seconds"
         )
     _check_clean(cfg, names)
+    if cfg.optuna.choose_by not in CHOSEN_BY:
+        hint = did_you_mean(cfg.optuna.choose_by, CHOSEN_BY)
+        raise UserError(f"optuna.choose_by={cfg.optuna.choose_by}: unknown{hint}")
     if cfg.optuna.choose not in RULES:
         raise UserError(
             f"optuna.choose={cfg.optuna.choose}: unknown{did_you_mean(cfg.optuna.choose, RULES)}"

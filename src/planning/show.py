@@ -129,7 +129,8 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
             if trials
             else (f"may save {saved:.0%}")
         )
-        text.append(f" (pruning {told}, after the first {cfg.pruning.n_startup_trials})")
+        first = "one" if plan.unpruned == 1 else str(plan.unpruned)
+        text.append(f" (pruning {told}, after the first {first})")
     if plan.timeout is not None:
         text.append(", within " if plan.in_time else ", more than ")
         text.append(f"optuna.timeout ({duration(plan.timeout)})")

@@ -110,7 +110,9 @@ def at_size(cfg: DictConfig, **data: int) -> DictConfig:
 # Share of the trials that a pruner ends, where trials come in random order; those of conf/hydra/
 # sweeper/pruner. Replayed on recorded curves, `patient` ends hardly any
 # (tests/benchmarks/pruning.py); of others nothing is known.
-ENDS = {"median": 0.5, "percentile": 0.75}
+ENDS = {"promoted": 0.75, "median": 0.5, "percentile": 0.75}
+# Decides at the end of folds, and from the second trial on.
+AT_FOLDS = "promoted"
 # Fewer trials say little.
 ENOUGH_TRIALS = 10
 
@@ -145,13 +147,32 @@ def expected_saving(
         for trial in earlier
         if _was_pruned_alike(trial, {**length, "pruning": way})
         and trial.user_attrs["workload"].get("seconds") == seconds
-        and trial.number >= cfg.pruning.n_startup_trials
+        and trial.number >= trials_before_pruning(cfg, way)
     ]
     if len(trained) >= ENOUGH_TRIALS:
         return Saving(1 - fmean(trained), len(trained))
-    # Whoever is ended has trained `patience` epochs, and one more to be compared.
-    spared = max(0.0, 1 - (way["patience"] + 1) / epochs)
+    spared = max(0.0, 1 - _first_judged(cfg, way) / epochs)
     return Saving(ENDS.get(str(way["pruner"]), 0.0) * spared)
+
+
+def trials_before_pruning(cfg: DictConfig, way: Mapping[str, Any] | None) -> int:
+    """Return how many trials come before pruning may begin.
+
+    Args:
+        cfg: the whole config.
+        way: `pruner` and `patience`, as trials note them; None: nothing is pruned.
+    """
+    # Compared with the defaults, the first one.
+    return 1 if way and way["pruner"] == AT_FOLDS else int(cfg.pruning.n_startup_trials)
+
+
+def _first_judged(cfg: DictConfig, way: Mapping[str, Any]) -> int:
+    """Return the epochs that whoever is ended first has trained."""
+    patience, fold = int(way["patience"]), int(cfg.quick_validation.epochs)
+    if way["pruner"] == AT_FOLDS:
+        return fold * max(1, math.ceil(patience / fold))
+    # One more, to be compared.
+    return patience + 1
 
 
 def _was_pruned_alike(trial: FrozenTrial, same: dict[str, Any]) -> bool:

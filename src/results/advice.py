@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
@@ -35,7 +36,7 @@ def advice(found: Summary, entries: Mapping[str, str], confirmed: bool) -> list[
         entries: parameter -> the node that holds its range, `search_space.<name>`.
         confirmed: fresh runs have said how sure the gain is.
     """
-    pressed = [] if found.all_equal else edges(found.ranked, entries)
+    pressed = [] if found.all_equal else edges(found.ranked, entries, len(found.by_pruner))
     many_failed = len(found.failed) > MANY_FAILED * found.finished
     return [
         *(_failures(found) if many_failed else ()),
@@ -138,6 +139,9 @@ def _too_many_pruned(found: Summary) -> list[str]:
     pruned = found.by_pruner
     if not found.finished or len(pruned) / found.finished <= MANY_PRUNED:
         return []
+    # Which ends most trials once they have a whole fold, and is to.
+    if _noted(found, "pruner") == {"promoted"}:
+        return []
     steps = [epochs_of(trial) for trial in pruned]
     when = f", half of them within {counted(round(median(steps)), 'epoch')}" if steps else ""
     return [
@@ -147,22 +151,29 @@ def _too_many_pruned(found: Summary) -> list[str]:
 
 
 def _little_saved(found: Summary) -> list[str]:
-    ways = [trial.user_attrs.get("workload", {}).get("pruning") for trial in found.ranked]
-    patient = [way for way in ways if way and way["pruner"] == "patient"]
-    if found.finished < ENOUGH_FOR_PRUNING or found.saved_share >= LITTLE_SAVED or not patient:
+    is_patient = "patient" in _noted(found, "pruner")
+    if found.finished < ENOUGH_FOR_PRUNING or found.saved_share >= LITTLE_SAVED or not is_patient:
         return []
     epochs = max(len(trial.intermediate_values) for trial in found.ranked)
     return [
         f"Pruning saved {found.saved_share:.0%} of the epochs: a trial has {epochs}, and is given "
-        f"{patient[0]['patience'] + 1} without a gain before it may be pruned. "
+        f"{max(_noted(found, 'patience')) + 1} without a gain before it may be pruned. "
         "hydra/sweeper/pruner=median ends bad trials sooner, as does a lower pruning.patience."
     ]
 
 
+def _noted(found: Summary, name: str) -> set[Any]:
+    """Return what complete trials have noted of how the search prunes."""
+    ways = [trial.user_attrs.get("workload", {}).get("pruning") for trial in found.ranked]
+    return {way[name] for way in ways if way}
+
+
 def _too_few(found: Summary) -> list[str]:
     count = len(found.ranked)
+    # Those that the pruner has ended had a value too.
+    judged = count + len(found.by_pruner) * (_noted(found, "pruner") == {"promoted"})
     # Without any, what has ended the others is told.
-    if not count or count >= FEW_FINISHED:
+    if not count or judged >= FEW_FINISHED:
         return []
     return [
         f"Only {counted(count, 'trial')} {'has' if count == 1 else 'have'} run to the end: too few "
@@ -224,14 +235,19 @@ def _too_few_folds(found: Summary) -> list[str]:
     ]
 
 
-def edges(ranked: Sequence[FrozenTrial], entries: Mapping[str, str]) -> list[str]:
+def edges(ranked: Sequence[FrozenTrial], entries: Mapping[str, str], ended: int = 0) -> list[str]:
     """Name the ends of ranges that the best trials press against.
 
-    By the same rule as `hparams_search=focus`; silent below `FEW_FINISHED` complete trials.
+    By the same rule as `hparams_search=focus`; silent below `FEW_FINISHED` trials.
+
+    Args:
+        ranked: complete trials, the best first.
+        entries: parameter -> the node that holds its range.
+        ended: trials beside them that the pruner has ended, as none of the best.
     """
-    if len(ranked) < FEW_FINISHED:
+    if len(ranked) + ended < FEW_FINISHED or len(ranked) < FocusRule().at_least:
         return []
-    best = ranked[: FocusRule().count(len(ranked))]
+    best = ranked[: FocusRule().count(len(ranked) + ended)]
     said = []
     for name, old in best[0].distributions.items():
         values = [trial.params[name] for trial in best if name in trial.params]

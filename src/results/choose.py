@@ -1,7 +1,14 @@
-"""Which trial of a search with several objectives is trained with.
+"""Which trial of a search is trained with.
 
-No trial of the Pareto front is better than another one in everything, so a rule decides,
-`optuna.choose`:
+With one objective the score of the best trial is partly luck, the more so the more trials there
+are. `optuna.choose_by` says what that is asked beside its mean over the folds:
+
+each_fold    the best mean among the trials that are behind the defaults on no fold; where there is
+             none, the defaults: nothing was gained (docs/curves.md has what that is worth)
+mean         the best mean, whatever the folds say
+
+With several objectives no trial of the Pareto front is better than another one in everything, so a
+rule decides, `optuna.choose`:
 
 tolerance    among the trials whose first objective is within `optuna.tolerance` of the best
              (a share of it), the best one in the other objectives: nearly the best, for less
@@ -17,9 +24,51 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from src.before.objectives import RULES
+from src.before.objectives import EACH_FOLD, RULES
 
 TOLERANCE = 0.01
+
+
+def chosen_by(study: optuna.Study) -> str:
+    """Return what the trial of a study is chosen by; each fold where nothing was said."""
+    return str(study.user_attrs.get("choose", {}).get("by", EACH_FOLD))
+
+
+def choose_by_folds(
+    ranked: Sequence[FrozenTrial], maximize: bool, by: str = EACH_FOLD
+) -> FrozenTrial:
+    """Return the trial to train with, by one objective.
+
+    The first where the defaults are not complete, or have not noted their folds.
+
+    Args:
+        ranked: complete trials, at least one, the best first.
+        maximize: whether a higher score is better.
+        by: one of `CHOSEN_BY`.
+    """
+    defaults = next((trial for trial in ranked if trial.user_attrs.get("defaults")), None)
+    if by != EACH_FOLD or defaults is None or not defaults.user_attrs.get("folds"):
+        return ranked[0]
+    # The defaults are not behind themselves.
+    return next(trial for trial in ranked if not folds_behind(trial, defaults, maximize))
+
+
+def folds_behind(trial: FrozenTrial, defaults: FrozenTrial, maximize: bool) -> list[int]:
+    """Return the folds, from 1, on which a trial is behind the defaults.
+
+    All of them where it has not noted as many: nothing shows that it is not.
+
+    Args:
+        trial: a complete one.
+        defaults: the trial with the config's own values.
+        maximize: whether a higher score is better.
+    """
+    ours, theirs = (one.user_attrs.get("folds") or [] for one in (trial, defaults))
+    if len(ours) != len(theirs):
+        return list(range(1, max(len(ours), len(theirs)) + 1))
+    sign = 1 if maximize else -1
+    pairs = enumerate(zip(ours, theirs, strict=True), 1)
+    return [fold for fold, (mine, other) in pairs if sign * mine < sign * other]
 
 
 def choose(

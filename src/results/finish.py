@@ -120,7 +120,11 @@ def _importances(found: Summary) -> Table:
 def finish(study: optuna.Study, folder: Path, config: DictConfig) -> None:
     """Write the results of `study` into `folder` and print the summary."""
     # `src.report` ranks by it later, with nothing but the study at hand.
-    rule = {"rule": config.optuna.choose, "tolerance": config.optuna.tolerance}
+    rule = {
+        "by": config.optuna.choose_by,
+        "rule": config.optuna.choose,
+        "tolerance": config.optuna.tolerance,
+    }
     study.set_user_attr("choose", rule)
     _end_left_runs(study, config)
     show_results(StoredStudy(study, folder))

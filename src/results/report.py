@@ -34,7 +34,7 @@ from src.results.pruning import was_it_safe, what_was_ended
 from src.results.summary import Summary
 from src.results.suspects.find import Suspects
 from src.results.under_wear import clean_column, clean_score, wear_sentence
-from src.results.verdict import Verdict, rule_in_words
+from src.results.verdict import Verdict
 from src.trial.length import LENGTH
 
 # Trials that are named with a reason for failing.
@@ -164,7 +164,6 @@ def render_report(
         groups=groups,
         other_groups=found.groups[MOST_GROUPS:],
         enough=ENOUGH_FOR_IMPORTANCES,
-        rule=rule_in_words(found),
         under_wear=wear_sentence(found, decision.chosen),
         clean_column=clean_column(found),
         clean_score=clean_score,

@@ -15,9 +15,10 @@ from doctune.study.ownership import seems_gone
 from doctune.study.pruning_safety import PruningSafety, pruning_safety
 from doctune.study.study import was_interrupted
 from doctune.words import counted
+from src.before.objectives import EACH_FOLD
 from src.before.trial_length import EPOCHS, SECONDS
 from src.data.wear_presets import KEY, NONE
-from src.results.choose import TOLERANCE, choose
+from src.results.choose import TOLERANCE, choose, choose_by_folds, chosen_by
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.importances import Group, Importances
 from src.results.time_spent import Span, covered, ended, runs
@@ -39,7 +40,7 @@ class Summary:
     """A study in figures."""
 
     name: str
-    # Complete trials, the best first (by the first objective).
+    # Complete trials: the one that was chosen, then the others by the first objective, best first.
     ranked: list[FrozenTrial]
     pruned: list[FrozenTrial]
     failed: list[FrozenTrial]
@@ -73,6 +74,8 @@ class Summary:
     # The rule that chose among these, and its tolerance (`src/results/choose.py`).
     rule: str
     tolerance: float
+    # What the trial was chosen by where there is one objective.
+    chosen_by: str = EACH_FOLD
     # What complete trials tell of the pruning; None where nothing was pruned, or they are too few.
     pruning: PruningSafety | None = None
     # What more trials would add to the best; None with several objectives, or too few trials.
@@ -95,7 +98,7 @@ class Summary:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """Return the best complete trial."""
+        """Return the complete trial that was chosen."""
         return self.ranked[0] if self.ranked else None
 
     @property
@@ -222,6 +225,7 @@ def summarize(study: optuna.Study) -> Summary:
         front=[t.number for t in study.best_trials] if several and ranked else [],
         rule=str(rule.get("rule", "tolerance")),
         tolerance=float(rule.get("tolerance", TOLERANCE)),
+        chosen_by=chosen_by(study),
         pruning=pruning_safety(trials, maximize),
         expected=None if several else expected_gain(trials, maximize),
         wear="" if wear == NONE else wear,
@@ -284,11 +288,18 @@ def _objectives(study: optuna.Study) -> list[str]:
 def rank(study: optuna.Study, complete: list[FrozenTrial]) -> list[FrozenTrial]:
     """Sort complete trials by the first objective, the best first.
 
-    With several objectives the one that the rule of `src/results/choose.py` chooses leads.
+    The one that is trained with leads, by the rules of `src/results/choose.py`.
     """
     best_is_highest = study.directions[0] == StudyDirection.MAXIMIZE
     ranked = sorted(complete, key=lambda t: t.values[0], reverse=best_is_highest)
-    if len(study.directions) > 1 and ranked:
-        chosen = choose(study, study.best_trials, **study.user_attrs.get("choose", {}))
-        ranked.sort(key=lambda t: t.number != chosen.number)
+    if not ranked:
+        return ranked
+    if len(study.directions) > 1:
+        rule = {
+            key: value for key, value in study.user_attrs.get("choose", {}).items() if key != "by"
+        }
+        chosen = choose(study, study.best_trials, **rule)
+    else:
+        chosen = choose_by_folds(ranked, best_is_highest, chosen_by(study))
+    ranked.sort(key=lambda t: t.number != chosen.number)
     return ranked

@@ -7,6 +7,8 @@ from optuna.trial import FrozenTrial
 
 from doctune.commands import command
 from doctune.words import counted, score
+from src.before.objectives import EACH_FOLD, MEAN
+from src.results.choose import folds_behind
 from src.results.confirmation.judge import Confirmation, PairedDifference
 from src.results.summary import ENOUGH_FOLDS, Summary
 
@@ -62,9 +64,11 @@ def verdict(found: Summary, confirmations: Sequence[Confirmation] = ()) -> Verdi
 
 
 def rule_in_words(found: Summary) -> str:
-    """Say by what rule the trial was chosen; empty with one objective."""
-    if len(found.objectives) == 1 or found.best is None:
+    """Say by what rule the trial was chosen; empty where that is the best mean and no more."""
+    if found.best is None:
         return ""
+    if len(found.objectives) == 1:
+        return _rule_of_folds(found, found.best)
     first, others = found.objectives[0], " and ".join(found.objectives[1:])
     top = found.highest
     where = f"{top.values[0]:.4f} in trial {top.number}"
@@ -76,6 +80,25 @@ def rule_in_words(found: Summary) -> str:
     return (
         f"{chosen}: the best in {others} among the trials whose {first} is within "
         f"{100 * found.tolerance:.3g}% of the best, {where}."
+    )
+
+
+def _rule_of_folds(found: Summary, chosen: FrozenTrial) -> str:
+    """Say that the folds were asked, and of what scored better who was not chosen for it."""
+    defaults, top = found.defaults, found.highest
+    if found.chosen_by != EACH_FOLD or defaults is None or not defaults.user_attrs.get("folds"):
+        return ""
+    key = f"optuna.choose_by={EACH_FOLD}"
+    if chosen.number != defaults.number and chosen.values[0] == top.values[0]:
+        return f"It is behind them on no fold ({key})."
+    behind = folds_behind(top, defaults, found.maximize)
+    if not behind:  # the defaults, and nothing scored better
+        return ""
+    which = f"fold{'s' * (len(behind) > 1)} {', '.join(map(str, behind))}"
+    most = "highest" if found.maximize else "lowest"
+    return (
+        f"It is the best of those that are behind the defaults on no fold ({key}); the {most}, "
+        f"{top.values[0]:.4f} in trial {top.number}, is behind them on {which}."
     )
 
 
@@ -103,7 +126,22 @@ def _without_result(found: Summary) -> Verdict:
 
 def _defaults_chosen(found: Summary, defaults: FrozenTrial) -> Verdict:
     name, score = found.objectives[0], defaults.values[0]
-    if found.highest.values[0] != score:
+    top = found.highest
+    if top.values[0] != score and len(found.objectives) == 1:
+        most = "highest" if found.maximize else "lowest"
+        count = len(folds_behind(top, defaults, found.maximize))
+        return Verdict(
+            "Nothing was gained",
+            f"The config's own values stay, with {name} {score:.4f} in trial {defaults.number}: "
+            "each trial with a better mean is behind them on a fold "
+            f"(optuna.choose_by={EACH_FOLD}). The {most} has {top.values[0]:.4f}, in trial "
+            f"{top.number}, and is behind on {counted(count, 'fold')}.",
+            "The best of many trials is partly luck, and a fold that says otherwise shows it. "
+            f"'{command('src.confirm', study=found.name)}' measures the best few with fresh seeds "
+            f"and folds; optuna.choose_by={MEAN} takes the best mean all the same.",
+            tone="unsure",
+        )
+    if top.values[0] != score:
         return Verdict(
             "The defaults are chosen",
             f"Trial {defaults.number} has the config's own values: {_scores(found, defaults)}. "

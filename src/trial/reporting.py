@@ -133,6 +133,8 @@ def share_after(epoch: int, epochs: int, shares: int) -> int | None:
 class ReportToStudy(pl.Callback):
     """Reports the first objective after every epoch of one fold, and asks whether to go on.
 
+    The end of a fold is a rung: there the value is the exact mean of whole folds.
+
     Args:
         trial: the trial, found through the study's storage.
         score: the trial's running score over all folds.
@@ -183,7 +185,8 @@ class ReportToStudy(pl.Callback):
         progress = f"fold {self._fold + 1}/{self._folds}, epoch {epoch + 1}/{self._epochs}"
         share = share_after(epoch, self._epochs, self._shares)
         if epoch >= self._reported and share is not None:
-            self._trial.report(estimate, self._fold * self._shares + share, progress)
+            step, is_end = self._fold * self._shares + share, epoch == self._epochs - 1
+            self._trial.report(estimate, step, progress, rung=is_end)
         is_last = self._fold == self._folds - 1 and epoch == self._epochs - 1
         if not is_last:
             self._trial.raise_if_over()

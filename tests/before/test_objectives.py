@@ -57,6 +57,7 @@ def test_directions_follow_from_the_names(cfg: Compose) -> None:
         (["optuna.objectives=[train_seconds]"], "put a score there"),
         (["optuna.direction=minimize"], "leave the direction out"),
         (["optuna.choose=kne"], "did you mean knee?"),
+        (["optuna.choose_by=folds"], "optuna.choose_by=folds: unknown; known are each_fold, mean"),
         (["optuna.objectives=[f1,f1_clean]"], "quick_validation.wear=document"),
         (
             ["optuna.objectives=[f1_clean,f1]", "quick_validation.wear=light"],

@@ -8,6 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import RandomSampler, TPESampler
 
+from doctune.study.pruners import PromotedPruner
 from doctune.study.warm_start import warm_start
 from tests.benchmarks.curves import portfolio
 from tests.benchmarks.curves.configurations import DEFAULTS, configuration
@@ -85,6 +86,24 @@ def test_pruning_saves_epochs_and_keeps_the_best_where_curves_do_not_cross() -> 
     assert found.lost == 0
     through = Rule("all let through", MedianPruner(2, 1), let_through=1.0)
     assert Replay(rows, through, RandomSampler(seed=2), 2, 2).run().saved == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2, 64])
+def test_promoted_trials_are_judged_at_the_end_of_a_fold_and_the_defaults_never(
+    workers: int,
+) -> None:
+    rows = made(12)
+    rule = Rule("promoted", PromotedPruner(), at_rungs=True)
+    replay = Replay(rows, rule, RandomSampler(seed=3), workers, 3, trials=9)
+    found = replay.run()
+    lengths = {len(trial.intermediate_values) for trial in replay._study.trials}
+    assert lengths == {EPOCHS, STEPS}
+    assert (found.planned, found.lost) == (9 * STEPS, 0)
+    assert found.best <= found.best_of_all
+    # Number 0 is the worst of all, comes first and is complete.
+    first = replay._study.trials[0]
+    assert first.params["lr"] == DEFAULTS.lr
+    assert len(first.intermediate_values) == STEPS
 
 
 @pytest.mark.parametrize("workers", [1, 2, 64])

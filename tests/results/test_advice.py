@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna.samplers import RandomSampler
 
-from src.results.advice import advice
+from src.results.advice import advice, edges
 from src.results.summary import summarize
 from tests.results.example_study import make_study
 
@@ -29,13 +29,28 @@ def test_advice_says_which_key_to_change() -> None:
     assert re.search(r"search_space\.learning_rate\.high=0\.0[2-9]", pressed)
     assert "pruning.patience" not in pressed
     assert "optuna.n_trials" not in pressed
-    assert "quick_validation.folds" in advice_of(make_study(complete=12, noise=0.4))
+    assert "quick_validation.folds" in advice_of(make_study(complete=12, noise=0.15))
     assert "quick_validation.folds" not in advice_of(make_study(complete=12, noise=1e-4))
 
 
 def test_trials_that_ran_out_of_time_were_not_pruned_too_early() -> None:
     assert "pruning.patience" in advice_of(make_study(complete=12, pruned=24))
     assert "pruning.patience" not in advice_of(make_study(complete=12, pruned=24, late=True))
+
+
+def test_a_pruner_that_ends_most_trials_after_a_whole_fold_is_let_be() -> None:
+    found = make_study(complete=6, pruned=14)
+    assert "pruning.patience" in advice_of(found)
+    assert "optuna.n_trials" in advice_of(found)
+    promoted = advice_of(make_study(complete=6, pruned=14, pruner="promoted"))
+    assert "pruning.patience" not in promoted
+    assert "optuna.n_trials" not in promoted
+
+
+def test_ends_of_ranges_are_told_of_few_complete_trials_beside_many_that_were_ended() -> None:
+    best = summarize(make_study(complete=60)).ranked[:8]
+    assert edges(best, {}) == []
+    assert "Widen optimizer.lr upwards" in " ".join(edges(best, {}, ended=52))
 
 
 def test_a_patience_that_saves_nothing_is_told() -> None:

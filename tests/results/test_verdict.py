@@ -12,7 +12,7 @@ from tests.results.example_study import make_study
 
 @pytest.mark.parametrize(
     ("noise", "headline"),
-    [(1e-4, "Better than the defaults by 0."), (0.4, "Perhaps better than the defaults")],
+    [(1e-4, "Better than the defaults by 0."), (0.15, "Perhaps better than the defaults")],
 )
 def test_the_verdict_weighs_the_gain_against_the_folds(noise: float, headline: str) -> None:
     found = summarize(make_study(complete=12, noise=noise))
@@ -22,7 +22,7 @@ def test_the_verdict_weighs_the_gain_against_the_folds(noise: float, headline: s
 
 
 def test_two_folds_say_nothing_about_how_sure_a_gain_is() -> None:
-    study = make_study(complete=12, noise=0.4)
+    study = make_study(complete=12, noise=0.1)
     few = optuna.create_study(study_name="few", direction="maximize")
     for trial in study.trials:
         trial.user_attrs["folds"] = trial.user_attrs["folds"][:2]
@@ -34,6 +34,38 @@ def test_two_folds_say_nothing_about_how_sure_a_gain_is() -> None:
     said = " ".join(advice(found, {}, confirmed=False))
     assert "2 folds say nothing about how sure the gain is" in said
     assert "quick_validation.folds=3" in said
+
+
+def test_the_best_that_is_behind_on_no_fold_is_chosen_and_the_page_says_so() -> None:
+    study = make_study(complete=12)
+    lucky = study.trials[5]
+    lucky.user_attrs["folds"], lucky.values = [0.99, 0.99, 0.1], [0.9]
+    changed = optuna.create_study(study_name="luck", direction="maximize")
+    changed.add_trials([*study.trials[:5], lucky, *study.trials[6:]])
+    found = summarize(changed)
+    assert found.best is not None
+    assert found.best.number != 5
+    assert found.ranked[1].number == 5
+    said = verdict(found).detail
+    assert "behind the defaults on no fold (optuna.choose_by=each_fold)" in said
+    assert "the highest, 0.9000 in trial 5, is behind them on fold 3" in said
+    changed.set_user_attr("choose", {"by": "mean", "rule": "tolerance", "tolerance": 0.01})
+    found = summarize(changed)
+    assert found.best is not None
+    assert found.best.number == 5
+    assert "choose_by" not in verdict(found).detail
+
+
+def test_where_every_better_mean_is_behind_on_a_fold_nothing_was_gained() -> None:
+    found = summarize(make_study(complete=12, noise=0.35))
+    assert found.best is found.defaults
+    said = verdict(found)
+    assert said.headline == "Nothing was gained"
+    assert f"{found.highest.values[0]:.4f}, in trial {found.highest.number}, and is" in said.detail
+    assert "optuna.choose_by=mean takes the best mean" in said.method
+    # The page's own words on what to train with follow.
+    chosen = trial_to_train(found, [])
+    assert chosen is found.defaults
 
 
 @pytest.mark.parametrize(("gains", "number"), [([0.2, -0.1], 4), ([-0.2, -0.1], 0), ([], None)])

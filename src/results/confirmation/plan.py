@@ -9,13 +9,16 @@ from typing import Any
 import optuna
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from doctune.commands import task_overrides
 from doctune.errors import UserError
 from src.before.checks import CONTENT
+from src.before.objectives import EACH_FOLD
 from src.data.load import data_fingerprint
 from src.data.wear_presets import wear_of
+from src.results.choose import chosen_by, folds_behind
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
 from src.trial.equal_time import NOTE
@@ -136,7 +139,7 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
             f"study={name}: its trial with the defaults is not complete, so there is nothing to "
             "compare with; go on with the search"
         )
-    best = _different([t for t in ranked if t.params != defaults.params])[: cfg.top]
+    best = _contenders(stored.study, ranked, defaults)[: cfg.top]
     if not best:
         raise UserError(f"study={name}: only the defaults are complete; go on with the search")
     changed = _changed_data(cfg)
@@ -203,6 +206,17 @@ def _config(
     if override is not None:
         config.data.batch_size = override
     return config
+
+
+def _contenders(
+    study: optuna.Study, ranked: list[FrozenTrial], defaults: FrozenTrial
+) -> list[FrozenTrial]:
+    """Return the trials to compare with the defaults, those that the rule would choose first."""
+    others = _different([trial for trial in ranked if trial.params != defaults.params])
+    if len(study.directions) == 1 and chosen_by(study) == EACH_FOLD:
+        maximize = study.direction == StudyDirection.MAXIMIZE
+        others.sort(key=lambda trial: bool(folds_behind(trial, defaults, maximize)))
+    return others
 
 
 def _different(trials: list[Any]) -> list[Any]:

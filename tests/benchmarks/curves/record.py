@@ -22,6 +22,7 @@ from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.hardware import profile as profile
 from src.training.fit import FitResult, fit
+from tests.benchmarks.curves import perceptron
 from tests.benchmarks.curves.configurations import Configuration, configuration
 from tests.benchmarks.curves.sets import SIDE, Data, load
 from tests.benchmarks.curves.table import FOLDS, Key, Row, keys_in
@@ -30,6 +31,8 @@ CONF = str(Path(__file__).parents[3] / "conf")
 # Pages are drawn at their own seed; weights and batches of fold k from SEED + k, as in a trial.
 SEED = 42
 SCORED_AT_A_TIME = 128
+# Of the cut into folds, `data.seed`.
+CUT_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,9 @@ class Curve(pl.Callback):
 
 def train(key: Key, chosen: Configuration, data: Data, device: str) -> Row:
     """Train all folds of a configuration as a trial of a search does, and score the test split."""
+    if key.model == perceptron.NAME:
+        found = perceptron.curves_of(chosen, data, key.epochs, FOLDS, CUT_SEED, SEED)
+        return Row(key, asdict(chosen), "cpu", *found)
     cfg = compose(
         "train",
         [

@@ -1,4 +1,8 @@
-"""Searches on the table in simulated time: an epoch lasts one, and workers wait for nothing."""
+"""Searches on the table in simulated time: an epoch lasts one, and workers wait for nothing.
+
+As in a real search the defaults come first and are never ended. What a sampler proposes becomes
+the nearest configuration of the table that is left, so it has to be much larger than the search.
+"""
 
 import heapq
 import random
@@ -13,6 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from doctune.study.pruning_safety import LET_THROUGH, is_let_through
 from tests.benchmarks.curves.configurations import (
     BATCHES,
     DROPOUTS,
@@ -25,6 +30,8 @@ from tests.benchmarks.curves.ranks import last, reported
 from tests.benchmarks.curves.rules import Rule
 from tests.benchmarks.curves.table import Row
 
+# Number of the configuration that is the config's own.
+DEFAULTS = 0
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(*LEARNING_RATES, log=True),
     "batch_size": CategoricalDistribution(BATCHES),
@@ -49,6 +56,8 @@ class OnTable(BaseSampler):
         self._left = list(rows)
         self._random = random.Random(seed)
         self.taken: list[Row] = []
+        # None left for the nearest of what is proposed first.
+        self._first = next((row for row in rows if row.key.number == DEFAULTS), None)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -61,7 +70,9 @@ class OnTable(BaseSampler):
     ) -> dict[str, Any]:
         """Take a configuration."""
         proposed = self._inner.sample_relative(study, trial, search_space)
-        if proposed:
+        if self._first in self._left:
+            row = self._first
+        elif proposed:
             row = min(self._left, key=lambda row: _distance(row.params, proposed))
         else:
             row = self._random.choice(self._left)
@@ -104,6 +115,8 @@ class Replayed:
     found: float
     test: float
     best: float
+    # The best value of the whole table.
+    best_of_all: float
     # (time, best value of a trial that has ended by then).
     history: list[tuple[int, float]] = field(default_factory=list)
 
@@ -125,32 +138,38 @@ class _Running:
     values: list[float]
     # What the study is told: step -> value.
     told: dict[int, float]
-    # Nothing may end it.
-    is_safe: bool
     done: int = 0
 
 
 class Replay:
-    """One search over all rows.
+    """One search.
 
     Args:
         rows: of one model, data set and length.
         rule: ends trials.
         inner: proposes what is tried next.
         workers: trials at a time.
-        seed: of the order, where `inner` proposes nothing, and of who is let through.
+        seed: of the order, where `inner` proposes nothing.
+        trials: of the search; None: all rows.
     """
 
     def __init__(
-        self, rows: Sequence[Row], rule: Rule, inner: BaseSampler, workers: int, seed: int
+        self,
+        rows: Sequence[Row],
+        rule: Rule,
+        inner: BaseSampler,
+        workers: int,
+        seed: int,
+        trials: int | None = None,
     ) -> None:
         self._rows, self._rule, self._workers = rows, rule, workers
+        self._trials = min(trials or len(rows), len(rows))
+        self._epochs_of_fold = len(rows[0].curves[0])
         self._steps = sum(len(curve) for curve in rows[0].curves)
         self._sampler = OnTable(inner, rows, seed)
         self._study = optuna.create_study(
             direction="maximize", sampler=self._sampler, pruner=rule.pruner
         )
-        self._chance = random.Random(f"let through {seed}")
         # (when its next epoch ends, number, trial), the next first.
         self._running: list[tuple[int, int, _Running]] = []
         self._paused: list[_Running] = []
@@ -167,7 +186,7 @@ class Replay:
             one.done += 1
             if self._goes_on(one, now):
                 heapq.heappush(self._running, (now + 1, number, one))
-            elif len(self._sampler.taken) < len(self._rows):
+            elif len(self._sampler.taken) < self._trials:
                 self._start(now)
             elif not self._running and self._paused:
                 self._resume(now)
@@ -178,21 +197,21 @@ class Replay:
         chosen = max((row for _, row in self._ended), key=last)
         return Replayed(
             epochs=self._epochs,
-            planned=self._steps * len(self._rows),
+            planned=self._steps * self._trials,
             seconds=now,
             found=last(chosen),
             test=fmean(chosen.test),
-            best=max(map(last, self._rows)),
+            best=max(map(last, self._sampler.taken)),
+            best_of_all=max(map(last, self._rows)),
             history=history,
         )
 
     def _start(self, now: int) -> None:
-        if len(self._sampler.taken) == len(self._rows):
+        if len(self._sampler.taken) == self._trials:
             return
         trial = self._study.ask(SPACE)
         row = self._sampler.taken[-1]
-        is_safe = self._chance.random() < self._rule.let_through
-        one = _Running(trial, row, reported(row.curves), self._told(row), is_safe)
+        one = _Running(trial, row, reported(row.curves), self._told(row))
         heapq.heappush(self._running, (now + 1, trial.number, one))
 
     def _goes_on(self, one: _Running, now: int) -> bool:
@@ -206,8 +225,20 @@ class Replay:
         if one.done == self._rule.pause:
             self._paused.append(one)
             return False
-        if step in one.told and not one.is_safe and one.trial.should_prune():
+        if self._ends(one, step):
             self._study.tell(one.trial, state=TrialState.PRUNED)
+            return False
+        return True
+
+    def _ends(self, one: _Running, step: int) -> bool:
+        is_rung = not (step + 1) % self._epochs_of_fold
+        may_end = one.row.key.number != DEFAULTS and LET_THROUGH not in one.trial.user_attrs
+        if step not in one.told or not may_end or (self._rule.at_rungs and not is_rung):
+            return False
+        if not one.trial.should_prune():
+            return False
+        if is_let_through(self._study.get_trials(deepcopy=False), self._rule.let_through):
+            one.trial.set_user_attr(LET_THROUGH, step)
             return False
         return True
 

@@ -17,7 +17,7 @@ from optuna.pruners import (
     WilcoxonPruner,
 )
 
-from doctune.study.pruners import Hyperband
+from doctune.study.pruners import Hyperband, PromotedPruner
 
 # As `fast` has them; of fewer than 20 trials a quarter start without being pruned.
 STARTUP, PATIENCE = 5, 3
@@ -34,7 +34,9 @@ class Rule:
     go_on: int = 3
     # Values are reported once a fold, each its own, rather than after every epoch.
     by_fold: bool = False
-    # Share of the trials that nothing may end.
+    # The pruner is asked at the end of folds alone.
+    at_rungs: bool = False
+    # Share of the trials that would be ended which go on.
     let_through: float = 0.0
 
 
@@ -47,24 +49,33 @@ def rules(folds: int, epochs: int, trials: int) -> list[Rule]:
         Rule("nothing is pruned", NopPruner()),
         *(
             Rule(f"median, warm-up {warmup}", MedianPruner(startup, warmup))
-            for warmup in sorted({1, PATIENCE, fold - 1, fold, 2 * fold - 1})
-        ),
-        Rule(
-            f"median, warm-up {PATIENCE}, 10 % let through",
-            MedianPruner(startup, PATIENCE),
-            let_through=0.1,
+            for warmup in sorted({1, fold - 1, PATIENCE})
         ),
         Rule(f"best quarter, warm-up {PATIENCE}", PercentilePruner(25, startup, PATIENCE)),
-        Rule(
-            f"patient {PATIENCE} (median)",
-            PatientPruner(MedianPruner(startup), PATIENCE),
+        Rule(f"patient {PATIENCE} (median)", PatientPruner(MedianPruner(startup), PATIENCE)),
+        Rule("median of complete, at folds", MedianPruner(1), at_rungs=True),
+        Rule("best quarter of complete, at folds", PercentilePruner(25, 1), at_rungs=True),
+        *(
+            Rule(f"best {share} % of promoted", PromotedPruner(share), at_rungs=True)
+            for share in (75, 50, 35, 25)
         ),
-        Rule("successive halving by 3", SuccessiveHalvingPruner(fold, 3)),
+        Rule(
+            "best 50 % of promoted, 10 % through", PromotedPruner(), at_rungs=True, let_through=0.1
+        ),
+        *(
+            Rule(
+                f"successive halving by {by}, at folds",
+                # With Optuna's steps from 0 the first rung is the end of the first fold.
+                SuccessiveHalvingPruner(max(1, fold - 1), by),
+                at_rungs=True,
+            )
+            for by in (3, 4)
+        ),
         Rule("Hyperband by 3", Hyperband(min_resource=fold, max_resource=steps)),
         Rule("Wilcoxon over folds", WilcoxonPruner(p_threshold=0.2), by_fold=True),
         *(
-            Rule(f"i-Epoch: {pause} of {steps} epochs", NopPruner(), pause)
-            for pause in sorted({1, PATIENCE, fold})
+            Rule(f"i-Epoch: {pause} of {steps} epochs, best {best}", NopPruner(), pause, best)
+            for pause, best in ((1, 3), (fold - 1, 3), (fold, 3), (fold, 2))
         ),
     ]
 

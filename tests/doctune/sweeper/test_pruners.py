@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from optuna.trial import TrialState
 
+from doctune.study.pruners import PromotedPruner
 from doctune.trial import make_pruner
 from tests.conftest import CONF
 
@@ -51,6 +52,12 @@ def epochs_of_a_bad_trial(made: optuna.pruners.BasePruner) -> int:
 
 def test_the_default_gives_every_trial_its_patience() -> None:
     made = pruner("pruning.patience=4")
+    assert isinstance(made, PromotedPruner)
+    assert epochs_of_a_bad_trial(made) == 4
+
+
+def test_the_median_gives_one_epoch_more() -> None:
+    made = pruner("pruning.patience=4", "hydra/sweeper/pruner=median")
     assert isinstance(made, optuna.pruners.MedianPruner)
     assert epochs_of_a_bad_trial(made) == 4 + 1
 

@@ -11,7 +11,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from doctune.study.ownership import this_process
-from doctune.study.pruners import Hyperband, make_pruner
+from doctune.study.pruners import Hyperband, PromotedPruner, make_pruner
 from doctune.study.queue import interrupt, requeue_interrupted, reserve
 from doctune.study.storage import prunable
 from doctune.trial import RunningTrial
@@ -37,6 +37,7 @@ PRUNERS: dict[str, dict[str, Any]] = {
     },
     "wilcoxon": {"_target_": "optuna.pruners.WilcoxonPruner", "p_threshold": 0.2},
     "threshold": {"_target_": "optuna.pruners.ThresholdPruner", "lower": 0.2},
+    "promoted": {"_target_": "doctune.study.pruners.PromotedPruner", "patience": 2},
 }
 Curve = Sequence[float]
 
@@ -99,7 +100,7 @@ def test_two_objectives_are_pruned_as_the_first_one_alone(name: str) -> None:
         plain = optuna.create_study(study_name="s", direction="maximize")
         target = str(PRUNERS[name]["_target_"]).rpartition(".")[2]
         keys = {key: value for key, value in PRUNERS[name].items() if key != "_target_"}
-        plain.pruner = getattr(optuna.pruners, target)(**keys)
+        plain.pruner = getattr(optuna.pruners, target, PromotedPruner)(**keys)
         for curve in curves(seed=1):
             trial = plain.ask({"x": FloatDistribution(0, 1)})
             for step, value in enumerate(curve):
