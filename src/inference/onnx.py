@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from doctune.errors import UserError
 from doctune.files import replacing
@@ -80,7 +79,11 @@ def export(cfg: PredictConfig, console: Console) -> Path:
         raise UserError(
             f"run={cfg.run}: torch cannot write this model as ONNX ({reason})"
         ) from error
-    difference = largest_difference(predictor, path)
+    try:
+        difference = largest_difference(predictor, path)
+    except Exception as error:  # onnxruntime's have no class of their own in common
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: onnxruntime cannot run it ({reason}); do not use it") from error
     size = predictor.formats[0].size
     console.print(
         f"{predictor.describe()}\n{path}: images uint8 [N, 3, {size}, {size}] to probabilities "
@@ -104,9 +107,7 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
     model = _WeightedMean(predictor).eval()
     example = torch.zeros((2, 3, wanted.size, wanted.size), dtype=torch.uint8)
     with replacing(path) as part:
-        # The CPU's other kernels of attention lay out what they return otherwise than the parts
-        # that the exporter puts in their place: BEiT would be refused.
-        with _quiet(), sdpa_kernel(SDPBackend.MATH):
+        with _quiet(), _attention_written_out(model):
             program: Any = torch.onnx.export(
                 model,
                 (example,),
@@ -115,6 +116,7 @@ def write_onnx(predictor: Predictor, path: Path) -> None:
                 dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
                 dynamo=True,
             )
+        _put_back_constants(program.model.graph)
         found = program.model_proto
         facts = {"classes": json.dumps(predictor.classes, ensure_ascii=False), "fit": wanted.fit}
         numbers = {"image_size": str(wanted.size), "temperature": f"{predictor.temperature:g}"}
@@ -134,6 +136,34 @@ def largest_difference(predictor: Predictor, path: Path) -> float:
     (theirs,) = session.run(None, {"images": noise})
     ours = predictor.probabilities({wanted: torch.from_numpy(noise)}).numpy()
     return float(np.abs(ours - theirs).max())
+
+
+@contextlib.contextmanager
+def _attention_written_out(model: nn.Module) -> Iterator[None]:
+    """Let timm's attention be products and a softmax, as torch's own kernels are hard to export.
+
+    Those of the CPU lay out what they return otherwise than what the exporter puts in their place,
+    so that BEiT is refused, and queries of five dimensions, as in Hiera, it does not know.
+    """
+    fused: list[Any] = [part for part in model.modules() if getattr(part, "fused_attn", False)]
+    for part in fused:
+        part.fused_attn = False
+    try:
+        yield
+    finally:
+        for part in fused:
+            part.fused_attn = True
+
+
+def _put_back_constants(graph: Any) -> None:
+    """Add to the file's numbers those that onnxscript 0.7.2 loses.
+
+    Where several clips have one input, it names their bounds alike and keeps the last ones.
+    """
+    for node in graph:
+        for value in node.inputs:
+            if value is not None and value.const_value is not None and value.producer() is None:
+                graph.initializers.setdefault(value.name, value)
 
 
 @contextlib.contextmanager

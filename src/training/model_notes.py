@@ -102,8 +102,8 @@ def notes_on(cfg: ModelConfig, img_size: int, searched: Collection[str] = ()) ->
     if found.fixed_masks:
         rates = ", ".join(f"{rate:g}" for rate in sorted(set(found.fixed_masks)))
         notes.append(
-            f"model.drop_rate: {name} has dropout of {rates} at {len(found.fixed_masks)} places "
-            "besides, which no key sets"
+            f"model.drop_rate: {name} has dropout of {rates} at "
+            f"{counted(len(found.fixed_masks), 'place')} besides, which no key sets"
         )
     if "model.pooling" in searched and not without_effect("pooling", cfg, img_size):
         notes += _notes_on_pooling(cfg, img_size)

@@ -8,6 +8,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
 
 from src.data.config import DataConfig
 from src.data.load import load_splits
@@ -55,15 +57,45 @@ def test_a_missing_package_is_named_with_the_extra(
     assert "onnxscript not installed; pip install 'doctune[onnx]'" in said
 
 
-def test_attention_with_positions(cfg: Compose, tmp_path: Path) -> None:
-    config = cfg(
-        *("model.name=beit_base_patch16_224", "data.img_size=32"),
-        "+model.kwargs={depth: 1, embed_dim: 24, num_heads: 2}",
+def predictor_of(config: DictConfig) -> Predictor:
+    """Return a model without training, for images of `data.img_size`."""
+    weights = create_backbone(config.model, 2, config.data.img_size).state_dict()
+    model = TrainedModel(config, ("a", "b"), (), weights)
+    return Predictor([model], [1.0], torch.device("cpu"))
+
+
+def test_attention_that_torchs_exporter_refuses(cfg: Compose, tmp_path: Path) -> None:
+    # Over windows: queries of five dimensions.
+    small = "{stages: [1, 1], embed_dim: 8, q_pool: 1, mask_unit_size: [4, 4]}"
+    predictor = predictor_of(
+        cfg("model.name=hiera_tiny_224", "data.img_size=64", f"+model.kwargs={small}")
     )
-    weights = create_backbone(config.model, 2, 32).state_dict()
-    predictor = Predictor(
-        [TrainedModel(config, ("a", "b"), (), weights)], [1.0], torch.device("cpu")
-    )
+    write_onnx(predictor, tmp_path / "model.onnx")
+    assert largest_difference(predictor, tmp_path / "model.onnx") < TOLERANCE
+    fused = [
+        part.fused_attn for part in predictor.members[0].modules() if "fused_attn" in vars(part)
+    ]
+    assert all(fused)
+    assert fused
+
+
+class Clipped(nn.Module):
+    """Clips the mean of each image in two ways, as Gemma does what goes into queries and keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, bound in (("low", -0.2), ("high", 0.1), ("lower", -2.0), ("higher", 0.3)):
+            self.register_buffer(name, torch.tensor(bound))
+
+    def forward(self, images: Tensor) -> Tensor:
+        means = images.mean((2, 3)) * 9
+        narrow, wide = means.clamp(self.low, self.high), means.clamp(self.lower, self.higher)
+        return torch.stack([narrow.sum(1), wide.sum(1)], 1)
+
+
+def test_two_clips_of_one_thing_keep_their_bounds(cfg: Compose, tmp_path: Path) -> None:
+    predictor = predictor_of(cfg("data.img_size=32"))
+    predictor.members[0].model = Clipped()
     write_onnx(predictor, tmp_path / "model.onnx")
     assert largest_difference(predictor, tmp_path / "model.onnx") < TOLERANCE
 
@@ -78,3 +110,15 @@ def test_a_model_that_torch_cannot_write_is_told(
     said = door("src.predict", f"run={run_folder}", "export=onnx", code=1)
     assert "torch cannot write this model as ONNX (no view)" in said
     assert not list(run_folder.glob("*.part"))
+
+
+def test_a_file_that_onnxruntime_cannot_read_is_told(
+    door: Door, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(predictor: Predictor, path: Path) -> None:
+        path.write_bytes(b"no model")
+
+    monkeypatch.setattr("src.inference.onnx.write_onnx", write)
+    said = door("src.predict", f"run={run_folder}", "export=onnx", code=1)
+    assert "model.onnx: onnxruntime cannot run it" in said
+    assert said.rstrip().endswith("do not use it")
