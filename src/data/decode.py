@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from src.data import jpeg2000, pdf, png, tiff
 from src.data.formats import HAS_HEIF, HEIF, HEIF_EXTRA, PAGED, is_pdf, is_tiff
-from src.data.levels import DEEP, to_rgb
+from src.data.levels import DEEP, to_grey_or_rgb
 from src.data.picture import MOST_PIXELS, Picture, check_size
 
 if HAS_HEIF:
@@ -31,8 +31,8 @@ Pixels = npt.NDArray[np.uint8]
 # Raised whenever the same file would be decoded to other pixels, so that no old cache is used.
 DECODING_VERSION = 4
 
-# What Pillow calls the data that a program wrote for other programs.
-XMP = ("xmp", "XML:com.adobe.xmp")
+# What Pillow calls the data that a program wrote for other programs, and the level that was clear.
+NOT_KEPT = ("xmp", "XML:com.adobe.xmp", "transparency")
 
 # pad: the whole page on a white square, as high and wide as it was; stretch: filled to the edges.
 FITS = ("pad", "stretch")
@@ -115,11 +115,12 @@ def decode_sized(
 ) -> tuple[Pixels, tuple[int, int]]:
     """Return what `decode` does, and the width and height in the file: pixels, of a PDF points."""
     picture = open_image(path, size, page, name)
-    return np.asarray(_fit(picture.image, size, fit), dtype=np.uint8), picture.size
+    square = _fit(picture.image, size, fit).convert("RGB")
+    return np.asarray(square, dtype=np.uint8), picture.size
 
 
 def open_image(path: Path, size: int, page: int = 0, name: str = "") -> Picture:
-    """Open an image in RGB, in any resolution that is enough for `size` pixels.
+    """Open an image in grey or RGB, in any resolution that is enough for `size` pixels.
 
     Turned as its EXIF data say, with 16 bits brought to 8, and transparent pixels on white.
 
@@ -154,9 +155,9 @@ def _open(path: Path, page: int, wanted: int) -> Picture:
             else:
                 image.draft("RGB", (wanted, wanted))
                 image.load()
-                small = to_rgb(deep or image, wanted)
+                small = to_grey_or_rgb(deep or image, wanted)
             # The EXIF data are there. Where these say nothing Pillow would ask XMP; viewers do not.
-            small.info = {key: image.info[key] for key in image.info if key not in XMP}
+            small.info = {key: image.info[key] for key in image.info if key not in NOT_KEPT}
     orientation = _orientation(small)
     if orientation in tiff.TRANSPOSE:
         small = small.transpose(tiff.TRANSPOSE[orientation])
@@ -187,7 +188,7 @@ def _fit(image: Image.Image, size: int, fit: str) -> Image.Image:
     scale = size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
-    square = Image.new("RGB", (size, size), "white")
+    square = Image.new(image.mode, (size, size), "white")
     square.paste(image, ((size - width) // 2, (size - height) // 2))
     return square
 

@@ -168,14 +168,16 @@ def _page(path: Path, page: int) -> Page:
         picture = open_image(path, SEEN_AT, page)
     except UnreadableImageError as error:
         return Page(fault=error.reason)
-    look = np.packbits(imagehash.phash(picture.image, SIDE, 2).hash).tobytes().hex()
-    blank = ("blank",) if _is_blank(picture.image) else ()
-    return Page(look, "", picture.size, (*picture.words, *blank), spectrum(picture.image))
+    grey = picture.image.convert("L")
+    look = np.packbits(imagehash.phash(grey, SIDE, 2).hash).tobytes().hex()
+    blank = ("blank",) if _is_blank(grey) else ()
+    return Page(look, "", picture.size, (*picture.words, *blank), spectrum(grey))
 
 
 def _is_blank(image: Image.Image) -> bool:
+    """Whether there is nothing on a page in grey."""
     edges = (round(image.width * MARGIN), round(image.height * MARGIN))
-    counts = np.cumsum(ImageOps.crop(image.convert("L"), edges).histogram())
+    counts = np.cumsum(ImageOps.crop(image, edges).histogram())
     darker = int(np.searchsorted(counts, counts[-1] / 2)) - DARKER
     return bool(darker <= 0 or counts[darker - 1] <= BLANK * counts[-1])
 

@@ -1,7 +1,8 @@
-"""From the levels that a file has, 1 to 64 bits of grey or colour, to 8 bits a sample in RGB.
+"""From the levels that a file has, 1 to 64 bits of grey or colour, to 8 bits of grey or RGB.
 
 Large pages are reduced in their own mode, a strip at a time: a page of 100 megapixels takes
-100 MB in black and white, and would take 400 MB in RGB.
+100 MB in black and white, and would take 400 MB in RGB. What is grey stays grey: to bring it to
+another size takes a quarter of the time.
 """
 
 from collections.abc import Iterable
@@ -21,8 +22,8 @@ GREY = ("1", "L")
 DEEP = ("I", "F")
 
 
-def to_rgb(image: Image.Image, wanted: int) -> Image.Image:
-    """Bring an image to RGB, transparent pixels on white.
+def to_grey_or_rgb(image: Image.Image, wanted: int) -> Image.Image:
+    """Bring an image to L or RGB, transparent pixels on white.
 
     Args:
         image: loaded, in any mode of Pillow's.
@@ -31,7 +32,7 @@ def to_rgb(image: Image.Image, wanted: int) -> Image.Image:
     width, height = image.size
     factor = max(1, min(width, height) // wanted)
     if factor == 1:
-        return _to_8_bits(image).convert("RGB")
+        return _to_8_bits(image).convert(_mode_of(image))
     rows = max(1, STRIP // width // factor) * factor
     top = None
     if image.mode.startswith(DEEP):
@@ -50,7 +51,7 @@ def reduce_strips(
     factor: int,
     top: float | None = None,
 ) -> Image.Image:
-    """Bring an image to RGB, a strip at a time.
+    """Bring an image to L or RGB, a strip at a time.
 
     Args:
         strips: from its upper edge on, of any height.
@@ -59,7 +60,7 @@ def reduce_strips(
         factor: by which both sides are divided.
         top: the level of white, where there are more than 255.
     """
-    mode = "L" if image.mode in GREY and not image.has_transparency_data else "RGB"
+    mode = _mode_of(image)
     small = Image.new(mode, (-(-size[0] // factor), -(-size[1] // factor)))
     rest, row = None, 0
     for strip in strips:
@@ -75,7 +76,14 @@ def reduce_strips(
         rest = lines.crop((0, whole * factor, lines.width, lines.height)) if left else None
     if rest is not None:
         small.paste(rest.reduce(factor), (0, row))
-    return small.convert("RGB")
+    return small
+
+
+def _mode_of(image: Image.Image) -> str:
+    """Return the mode in which all of an image can be shown, L or RGB."""
+    if image.mode.startswith(DEEP):
+        return "L"
+    return "L" if image.mode in GREY and not image.has_transparency_data else "RGB"
 
 
 def _stacked(upper: Image.Image, lower: Image.Image) -> Image.Image:

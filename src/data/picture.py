@@ -13,7 +13,7 @@ class Picture:
     """A page, opened.
 
     Args:
-        image: in RGB and upright, of a resolution that is enough for what was asked.
+        image: in L or RGB and upright, of a resolution that is enough for what was asked.
         size: width and height in the file, upright: pixels, of a PDF points.
         words: what had to be done to it: "turned", "white is zero", "16 bits".
     """

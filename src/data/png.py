@@ -40,7 +40,7 @@ def in_strips(image: Image.Image, wanted: int) -> bool:
 
 
 def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
-    """Read a picture in RGB, divided by a whole number.
+    """Read a picture in grey or RGB, divided by a whole number.
 
     Args:
         path: of the file.

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from src.data import tiff_strips
 from src.data.kept_open import KeptOpen
-from src.data.levels import brightest, scaled, to_rgb
+from src.data.levels import brightest, scaled, to_grey_or_rgb
 from src.data.picture import Picture, check_size
 from src.hardware.detect import cores
 
@@ -160,7 +160,7 @@ def read_page(path: Path, index: int, wanted: int) -> Picture:
             if tags.get(COMPRESSION) not in RARE:
                 raise
             return _read_deep(tiff.deep().pages[frame].aspage(), wanted)
-        return Picture(to_rgb(image, wanted), image.size, told)
+        return Picture(to_grey_or_rgb(image, wanted), image.size, told)
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -219,4 +219,4 @@ def _read_deep(page: Any, wanted: int) -> Picture:
         "white is zero": inverted,
     }
     told = tuple(word for word, holds in words.items() if holds)
-    return Picture(to_rgb(image, wanted), image.size, told)
+    return Picture(to_grey_or_rgb(image, wanted), image.size, told)

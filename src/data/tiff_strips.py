@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from src.data.levels import DEEP, LARGE, STRIP, reduce_strips, to_rgb
+from src.data.levels import DEEP, LARGE, STRIP, reduce_strips, to_grey_or_rgb
 
 # Tags by their names in the specification.
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -56,7 +56,7 @@ def in_strips(image: Image.Image, wanted: int) -> bool:
 
 
 def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
-    """Read a page in RGB, divided by a whole number, not turned yet.
+    """Read a page in grey or RGB, divided by a whole number, not turned yet.
 
     Args:
         path: of the file.
@@ -69,7 +69,7 @@ def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
 
 
 def read_jpeg(path: Path, image: Image.Image, wanted: int) -> Image.Image | None:
-    """Read a page that is one JPEG in RGB, smaller by the format itself, not turned yet.
+    """Read a page that is one JPEG in grey or RGB, smaller by the format itself, not turned yet.
 
     Args:
         path: of the file.
@@ -99,7 +99,7 @@ def read_jpeg(path: Path, image: Image.Image, wanted: int) -> Image.Image | None
         colours = JPEG_COLOURS[tags[PHOTOMETRIC]]
         tiles: Any = jpeg.tile
         jpeg.tile = [tile._replace(args=(tile.args[0], colours)) for tile in tiles]
-        return to_rgb(jpeg, wanted)
+        return to_grey_or_rgb(jpeg, wanted)
 
 
 def _is_large(tags: Any, wanted: int) -> bool:

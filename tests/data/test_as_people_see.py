@@ -386,9 +386,9 @@ MODES: dict[str, Callable[[Image.Image], Image.Image]] = {
 def test_strips_are_reduced_as_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Image.fromarray(sheet(255, 301, 411).astype(np.uint8))
     image = MODES[mode](page)
-    whole = room.to_rgb(image, 411).reduce(5)
+    whole = room.to_grey_or_rgb(image, 411).reduce(5)
     monkeypatch.setattr(room, "STRIP", 5000)
-    small = room.to_rgb(image, 60)
+    small = room.to_grey_or_rgb(image, 60)
     assert small.size == whole.size
     np.testing.assert_allclose(np.asarray(small, float), np.asarray(whole, float), atol=2)
 

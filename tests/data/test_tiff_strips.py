@@ -130,9 +130,9 @@ def test_one_jpeg_is_read_smaller(
 
     def counted(image: Image.Image, wanted: int) -> Image.Image:
         loaded.append(image.size)
-        return levels.to_rgb(image, wanted)
+        return levels.to_grey_or_rgb(image, wanted)
 
-    monkeypatch.setattr(tiff_strips, "to_rgb", counted)
+    monkeypatch.setattr(tiff_strips, "to_grey_or_rgb", counted)
     small = open_image(tmp_path / "a.tif", 30)
     assert len(loaded) == 1
     assert loaded[0][0] < SIZE[0]
