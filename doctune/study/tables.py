@@ -21,7 +21,7 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import bindparam, or_, select
 
-# Beyond so many trials a statement names no single ones.
+# A statement names so many single trials at most.
 FEW = 400
 TRIAL = models.TrialModel
 VALUE, STEP = models.TrialValueModel, models.TrialIntermediateValueModel
@@ -96,22 +96,19 @@ class TableStorage(RDBStorage):
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
         last = trial_id_greater_than
-        named = [number for number in included_trial_ids if number <= last]
-        if len(named) > FEW:
-            # Also SQLite and others have a limit to what a statement can name.
-            named, last = [], min(named) - 1
+        named = sorted(number for number in included_trial_ids if number <= last)
+        found = []
         with _create_scoped_session(self.scoped_session) as session:
+            # Of a fleet, which has more trials that run than a statement names: all that has ended
+            # since the first of them began would be far more.
+            while len(named) > FEW:
+                some, named = {"ids": named[:FEW]}, named[FEW:]
+                found += self._build(session, session.execute(_trials_by_id(), some).all(), some)
             which = {"study": study_id, "last": last, "ids": named}
             rows = session.execute(_trials_of_study(), which).all()
-            if not rows:
+            if not rows and not found:
                 models.StudyModel.find_or_raise_by_id(study_id, session)
-            found = self._build(session, rows, which)
-        if len(found) and last != trial_id_greater_than:
-            found = [
-                one
-                for one in found
-                if one._trial_id > trial_id_greater_than or one._trial_id in included_trial_ids
-            ]
+            found += self._build(session, rows, which)
         return found if states is None else [one for one in found if one.state in states]
 
     def _build(self, session: Any, rows: Sequence[Any], which: dict[str, Any]) -> list[FrozenTrial]:
@@ -177,7 +174,8 @@ def _local(moment: datetime.datetime | None) -> datetime.datetime | None:
 
 @functools.cache
 def _trials_by_id() -> Any:
-    return select(*OF_TRIALS).where(TRIAL.trial_id.in_(bindparam("ids", expanding=True)))
+    named = TRIAL.trial_id.in_(bindparam("ids", expanding=True))
+    return select(*OF_TRIALS).where(named).order_by(TRIAL.trial_id)
 
 
 @functools.cache
