@@ -39,6 +39,10 @@ class SharedConfig(HydraConfig):
         self.cfg = holder
 
 
+# What the jobs of a process are run with.
+JobParts = tuple[HydraContext, TaskFunction, JobComposer]
+
+
 @dataclass
 class JobContext:
     """What every job of a sweep has in common, as a picture that crosses processes.
@@ -57,7 +61,7 @@ class JobContext:
         parts = (hydra_context, portable(task_function), config, Singleton.get_state())
         return cls(cloudpickle.dumps(parts))
 
-    def restore(self) -> tuple[HydraContext, TaskFunction, JobComposer]:
+    def restore(self) -> JobParts:
         """Bring Hydra into the same state in the worker."""
         setup_globals()
         hydra_context, task_function, config, state = pickle.loads(self.picture)

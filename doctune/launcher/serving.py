@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
 
-from doctune.launcher.job import JobContext, is_device_error, run_beside
+from doctune.launcher.job import JobContext, JobParts, is_device_error, run_beside
 from doctune.launcher.mailbox import Mailbox, Trial
 from doctune.launcher.portable import tellable_end
 
@@ -104,7 +104,7 @@ class Serving:
                 return trial
         return self._mailbox.take(self._job_id)
 
-    def _serve(self, parts: Any, trial: Trial) -> None:
+    def _serve(self, parts: JobParts, trial: Trial) -> None:
         log.info("trial %d", trial.number)
         began = time.monotonic()
         came: Any = None

@@ -16,6 +16,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from optuna.trial import TrialState
 
 from doctune.launcher import served, serving
+from doctune.launcher.job import JobContext
 from doctune.launcher.mailbox import Mailbox, Trial
 from doctune.launcher.scheduler import JobLostError, JobRefusedError
 from doctune.launcher.served import ServedJobs
@@ -85,7 +86,7 @@ class Served:
         monkeypatch.setenv("SUBMITIT_LOCAL_JOB_ID", "9")
         monkeypatch.setattr(serving, "IDLE_SECONDS", 0.0)
         monkeypatch.setattr(serving, "run_beside", self.run)
-        monkeypatch.setattr(serving.gc, "freeze", lambda: None)
+        monkeypatch.setattr("gc.freeze", lambda: None)
         self.mailbox = mailbox
         self.minutes = 100.0
         self.ran: list[int] = []
@@ -136,7 +137,7 @@ def test_a_job_without_time_for_another_trial_ends(
 ) -> None:
     # Its trials take so long that the second one is not begun.
     clock = iter(range(0, 10**6, 2000))
-    monkeypatch.setattr(serving.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(Serving, "_age", lambda _: 4500.0)
     assert here.serve() == 1
     assert here.mailbox.places() == {1: "end", 2: "trial", 3: "trial"}
@@ -190,11 +191,12 @@ def test_a_trial_that_is_cut_off_goes_on_in_a_job_of_its_own(
 
 
 def test_several_tasks_share_a_job_for_each_trial(search: Searches) -> None:
-    done = search(
-        *LOCAL, "+x=choice(1.0,2.0)", "hydra.launcher.tasks_per_node=2", "hydra.sweeper.n_trials=2"
-    )
+    words = ("hydra.launcher.tasks_per_node=2", "hydra.sweeper.n_trials=1")
+    done = search(*LOCAL, "+x=choice(1.0)", *words)
     assert done.code == 0, done.said
-    assert len(list((done.folder / "sweep" / ".submitit").glob("[0-9]*"))) == 2
+    assert [trial.value for trial in done.study.trials] == [0.0]
+    # Of each task.
+    assert len(list((done.folder / "sweep" / ".submitit").glob("*/*_log.out"))) == 2
 
 
 class Scheduled:
@@ -269,7 +271,7 @@ class Launching:
 def launching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launching]:
     scheduler = Scheduled(tmp_path)
     monkeypatch.setattr(served, "Scheduler", lambda _: scheduler)
-    monkeypatch.setattr(served.JobContext, "capture", lambda *_: None)
+    monkeypatch.setattr(JobContext, "capture", lambda *_: None)
     params = {"submitit_folder": f"{tmp_path}/%j", "max_num_timeout": 1}
     given = SimpleNamespace(params=params, hydra_context=None, task_function=None, config=None)
     jobs = ServedJobs(given)
