@@ -1,23 +1,22 @@
-"""A simulated fleet: workers that replay curves against one PostgreSQL server:
+"""What a trial costs in a large fleet, on one PostgreSQL server:
 
 python -m tests.benchmarks.fleet [SECONDS [WORKERS[:FINISHED] ...]]
 
-Each worker is the sweeper's own loop with a job's own trial, a study and a cache of its own;
-instead of training it sleeps, and reports the nine values of a curve. Workers are threads of two
-processes, which share imports, connections (as behind a pooler), and the memory of trials that all
-of them have read. A search is met in full swing: so many trials are finished, every worker is
-somewhere in the middle of one, and trials last so long that about one ends in two seconds in all.
-Printed for each size, in processor time, as two cores serve all workers, the server, and others:
+The study has as many trials that run as the fleet has workers, each with its owner, its notes and
+the reports that it would have by then. Of the workers sixteen are at work, as what a trial costs
+follows from the study alone: threads of one process, each with the sweeper's own loop, a job's own
+trial, and a study and caches of its own; instead of training they sleep, and report the nine values
+of a curve. They share imports, connections (as behind a pooler), and the memory of trials that
+several have read. Printed for each size, in milliseconds of processor time, as other programs use
+the machine too, medians but for the server:
 
-* trials and reports a second;
-* ask: a worker, for its next trial; wait: from the end of a trial to the start of the next one;
-* lock: the worker while it has the study locked for that; held: how long it has it, by the clock;
+* ask: a worker, for its next trial; lock: of that, while it has the study locked;
 * report: a job, for a report and the pruner's word;
-* server: a trial, with all that belongs to it (9 reports, signs of life).
+* server: a trial, with all that belongs to it (9 reports, a sign of life each minute);
+* trials/s: as many as one core of the server serves by that; asked, reports: so many were seen.
 """
 
 import io
-import itertools
 import json
 import multiprocessing
 import os
@@ -29,7 +28,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ import optuna
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
 from optuna.storages import get_storage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from sqlalchemy import make_url
 
@@ -55,16 +54,15 @@ from doctune.trial import RunningTrial
 from tests.benchmarks.prefilled import SPACE, STEPS, curve, prefill, score
 from tests.doctune.postgresql import new_database, server
 
-SIZES = ("8:1000", "64:1000", "256:1000", "1024:1000")
-SECONDS = 30.0
-# Trials a second, of all workers together.
-RATE = 0.5
-# Seconds between signs of life; of a thousand workers each 10 would be a hundred a second.
-HEARTBEAT, OF_MANY, MANY = 10.0, 60.0, 500
+SIZES = ("8:1000", "64:1000", "256:1000", "1024:1000", "10000:1000")
+SECONDS = 60.0
+AT_WORK = 16
+TRIAL_SECONDS = 40.0
+# Seconds between signs of life; those that are not at work show none for six times as long.
+HEARTBEAT = 60.0
 NAME = "fleet"
-PROCESSES = 2
-# Of a process: so many for its storage, and for those that wait for the lock or have it.
-CONNECTIONS = 40
+# So many for the storage, and for those that wait for the lock or have it.
+CONNECTIONS = 24
 
 # What has been read of finished trials, whoever has read it; they never change.
 _known: dict[tuple[bool, int], FrozenTrial] = {}
@@ -82,8 +80,6 @@ class Replayed:
     def __init__(self, study: optuna.Study, curves: Any, seconds: float) -> None:
         self._study, self._curves = study, curves
         self._pause = seconds / STEPS
-        # (begin, end); the last one may not have ended.
-        self.trials: list[list[float]] = []
         # (when, processor time)
         self.reports: list[tuple[float, float]] = []
 
@@ -95,21 +91,17 @@ class Replayed:
 
     def replay(self, number: int, last: float, first: int, pause: float) -> JobReturn:
         """Replay a trial from its step `first` on, which comes after `pause` seconds."""
-        self.trials.append([time.time()])
         trial = RunningTrial(self._study, number, prune=True, curves=lambda _: self._curves)
-        try:
-            for step, value in list(enumerate(curve(last)))[first:]:
-                time.sleep(pause)
-                pause = self._pause
-                used = time.thread_time()
-                trial.report(value, step, f"epoch {step + 1}/{STEPS}")
-                reason = trial.reason_to_stop()
-                self.reports.append((time.time(), time.thread_time() - used))
-                if reason is not None:
-                    error = optuna.TrialPruned(reason)
-                    return JobReturn(status=JobStatus.FAILED, _return_value=error)
-        finally:
-            self.trials[-1].append(time.time())
+        for step, value in list(enumerate(curve(last)))[first:]:
+            time.sleep(pause)
+            pause = self._pause
+            used = time.thread_time()
+            trial.report(value, step, f"epoch {step + 1}/{STEPS}")
+            reason = trial.reason_to_stop()
+            self.reports.append((time.time(), time.thread_time() - used))
+            if reason is not None:
+                error = optuna.TrialPruned(reason)
+                return JobReturn(status=JobStatus.FAILED, _return_value=error)
         return JobReturn(status=JobStatus.COMPLETED, _return_value=last)
 
     def began(self, number: int) -> float | None:
@@ -133,36 +125,38 @@ class Replayed:
 
 
 class TimedLock:
-    """The study's lock, with how long it was held, and of that the worker's processor time."""
+    """The study's lock, with the worker's processor time while it was held."""
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
         self.times: list[tuple[float, float]] = []
+        self._begins = True
 
     def __call__(self) -> AbstractContextManager[None]:
-        """Return the lock, to be used once."""
-        return self._timed()
+        """Return the lock, to be used once; none for what a worker does at its start."""
+        begins, self._begins = self._begins, False
+        return nullcontext() if begins else self._timed()
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
         with self._lock():
-            taken, used = time.time(), time.thread_time()
+            used = time.thread_time()
             yield
-            held, used = time.time() - taken, time.thread_time() - used
-        self.times.append((held, used))
+            used = time.thread_time() - used
+        self.times.append((time.time(), used))
 
 
 class TimedLoop(AsyncLoop):
     """The sweeper's loop, with the processor time of each question for a trial."""
 
-    asked: list[float]
+    asked: list[tuple[float, float]]
 
     def _next_trial(self) -> optuna.Trial | None:
         used = time.thread_time()
         try:
             return super()._next_trial()
         finally:
-            self.asked.append(time.thread_time() - used)
+            self.asked.append((time.time(), time.thread_time() - used))
 
     def adopt(self, trial: FrozenTrial, job: "Future[JobReturn]") -> None:
         """Take over a trial that runs."""
@@ -205,40 +199,36 @@ class _Shared(TableStorage):
         ]
 
 
-def host(url: str, folder: str, indices: Sequence[int], size: int, seconds: float) -> None:
-    """Run some workers of the fleet, and write down what they have seen."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore")
-    # Five times a second is too often for hundreds in a process.
+def host(url: str, folder: Path, size: int) -> None:
+    """Run the workers that are at work until a file says that it is over; write what they saw."""
+    # Five times a second is too often for many in a process.
     sweeper_loop.COLLECT_SECONDS = 1.0
-    threading.stack_size(256 * 1024)
     opened, locks = _connect(url), _connect(url)
     whole = get_storage(opened)
     curves = get_storage(opened.only_curves(NOTES, of_unfinished=False))
     study = optuna.load_study(study_name=NAME, storage=whole)
-    mine = {one.user_attrs["owner"]["pid"]: one for one in study.get_trials(deepcopy=False)[-size:]}
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    n = min(size, AT_WORK)
+    mine = [running[(2 * i + 1) * size // (2 * n)] for i in range(n)]
     curves.get_all_trials(study._study_id, deepcopy=False)
     workers = [
-        Worker(as_worker(whole, True), as_worker(curves, False), locks, url, index, size, seconds)
-        for index in indices
+        Worker(as_worker(whole, True), as_worker(curves, False), locks, url, trial, i)
+        for i, trial in enumerate(mine)
     ]
     starting = ThreadPoolExecutor(len(workers))
-    threads = [
-        threading.Thread(target=one.run, args=(mine[one.index], starting)) for one in workers
-    ]
-    used = time.process_time()
-    for thread in threads:
-        thread.start()
-    time.sleep(seconds)
+    for one in workers:
+        threading.Thread(target=one.run, args=(starting,), daemon=True).start()
+    while not all(one.jobs.reports for one in workers):
+        time.sleep(0.1)
+    (folder / "ready").touch()
+    while not (folder / "over").exists():
+        time.sleep(0.1)
     seen = {
-        "cpu": time.process_time() - used,
-        "memory": psutil.Process().memory_info().rss,
         "asked": [each for one in workers for each in one.loop.asked],
         "lock": [each for one in workers for each in one.lock.times],
         "reports": [each for one in workers for each in one.jobs.reports],
-        "trials": [one.jobs.trials for one in workers],
     }
-    (Path(folder) / f"{indices[0]}.json").write_text(json.dumps(seen))
+    (folder / "seen.json").write_text(json.dumps(seen))
     os._exit(0)
 
 
@@ -258,21 +248,19 @@ class Worker:
         curves: Any,
         locks: Any,
         url: str,
-        index: int,
-        size: int,
-        seconds: float,
+        trial: FrozenTrial,
+        seed: int,
     ) -> None:
-        self.index, self._size = index, size
+        self._trial = trial
         tpe = optuna.samplers.TPESampler(
-            seed=index, multivariate=True, group=True, constant_liar=True, n_startup_trials=10
+            seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=10
         )
         study = optuna.load_study(study_name=NAME, storage=whole, sampler=windowed(tpe, 1000))
         pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         of_job = optuna.load_study(study_name=NAME, storage=whole, pruner=pruner)
-        self._pause = size / RATE / STEPS
-        self.jobs = Replayed(of_job, curves, size / RATE)
+        self.jobs = Replayed(of_job, curves, TRIAL_SECONDS)
         self.lock = TimedLock(lambda: study_lock(url, locks, NAME))
-        budget = Budget(n_trials=10**6, n_jobs=1, timeout=10 * seconds)
+        budget = Budget(n_trials=10**6, n_jobs=1)
         self.loop = TimedLoop(
             study,
             SearchSpace(branches={(): Branch(SPACE)}),
@@ -280,19 +268,21 @@ class Worker:
             budget,
             make_display(study, budget, Console(file=io.StringIO())),
             lock=self.lock,
-            heartbeat=HEARTBEAT if size < MANY else OF_MANY,
+            heartbeat=HEARTBEAT,
             reuse=False,
         )
         self.loop.asked = []
         # As if it were on a machine of its own.
-        self.loop._asker.me = owner(index)
+        self.loop._asker.me = trial.user_attrs["owner"]
 
-    def run(self, trial: FrozenTrial, starting: ThreadPoolExecutor) -> None:
+    def run(self, starting: ThreadPoolExecutor) -> None:
         """Go on with a trial that runs, and then with others."""
-        first, part = _phase(self.index, self._size)
-        last = score(trial.params)
-        job = starting.submit(self.jobs.replay, trial.number, last, first, self._pause * (1 - part))
-        self.loop.adopt(trial, job)
+        # Nearly the best, as what is proposed by then.
+        reported = len(self._trial.intermediate_values)
+        first = min(reported, STEPS - 1)
+        pause = TRIAL_SECONDS / STEPS * (self._trial.number % 7 / 7)
+        job = starting.submit(self.jobs.replay, self._trial.number, 0.89, first, pause)
+        self.loop.adopt(self._trial, job)
         self.loop.run()
 
 
@@ -302,71 +292,49 @@ def owner(index: int) -> dict[str, Any]:
     return {"host": place, "place": place, "pid": index, "started": 0.0}
 
 
-def _phase(index: int, size: int) -> tuple[int, float]:
-    """Return how many steps of its first trial a worker has done, and what part of the next."""
-    done = STEPS * (index + 0.5) / size
-    return int(done), done % 1
-
-
 def main(seconds: float = SECONDS, *sizes: str) -> None:
     """Print a line for each size."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    print(f"load of the machine before: {os.getloadavg()[0]:.1f}; processor time in ms")
-    columns = (
-        *("workers", "finished", "trials/s", "reports/s", "ask", "wait", "lock", "held"),
-        *("report", "server", "GB"),
-    )
-    print("".join(f"{name:>10}" for name in columns), flush=True)
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
+    columns = ("workers", "finished", "ask", "lock", "report", "server", "trials/s")
+    print("".join(f"{name:>10}" for name in (*columns, "asked", "reports")), flush=True)
     for word in sizes or SIZES:
         size, _, finished = word.partition(":")
-        with server(connections=2 * PROCESSES * CONNECTIONS + 20) as url:
+        with server(connections=2 * CONNECTIONS + 20) as url:
             database = new_database(url)
             prefill(database, NAME, int(finished or 1000))
-            _begin(database, int(size))
+            steps = [STEPS * index // int(size) for index in range(int(size))]
+            running = [(owner(index), done) for index, done in enumerate(steps)]
+            prefill(database, NAME, int(size), seed=1, running=running)
             open_storage.cache_clear()
             print(_row(int(size), int(finished or 1000), database, seconds), flush=True)
 
 
-def _begin(url: str, size: int) -> None:
-    """Add the trials in which the workers are."""
-    running = [(owner(index), _phase(index, size)[0]) for index in range(size)]
-    prefill(url, NAME, size, seed=1, running=running)
-
-
 def _row(size: int, finished: int, url: str, seconds: float) -> str:
-    processes = multiprocessing.get_context("fork")
-    shares = [range(size)[i::PROCESSES] for i in range(PROCESSES)]
-    with tempfile.TemporaryDirectory() as folder:
-        workers = [
-            processes.Process(target=host, args=(url, folder, list(share), size, seconds))
-            for share in shares
-        ]
-        before = _server_seconds(url)
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        used = _server_seconds(url) - before
-        seen = [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]
-    if len(seen) < len(workers):
-        return f"{size:10}  some of the workers were lost"
-    asked, locks = ([one for each in seen for one in each[key]] for key in ("asked", "lock"))
-    reports = [cpu for each in seen for _, cpu in each["reports"]]
-    of_workers = [trials for each in seen for trials in each["trials"]]
-    waits = [b[0] - a[1] for ones in of_workers for a, b in itertools.pairwise(ones)]
-    # One that was ended in the middle counts as what it has reported.
-    trials = len(reports) / STEPS
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        process = multiprocessing.get_context("fork").Process(target=host, args=(url, folder, size))
+        process.start()
+        while not (folder / "ready").exists():
+            if not process.is_alive():
+                raise SystemExit("the workers were lost")
+            time.sleep(0.1)
+        began, used = time.time(), _server_seconds(url)
+        time.sleep(seconds)
+        used = _server_seconds(url) - used
+        (folder / "over").touch()
+        process.join()
+        seen = json.loads((folder / "seen.json").read_text())
+    of_time = {key: [cpu for at, cpu in each if at > began] for key, each in seen.items()}
+    asked, reports = len(of_time["asked"]), len(of_time["reports"])
+    # As many reports as belong to a trial, whatever it was in the middle of.
+    a_trial = 1000 * used / max(1.0, reports / STEPS)
     numbers = (
-        sum(len(one) == 2 for ones in of_workers for one in ones) / seconds,
-        len(reports) / seconds,
-        *(1000 * _median(ones) for ones in (asked, waits)),
-        *(1000 * _median([one[place] for one in locks[PROCESSES:]]) for place in (1, 0)),
-        1000 * _median(reports),
-        1000 * used / max(1.0, trials),
-        sum(each["memory"] for each in seen) / 1e9,
+        *(1000 * _median(of_time[key]) for key in ("asked", "lock", "reports")),
+        *(a_trial, 1000 / a_trial, asked, reports),
     )
-    return f"{size:10}{finished:10,}" + "".join(f"{number:10.1f}" for number in numbers)
+    return f"{size:10,}{finished:10,}" + "".join(f"{number:10.1f}" for number in numbers)
 
 
 def _median(numbers: Sequence[float]) -> float:
