@@ -97,6 +97,7 @@ class RunningTrial:
             # Optuna's own report refuses several objectives; this is the first one's curve.
             storage = self.study._storage
             storage.set_trial_intermediate_value(self._trial._trial_id, int(step), float(value))
+            self._trial._cached_frozen_trial.intermediate_values[int(step)] = float(value)
         if progress:
             self._trial.set_user_attr("progress", progress)
 
@@ -166,8 +167,8 @@ class RunningTrial:
 
     def _should_prune(self) -> bool:
         # Optuna's own refuses several objectives, and shows pruners what was interrupted as well.
-        trial = self.study._storage.get_trial(self._trial._trial_id)
-        return self.study.pruner.prune(self._shown, trial)
+        # What it has reported is known here; only a pruner's own notes are asked for.
+        return self.study.pruner.prune(self._shown, self._trial._get_latest_trial())
 
     @functools.cached_property
     def _shown(self) -> StudyOfPruners:

@@ -3,6 +3,7 @@
 Errors after which a GPU cannot be used any more by the process that met them.
 """
 
+import logging
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,12 @@ from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from doctune import is_trial
 from doctune.launcher.composing import JobComposer
+from doctune.launcher.family import left_by_job
 from doctune.launcher.portable import failed, portable
+
+log = logging.getLogger(__name__)
 
 
 class SharedConfig(HydraConfig):
@@ -32,6 +37,10 @@ class SharedConfig(HydraConfig):
         holder: Any = OmegaConf.create({})
         holder._content["hydra"] = cfg._get_node("hydra")
         self.cfg = holder
+
+
+# What the jobs of a process are run with.
+JobParts = tuple[HydraContext, TaskFunction, JobComposer]
 
 
 @dataclass
@@ -52,7 +61,7 @@ class JobContext:
         parts = (hydra_context, portable(task_function), config, Singleton.get_state())
         return cls(cloudpickle.dumps(parts))
 
-    def restore(self) -> tuple[HydraContext, TaskFunction, JobComposer]:
+    def restore(self) -> JobParts:
         """Bring Hydra into the same state in the worker."""
         setup_globals()
         hydra_context, task_function, config, state = pickle.loads(self.picture)
@@ -87,6 +96,30 @@ def run(
         return _run(hydra_context, task_function, composer, overrides, number, job_id)
     except BaseException as error:
         return failed(error)
+
+
+def run_beside(
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    composer: JobComposer,
+    overrides: Sequence[str],
+    number: int,
+    job_id: str | None = None,
+) -> JobReturn:
+    """Run a job as `run` does in a process that runs others as well.
+
+    What it has started and left is in what is returned, as `processes_left`.
+    """
+    job = run(hydra_context, task_function, composer, overrides, number, job_id)
+    if is_trial():
+        # The search has both; to write and to read them took a third of a short trial.
+        job.cfg = job.hydra_cfg = None
+    left = left_by_job()
+    if left:
+        log.warning("processes that are left when the job is over: %s", ", ".join(left))
+        # For whoever launched it to tell.
+        job.processes_left = left  # type: ignore[attr-defined]
+    return job
 
 
 def _run(

@@ -8,6 +8,7 @@ for lost.
 import pickle
 from typing import Any
 
+import cloudpickle
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
@@ -78,6 +79,16 @@ def tellable(returned: Any) -> Any:
             f"process ({error}); return numbers"
         ) from error
     return returned
+
+
+def tellable_end(job: JobReturn) -> JobReturn:
+    """Return a job's end as one that another process can read, whatever error it ended with."""
+    try:
+        pickle.loads(cloudpickle.dumps(job))
+    except Exception:
+        error = job._return_value
+        return failed(JobEndedError(f"the job ended with {type(error).__name__}: {error}"))
+    return job
 
 
 def how_it_ended(error: BaseException) -> str:

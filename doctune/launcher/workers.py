@@ -25,16 +25,14 @@ import psutil
 from hydra.core.utils import JobReturn, JobStatus
 from pebble import ProcessExpired, ProcessPool
 
-from doctune import is_trial
 from doctune.launcher.family import (
     descendants,
     end_all,
     end_group,
     end_with_family,
     lead_own_group,
-    left_by_job,
 )
-from doctune.launcher.job import JobContext, is_device_error, run
+from doctune.launcher.job import JobContext, is_device_error, run_beside
 
 log = logging.getLogger(__name__)
 
@@ -351,16 +349,7 @@ def _begin(
 
 def _work(overrides: list[str], number: int) -> JobReturn:
     hydra_context, task_function, composer = _job_parts
-    job = run(hydra_context, task_function, composer, overrides, number)
-    if is_trial():
-        # The search has both; to write and to read them took a third of a short trial.
-        job.cfg = job.hydra_cfg = None
-    left = left_by_job()
-    if left:
-        log.warning("processes that are left when the job is over: %s", ", ".join(left))
-        # For whoever launched it to tell.
-        job.processes_left = left  # type: ignore[attr-defined]
-    return job
+    return run_beside(hydra_context, task_function, composer, overrides, number)
 
 
 def _output_to(log_file: str) -> None:

@@ -19,9 +19,9 @@ from optuna.storages._rdb import models
 from optuna.storages._rdb.models import NOT_FOUND_MSG
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 
-# Beyond so many trials a statement names no single ones.
+# A statement names so many single trials at most.
 FEW = 400
 TRIAL = models.TrialModel
 VALUE, STEP = models.TrialValueModel, models.TrialIntermediateValueModel
@@ -54,7 +54,7 @@ class TableStorage(RDBStorage):
     Attributes:
         notes: which user attributes of trials are read; None: all.
         with_params: whether parameters are read.
-        of_unfinished: whether anything is read of trials that run, beside that they do.
+        of_unfinished: whether anything is read of trials that run, beside that they do, once.
     """
 
     notes: tuple[str, ...] | None = None
@@ -83,7 +83,7 @@ class TableStorage(RDBStorage):
             KeyError: there is none of that id.
         """
         with _create_scoped_session(self.scoped_session) as session:
-            rows = session.execute(_trials_by_id(), {"ids": [trial_id]}).all()
+            rows = session.execute(_trials_by_id(True), {"ids": [trial_id]}).all()
             if not rows:
                 raise KeyError(NOT_FOUND_MSG)
             return self._build(session, rows, {"ids": [trial_id]})[0]
@@ -96,22 +96,20 @@ class TableStorage(RDBStorage):
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
         last = trial_id_greater_than
-        named = [number for number in included_trial_ids if number <= last]
-        if len(named) > FEW:
-            # Also SQLite and others have a limit to what a statement can name.
-            named, last = [], min(named) - 1
+        named = sorted(number for number in included_trial_ids if number <= last)
+        found = []
         with _create_scoped_session(self.scoped_session) as session:
+            # Of a fleet, which has more trials that run than a statement names: all that has ended
+            # since the first of them began would be far more.
+            while len(named) > FEW:
+                some, named = {"ids": named[:FEW]}, named[FEW:]
+                rows = session.execute(_trials_by_id(self.of_unfinished), some).all()
+                found += self._build(session, rows, some)
             which = {"study": study_id, "last": last, "ids": named}
-            rows = session.execute(_trials_of_study(), which).all()
-            if not rows:
+            rows = session.execute(_trials_of_study(self.of_unfinished), which).all()
+            if not rows and not included_trial_ids:
                 models.StudyModel.find_or_raise_by_id(study_id, session)
-            found = self._build(session, rows, which)
-        if len(found) and last != trial_id_greater_than:
-            found = [
-                one
-                for one in found
-                if one._trial_id > trial_id_greater_than or one._trial_id in included_trial_ids
-            ]
+            found += self._build(session, rows, which)
         return found if states is None else [one for one in found if one.state in states]
 
     def _build(self, session: Any, rows: Sequence[Any], which: dict[str, Any]) -> list[FrozenTrial]:
@@ -176,13 +174,13 @@ def _local(moment: datetime.datetime | None) -> datetime.datetime | None:
 
 
 @functools.cache
-def _trials_by_id() -> Any:
-    return select(*OF_TRIALS).where(TRIAL.trial_id.in_(bindparam("ids", expanding=True)))
+def _trials_by_id(of_unfinished: bool) -> Any:
+    return select(*OF_TRIALS).where(_named(of_unfinished)).order_by(TRIAL.trial_id)
 
 
 @functools.cache
-def _trials_of_study() -> Any:
-    return select(*OF_TRIALS).where(*_of_study()).order_by(TRIAL.trial_id)
+def _trials_of_study(of_unfinished: bool) -> Any:
+    return select(*OF_TRIALS).where(*_of_study(of_unfinished)).order_by(TRIAL.trial_id)
 
 
 @functools.cache
@@ -198,6 +196,13 @@ def _rows(table: Any, of_study: bool, some: bool) -> Any:
     return statement.order_by(ORDER[table]) if table in ORDER else statement
 
 
-def _of_study() -> tuple[Any, ...]:
+def _of_study(of_unfinished: bool = True) -> tuple[Any, ...]:
+    new = TRIAL.trial_id > bindparam("last")
+    return TRIAL.study_id == bindparam("study"), or_(new, _named(of_unfinished))
+
+
+def _named(of_unfinished: bool) -> Any:
+    """Return the condition of the trials that are named, or of those among them that have ended."""
     named = TRIAL.trial_id.in_(bindparam("ids", expanding=True))
-    return TRIAL.study_id == bindparam("study"), or_(TRIAL.trial_id > bindparam("last"), named)
+    ended = [state for state in TrialState if state.is_finished()]
+    return named if of_unfinished else and_(named, TRIAL.state.in_(ended))

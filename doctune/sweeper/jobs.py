@@ -23,14 +23,24 @@ def looked_after(launcher: Any) -> Any:
     kinds = {kind.__name__ for kind in type(launcher).__mro__}
     # By name, as their packages need not be installed.
     if "BaseSubmititLauncher" in kinds:
-        from doctune.launcher.submitted import SubmittedJobs
-
-        return SubmittedJobs(launcher)
+        return _submitted(launcher)
     if "RayLauncher" in kinds:
         from doctune.launcher.on_ray import RayJobs
 
         return RayJobs(launcher)
     return launcher
+
+
+def _submitted(launcher: Any) -> Any:
+    """Return jobs that serve many trials, but where several tasks share one."""
+    tasks = [int(launcher.params.get(key) or 1) for key in ("nodes", "tasks_per_node")]
+    if max(tasks) > 1:
+        from doctune.launcher.submitted import SubmittedJobs
+
+        return SubmittedJobs(launcher)
+    from doctune.launcher.served import ServedJobs
+
+    return ServedJobs(launcher)
 
 
 class LaunchedJobs:

@@ -60,6 +60,8 @@ OUR_NAMES = frozenset(
 JOB_TIME = "job_time"
 # How often a process that has nothing to start looks at the others' trials, in seconds.
 LOOK_SECONDS = 1.0
+# How often it is looked for what ended and what hangs, in seconds.
+COLLECT_SECONDS = 0.2
 
 
 class Jobs(Protocol):
@@ -281,8 +283,8 @@ class AsyncLoop:
     def _collect(self) -> None:
         """Wait a moment for jobs to end, tell the study, and end jobs that hang."""
         if not self._in_flight:
-            time.sleep(0.2)
-        done, _ = wait(self._in_flight, timeout=0.2, return_when=FIRST_COMPLETED)
+            time.sleep(COLLECT_SECONDS)
+        done, _ = wait(self._in_flight, timeout=COLLECT_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             entry = self._in_flight[future]
             began = self._jobs.began(entry.trial.number)

@@ -3,6 +3,7 @@
 import datetime
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,22 +62,45 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
     return found
 
 
-def prefill(url: str, name: str, count: int, seed: int = 0) -> None:
-    """Make a study that is maximized and has so many finished trials, a third of them pruned."""
+def prefill(
+    url: str,
+    name: str,
+    count: int,
+    seed: int = 0,
+    running: Sequence[tuple[dict[str, Any], int]] = (),
+) -> None:
+    """Make a study that is maximized and has so many finished trials, a third of them pruned.
+
+    Args:
+        url: of its storage.
+        name: of the study.
+        count: of the trials.
+        seed: of what is drawn.
+        running: the owner of each and how many steps it has reported, where they run instead.
+    """
     storage: Any = open_storage(url)
-    study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction="maximize", load_if_exists=True
+    )
+    there = len(study.get_trials(deepcopy=False))
     rng = np.random.default_rng(seed)
     with Session(storage.engine) as session:
         for first in range(0, count, 2000):
-            numbers = range(first, min(count, first + 2000))
-            _write(session, study._study_id, list(numbers), rng)
+            numbers = range(there + first, there + min(count, first + 2000))
+            _write(session, study._study_id, list(numbers), rng, running[first : first + 2000])
             session.commit()
 
 
-def _write(session: Any, study_id: int, numbers: list[int], rng: np.random.Generator) -> None:
+def _write(
+    session: Any,
+    study_id: int,
+    numbers: list[int],
+    rng: np.random.Generator,
+    running: Sequence[tuple[dict[str, Any], int]],
+) -> None:
     now = datetime.datetime(2026, 1, 1)
     params = [draw(rng) for _ in numbers]
-    pruned = [bool(rng.random() < 1 / 3) for _ in numbers]
+    pruned = [not running and bool(rng.random() < 1 / 3) for _ in numbers]
     trials = [
         {
             "number": number,
@@ -84,6 +108,7 @@ def _write(session: Any, study_id: int, numbers: list[int], rng: np.random.Gener
             "state": TrialState.PRUNED if is_pruned else TrialState.COMPLETE,
             "_datetime_start_utc": now,
             "_datetime_complete_utc": now,
+            **({"state": TrialState.RUNNING, "_datetime_complete_utc": None} if running else {}),
         }
         for number, is_pruned in zip(numbers, pruned, strict=True)
     ]
@@ -95,8 +120,12 @@ def _write(session: Any, study_id: int, numbers: list[int], rng: np.random.Gener
         models.TrialIntermediateValueModel: [],
         models.TrialUserAttributeModel: [],
     }
-    for trial_id, values, is_pruned in zip(ids, params, pruned, strict=True):
+    for place, (trial_id, values, is_pruned) in enumerate(zip(ids, params, pruned, strict=True)):
         shown = curve(score(values))[: STEPS // 2 if is_pruned else STEPS]
+        notes: dict[str, Any] = dict(NOTES)
+        if running:
+            shown = shown[: running[place][1]]
+            notes = {**dict(list(NOTES.items())[:5]), "owner": running[place][0], "heartbeat": 0.0}
         rows[models.TrialParamModel] += [
             {
                 "trial_id": trial_id,
@@ -106,14 +135,15 @@ def _write(session: Any, study_id: int, numbers: list[int], rng: np.random.Gener
             }
             for name, dist in SPACE.items()
         ]
-        rows[models.TrialValueModel].append(
-            {
-                "trial_id": trial_id,
-                "objective": 0,
-                "value": shown[-1],
-                "value_type": models.TrialValueModel.TrialValueType.FINITE,
-            }
-        )
+        if not running:
+            rows[models.TrialValueModel].append(
+                {
+                    "trial_id": trial_id,
+                    "objective": 0,
+                    "value": shown[-1],
+                    "value_type": models.TrialValueModel.TrialValueType.FINITE,
+                }
+            )
         rows[models.TrialIntermediateValueModel] += [
             {
                 "trial_id": trial_id,
@@ -127,7 +157,8 @@ def _write(session: Any, study_id: int, numbers: list[int], rng: np.random.Gener
         ]
         rows[models.TrialUserAttributeModel] += [
             {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-            for key, value in NOTES.items()
+            for key, value in notes.items()
         ]
     for model, found in rows.items():
-        session.execute(insert(model), found)
+        if found:
+            session.execute(insert(model), found)

@@ -101,3 +101,20 @@ def test_curves_alone_leave_out_parameters_and_other_notes(storage: TableStorage
             assert not curve.params
             steps = trial.intermediate_values if is_read else {}
             assert repr(curve.intermediate_values) == repr(steps)
+
+
+@pytest.mark.parametrize("few", [tables.FEW, 2])
+def test_of_those_that_ran_a_pruner_reads_what_has_ended(
+    storage: TableStorage, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "FEW", few)
+    study = storage.get_study_id_from_name("s")
+    trials = storage.get_all_trials(study)
+    named, last = {one._trial_id for one in trials[:30]}, trials[34]._trial_id
+    light = storage.only_curves((), of_unfinished=False)
+    found = [one.number for one in light._get_trials(study, None, named, last)]
+    ended = [one.number for one in trials[:30] if one.state.is_finished()]
+    assert found == [*ended, *range(35, 40)]
+    # Nothing new is no missing study.
+    waits = {one._trial_id for one in trials if not one.state.is_finished()}
+    assert light._get_trials(study, None, waits, trials[-1]._trial_id) == []

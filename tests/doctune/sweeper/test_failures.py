@@ -9,8 +9,8 @@ from optuna.trial import TrialState, create_trial
 from pebble import ProcessExpired
 
 from doctune.launcher.job import is_device_error
+from doctune.launcher.scheduler import JobLostError
 from doctune.launcher.submission import JobTimeError
-from doctune.launcher.submitted import JobLostError
 from doctune.study.study import finished
 from doctune.sweeper.failures import TrialTimeoutError, is_transient
 
