@@ -26,6 +26,10 @@ def looked_after(launcher: Any) -> Any:
         from doctune.launcher.submitted import SubmittedJobs
 
         return SubmittedJobs(launcher)
+    if "BasicLauncher" in kinds:
+        from doctune.launcher.in_process import make_quick
+
+        make_quick(launcher)
     if "RayLauncher" in kinds:
         from doctune.launcher.on_ray import RayJobs
 
