@@ -69,10 +69,14 @@ def left_by_job() -> list[str]:
     if not _has_children():
         return []
     found = []
+    own = words_of(psutil.Process())
     for child in descendants(os.getpid()):
         with contextlib.suppress(psutil.Error):
             words = " ".join(words_of(child))
-            if child.status() == psutil.STATUS_ZOMBIE or any(one in words for one in OF_LIBRARIES):
+            # A copy of this process has its words, among them those of the server it is a copy of.
+            is_copy = words == " ".join(own)
+            is_kept = not is_copy and any(one in words for one in OF_LIBRARIES)
+            if child.status() == psutil.STATUS_ZOMBIE or is_kept:
                 continue
             found.append(f"{child.pid} ({(words or child.name())[:60]})")
     return found

@@ -10,33 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from doctune import is_trial
 from doctune.launcher.composing import JobComposer
 from doctune.launcher.family import left_by_job
+from doctune.launcher.job_config import SharedConfig, for_one_job
 from doctune.launcher.portable import failed, portable
 
 log = logging.getLogger(__name__)
-
-
-class SharedConfig(HydraConfig):
-    """What `HydraConfig` is in a worker: it holds a job's config itself.
-
-    Hydra's own makes a copy at each of two moments of a job, half of what a short job costs.
-    """
-
-    def set_config(self, cfg: DictConfig) -> None:
-        """Hold the config of a job."""
-        OmegaConf.set_readonly(cfg.hydra, True)
-        # The node stays a child of the whole config, in which it looks for other keys.
-        holder: Any = OmegaConf.create({})
-        holder._content["hydra"] = cfg._get_node("hydra")
-        self.cfg = holder
 
 
 # What the jobs of a process are run with.
@@ -66,9 +51,7 @@ class JobContext:
         setup_globals()
         hydra_context, task_function, config, state = pickle.loads(self.picture)
         Singleton.set_state(state)
-        shared: Any = SharedConfig()
-        shared.cfg = HydraConfig.instance().cfg
-        Singleton._instances[HydraConfig] = shared
+        SharedConfig.install()
         return hydra_context, task_function, JobComposer(hydra_context.config_loader, config)
 
 
@@ -137,7 +120,7 @@ def _run(
     # Which takes note of the config itself, for `HydraConfig`.
     return run_job(
         hydra_context=hydra_context,
-        config=job,
+        config=for_one_job(job),
         task_function=task_function,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from pebble import ProcessPool
 
-from doctune.launcher.workers import LOOK_SECONDS, end_with, pin, surroundings
+from doctune.launcher.surroundings import pin, surroundings
+from doctune.launcher.workers import LOOK_SECONDS, end_with
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -31,7 +31,7 @@ class WorkersLauncherConf:
     # auto: as many jobs at a time on a device as make it busier, up to `n_workers` in all; with a
     # number all `n_workers` run.
     jobs_per_device: Any = 1
-    # Modules that a worker imports before its first job.
+    # Modules that workers need: on Linux imported once, in a process that they are copies of.
     preload: list[str] = field(default_factory=list)
 
 

@@ -1,7 +1,8 @@
 """A pool of long-lived worker processes (pebble), one trial at a time each.
 
 Every worker is a pool of one process: when that process dies, its own trial fails alone and
-pebble starts the next process in the same place, on the same device.
+pebble starts the next process in the same place, on the same device. They are copies of one that
+has imported what they need, where such copies are whole (`doctune.launcher.fork_server`).
 """
 
 import contextlib
@@ -12,7 +13,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Container, Sequence
@@ -32,7 +32,10 @@ from doctune.launcher.family import (
     end_with_family,
     lead_own_group,
 )
+from doctune.launcher.fork_server import ForkServer, leave_server
 from doctune.launcher.job import JobContext, is_device_error, run_beside
+from doctune.launcher.preloaded import output_to
+from doctune.launcher.surroundings import THREADS, pin, surroundings
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ LOOK_SECONDS = 1.0
 PARENT_SECONDS = 0.2
 # How long a process takes to import torch and to choose its first kernels, in seconds.
 WARM_SECONDS = 30.0
+# What every worker needs of ours.
+OURS = ("doctune.launcher.workers",)
 
 
 class WorkerPool:
@@ -55,9 +60,15 @@ class WorkerPool:
         context: JobContext,
         log_folder: str,
     ) -> None:
+        _, environment, _ = surroundings(0, n_workers, devices)
+        shared = {} if devices else {name: environment[name] for name in THREADS}
+        self._server = ForkServer((*OURS, *preload), shared, log_of(log_folder, 0))
         self._places = [
-            Place(i, n_workers, devices, preload, context, log_folder) for i in range(n_workers)
+            Place(i, n_workers, devices, preload, context, log_folder, self._server)
+            for i in range(n_workers)
         ]
+        # Starts the processes before there are jobs.
+        self._starting: threading.Thread | None = None
         # The last is taken first.
         self._free = self._places[::-1]
         self._change = threading.Condition()
@@ -111,9 +122,18 @@ class WorkerPool:
             return place
 
     def start(self) -> None:
-        """Start the processes, which import what they need while nothing is to be done yet."""
+        """Start the processes, which import what they need while nothing is to be done yet.
+
+        Returns at once.
+        """
+        self._starting = threading.Thread(target=self._start_all, daemon=True)
+        self._starting.start()
+
+    def _start_all(self) -> None:
         for place in self._places:
-            place.start()
+            # What is wrong shows when there is a job.
+            with contextlib.suppress(BrokenProcessPool, CancelledError):
+                place.start()
 
     def began(self, number: int) -> float | None:
         """Return when a job got its place, by the monotonic clock; None while it waits for one."""
@@ -135,7 +155,11 @@ class WorkerPool:
     def close(self) -> None:
         """End all processes now; whoever waits for a job gets a CancelledError."""
         for place in self._places:
+            place.forbid()
+        self._server.forbid()
+        for place in self._places:
             place.close()
+        self._server.close()
 
 
 class Place:
@@ -149,18 +173,18 @@ class Place:
         preload: Sequence[str],
         context: JobContext,
         log_folder: str,
+        server: ForkServer,
     ) -> None:
         self.name, environment, cores = surroundings(index, n_places, devices)
-        log_file = str(Path(log_folder) / f"worker-{index}.log")
-        self._processes = multiprocessing.get_context("spawn")
+        self._server = server
         # Written by whichever process is here now.
-        self._pid = self._processes.Value("i", 0)
+        self._pid = multiprocessing.get_context("spawn").Value("i", 0)
         self._begin_with = (
             environment,
             cores,
             list(preload),
             context,
-            log_file,
+            log_of(log_folder, index),
             os.getpid(),
             self._pid,
         )
@@ -170,7 +194,7 @@ class Place:
         self._is_closed = False
         # Held while processes are started or ended: a closed place starts none.
         self._change = threading.Lock()
-        self._pool = self._make_pool()
+        self._made: ProcessPool | None = None
 
     @property
     def is_warm(self) -> bool:
@@ -178,19 +202,33 @@ class Place:
         return self._began is not None and time.monotonic() - self._began >= WARM_SECONDS
 
     def start(self) -> None:
-        """Start the process, unless it runs or the place is closed."""
-        with self._change:
-            if not self._is_closed:
-                # Asking is what starts a pool of pebble's.
-                _ = self._pool.active
+        """Start the process, unless it runs.
 
-    def _make_pool(self) -> ProcessPool:
-        return ProcessPool(
-            max_workers=1,
-            initializer=_begin,
-            initargs=self._begin_with,
-            context=self._processes,
-        )
+        Raises:
+            concurrent.futures.CancelledError: the place is closed.
+        """
+        # Asking is what starts a pool of pebble's.
+        _ = self._pool.active
+
+    @property
+    def _pool(self) -> ProcessPool:
+        """Return the pool of this place's process; waits until it is known how that is started.
+
+        Raises:
+            concurrent.futures.CancelledError: the place is closed.
+        """
+        processes = self._server.context()
+        with self._change:
+            if self._is_closed:
+                raise CancelledError
+            if self._made is None:
+                self._made = ProcessPool(
+                    max_workers=1,
+                    initializer=_begin,
+                    initargs=self._begin_with,
+                    context=processes,
+                )
+            return self._made
 
     def run(self, overrides: list[str], number: int, cancelled: Container[int]) -> JobReturn:
         """Run a job in this place and wait for it, unless its number is in `cancelled`."""
@@ -254,12 +292,15 @@ class Place:
             if self._is_closed:
                 raise CancelledError
             self._end_process()
-            self._pool = self._make_pool()
+
+    def forbid(self) -> None:
+        """Let no process be started here any more."""
+        self._is_closed = True
 
     def close(self) -> None:
         """End the process for good."""
+        self.forbid()
         with self._change:
-            self._is_closed = True
             self._end_process()
 
     def _end_process(self) -> None:
@@ -267,8 +308,10 @@ class Place:
         family, leader = self._family(), self._pid.value
         if self._job is not None:
             self._job.cancel()
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        if self._made is not None:
+            self._made.stop()  # type: ignore[no-untyped-call]
+            self._made.join()
+            self._made = None
         end_all(family)
         end_group(leader)
 
@@ -286,34 +329,9 @@ def how_it_ended(exit_code: int) -> str:
     return f"the worker ended with exit code {exit_code}"
 
 
-def surroundings(
-    index: int, n_places: int, devices: Sequence[str]
-) -> tuple[str, dict[str, str], list[int]]:
-    """Return a place's name, its environment variables, and its cores where it has no device."""
-    name = f"gpu {devices[index % len(devices)]}" if devices else f"cpu {index}"
-    environment = {"WORKER_NAME": name}
-    if devices:
-        return name, {**environment, "CUDA_VISIBLE_DEVICES": devices[index % len(devices)]}, []
-    cores = share_of_cores(index, n_places)
-    # Read by OpenMP and MKL when they are first imported.
-    threads = str(len(cores))
-    return name, {**environment, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}, cores
-
-
-def pin(environment: dict[str, str], cores: list[int]) -> None:
-    """Keep this process to its place."""
-    os.environ.update(environment)
-    if cores and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, cores)
-
-
-def share_of_cores(index: int, n_places: int) -> list[int]:
-    """Return the cores of one place: an equal share, at least one."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
-    share = max(1, len(cores) // n_places)
-    first = (index * share) % len(cores)
-    return cores[first : first + share]
+def log_of(folder: str, index: int) -> str:
+    """Return the file that gets what a worker prints."""
+    return str(Path(folder) / f"worker-{index}.log")
 
 
 _job_parts: Any = None
@@ -332,8 +350,9 @@ def _begin(
     global _job_parts
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lead_own_group()
+    leave_server()
     pin(environment, cores)
-    _output_to(log_file)
+    output_to(log_file)
     faulthandler.enable()
     if hasattr(signal, "SIGUSR1"):
         faulthandler.register(signal.SIGUSR1, all_threads=True)
@@ -350,17 +369,6 @@ def _begin(
 def _work(overrides: list[str], number: int) -> JobReturn:
     hydra_context, task_function, composer = _job_parts
     return run_beside(hydra_context, task_function, composer, overrides, number)
-
-
-def _output_to(log_file: str) -> None:
-    """Send what the process and its libraries print to a file."""
-    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    target = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
-    os.close(target)
 
 
 def end_with(parent: int) -> None:

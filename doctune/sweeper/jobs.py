@@ -24,6 +24,10 @@ def looked_after(launcher: Any) -> Any:
     # By name, as their packages need not be installed.
     if "BaseSubmititLauncher" in kinds:
         return _submitted(launcher)
+    if "BasicLauncher" in kinds:
+        from doctune.launcher.in_process import make_quick
+
+        make_quick(launcher)
     if "RayLauncher" in kinds:
         from doctune.launcher.on_ray import RayJobs
 

@@ -47,11 +47,10 @@ def _end_at_once(code: int) -> NoReturn:
 
 def _end_children() -> None:
     """End what this process has started, and what Python keeps beside it."""
-    trackers = ("resource_tracker", "forkserver")
     children = [
         child
         for child in descendants(os.getpid())
-        if not any(name in " ".join(words_of(child)) for name in trackers)
+        if "resource_tracker" not in " ".join(words_of(child))
     ]
     end_all(children)
     # Python tells of semaphores that are left, and removes them; it may wait for what is gone.

@@ -201,7 +201,10 @@ def workers(pid: int) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                if "spawn_main" in " ".join(child.cmdline()):
+                words = child.cmdline()
+                # The server that workers are copies of is no worker.
+                is_copy = "forkserver" in " ".join(words) and child.ppid() != pid
+                if is_copy or "spawn_main" in " ".join(words):
                     found.append(child)
     return found
 

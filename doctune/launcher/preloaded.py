@@ -1,0 +1,64 @@
+"""What a fork server imports first: it carries out the orders that its environment brings."""
+
+import gc
+import importlib
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ORDERS = "DOCTUNE_FORK_SERVER"
+
+
+class Orders(NamedTuple):
+    """What a fork server is to do before the first copy is made of it.
+
+    Attributes:
+        path: where modules are looked for (`sys.path`).
+        modules: to import.
+        environment: variables to set before.
+        log_file: gets what they print.
+    """
+
+    path: list[str]
+    modules: list[str]
+    environment: dict[str, str]
+    log_file: str
+
+
+def carry_out(orders: Orders) -> None:
+    """Import, and leave what was imported out of every later search for garbage.
+
+    That search would write into memory that the copies share.
+    """
+    # Ctrl-C is the sweeper's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(orders.environment)
+    output_to(orders.log_file)
+    sys.path[:] = orders.path
+    for module in orders.modules:
+        try:
+            importlib.import_module(module)
+        except Exception:
+            # The worker imports it again, and its error is told.
+            logging.getLogger(__name__).debug("%s", module, exc_info=True)
+    gc.collect()
+    gc.freeze()
+
+
+def output_to(log_file: str) -> None:
+    """Send what this process and its libraries print to a file."""
+    Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    target = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+if ORDERS in os.environ:
+    carry_out(Orders(**json.loads(os.environ.pop(ORDERS))))

@@ -1,0 +1,1 @@
+"""Modules that workers import before their first job."""

@@ -1,0 +1,5 @@
+"""One whose import takes longer than a test."""
+
+import time
+
+time.sleep(600)

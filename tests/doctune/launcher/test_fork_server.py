@@ -1,0 +1,113 @@
+"""Workers that are copies of a process which has imported what they need."""
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from hydra.core.utils import JobReturn
+from pebble import ProcessExpired
+
+from doctune.launcher.fork_server import server_pid
+from doctune.launcher.workers import WorkerPool
+from tests.doctune.launcher.jobs import NoHydra, job
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers start anew elsewhere")
+HERE = "tests.doctune.launcher.preloads"
+
+
+def look(words: list[str], number: int) -> JobReturn:
+    """Return what a worker has of its server, and what of its own."""
+    return job(
+        {
+            "parent": os.getppid(),
+            "preloaded_in": getattr(sys.modules.get(f"{HERE}.plain"), "IMPORTED_IN", None),
+            "threads": os.environ.get("OMP_NUM_THREADS"),
+            "drawn": np.random.random(),
+            "server_of_its_own": server_pid(),
+        }
+    )
+
+
+@pytest.fixture
+def pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr("doctune.launcher.workers._work", look)
+    made: list[WorkerPool] = []
+
+    def make(*preload: str, n_workers: int = 1) -> WorkerPool:
+        context: Any = NoHydra()
+        made.append(WorkerPool(n_workers, [], preload, context, str(tmp_path)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def seen_by(pool: WorkerPool, number: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = pool.run([], number)._return_value
+    return found
+
+
+def test_workers_share_what_was_imported_once(pools: Any) -> None:
+    pool = pools(f"{HERE}.plain", n_workers=2)
+    pool.start()
+    first, second = (place for place in pool._places)
+    seen = [place.run([], i, ())._return_value for i, place in enumerate((first, second))]
+    assert [each["preloaded_in"] for each in seen] == [server_pid()] * 2
+    assert [each["parent"] for each in seen] == [server_pid()] * 2
+    # They are copies of one process, and nevertheless not twins.
+    assert seen[0]["drawn"] != seen[1]["drawn"]
+    # Set before a library could read it.
+    assert seen[0]["threads"] == str(max(1, len(os.sched_getaffinity(0)) // 2))
+    assert seen[0]["server_of_its_own"] == 0
+
+
+@pytest.mark.parametrize("preload", ["threaded", "on_a_device"])
+def test_what_cannot_be_copied_starts_anew(
+    pools: Any, preload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "nvidia0"
+    device.touch()
+    monkeypatch.setenv("DEVICE_OF_TEST", str(device))
+    monkeypatch.setattr("doctune.launcher.fork_server.DEVICES", (str(device),))
+    seen = seen_by(pools(f"{HERE}.{preload}"))
+    assert seen["parent"] == os.getpid()
+    assert server_pid() == 0
+
+
+def test_a_module_that_cannot_be_imported_fails_in_the_worker(pools: Any, tmp_path: Path) -> None:
+    pool = pools("tests.doctune.launcher.nosuch")
+    with pytest.raises((ProcessExpired, BrokenProcessPool)):
+        pool.run([], 0)
+    assert "nosuch" in (tmp_path / "worker-0.log").read_text()
+
+
+def test_a_second_pool_starts_its_workers_anew(pools: Any) -> None:
+    first, second = pools(), pools()
+    assert seen_by(first)["parent"] == server_pid()
+    assert seen_by(second)["parent"] == os.getpid()
+
+
+def test_the_server_ends_with_the_pool_also_while_it_starts(pools: Any) -> None:
+    pool = pools(f"{HERE}.slow")
+    pool.start()
+    wait_until(lambda: server_pid() != 0)
+    server = psutil.Process(server_pid())
+    pool.close()
+    assert not server.is_running()
+    assert server_pid() == 0
+
+
+def test_a_server_that_is_killed_takes_its_workers_along_and_others_start(pools: Any) -> None:
+    pool = pools()
+    seen = seen_by(pool)
+    psutil.Process(seen["parent"]).kill()
+    wait_until(lambda: not pool._places[0]._pool.active)
+    assert seen_by(pool)["parent"] != seen["parent"]
