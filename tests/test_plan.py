@@ -47,8 +47,14 @@ def test_a_plan_says_what_fits_and_leaves_nothing_behind(
     assert refused
     assert int(refused[1]) < 48
     assert "trials that do not fit run with the same effective batch, in pieces" in shown
+    assert "slower, and batch norm sees the pieces" in shown
     assert "no earlier trial to correct them by" in shown
     assert not list(tmp_path.iterdir())
+
+
+def test_batch_norm_is_spoken_of_where_there_is_any(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = printed(capsys, *SMALL, "model.name=test_convnext", "gpu.usable_gb=1.13")
+    assert "in pieces that fit: nothing to do, but they are slower; gpu.checkpointing" in shown
 
 
 def test_the_plan_for_programs_agrees_with_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.memory import GIB
 from src.planning.search_plan import SearchPlan
+from src.training.abilities import abilities
 
 # A search that is expected to leave this share of its time unused could search more.
 MUCH_TIME_LEFT = 0.5
@@ -72,9 +73,11 @@ def _how_they_run(plan: SearchPlan, cfg: DictConfig) -> Iterator[str]:
     cut = [cell for cell in refused if cell.micro_batch < cell.batch_size]
     if cut:
         whole = not cfg.gpu.checkpointing and any(cell.fits_checkpointing for cell in cut)
+        batch_norm = abilities(cfg.model, cut[0].img_size).batch_norm
         yield (
             "trials that do not fit run with the same effective batch, in pieces that fit: "
-            "nothing to do, but they are slower, and batch norm, if there is any, sees the pieces"
+            "nothing to do, but they are slower"
+            + (", and batch norm sees the pieces" if batch_norm else "")
             + ("; gpu.checkpointing=true runs those marked c whole" if whole else "")
         )
 

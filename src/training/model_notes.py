@@ -80,7 +80,7 @@ def notes_on(cfg: ModelConfig, img_size: int, searched: Collection[str] = ()) ->
     if cfg.poolings is None and "model.pooling" in searched and found.one_place:
         one_pooling = f"leaves one place of {img_size} px to pool over"
     for key, parameter, lack in (
-        ("model.drop_path_rate", "drop_path", "has no residual to drop"),
+        ("model.drop_path_rate", "drop_path", "has no drop path"),
         ("model.drop_rate", "dropout", "has no dropout"),
         ("model.pooling", "pooling", one_pooling),
     ):

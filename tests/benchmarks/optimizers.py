@@ -1,6 +1,6 @@
 """Whether another optimizer than AdamW earns a place in a search, on the built-in documents:
 
-    python -m tests.benchmarks.optimizers tiny|lite0 [--again]
+    python -m tests.benchmarks.optimizers tiny|lite0 [OPTIMIZER ...] [--again]
 
 `tiny` is trained from scratch at 32 px, 12 epochs; `lite0` starts from its ImageNet weights (extra
 `lite`), 64 px, 3 epochs. Every optimizer has the same learning rates; the one with the best
@@ -82,7 +82,7 @@ def main(words: Sequence[str]) -> None:
         return runs[optimizer, lr, seed]
 
     rows = []
-    for optimizer in OPTIMIZERS:
+    for optimizer in [word for word in words if word in OPTIMIZERS] or OPTIMIZERS:
         tried = [run(optimizer, lr, 0) for lr in rates]
         best = max(tried, key=lambda found: found.val)
         again = [run(optimizer, best.lr, seed, tested=True) for seed in SEEDS]
