@@ -79,6 +79,40 @@ def reduce_strips(
     return small
 
 
+def reduce_scattered(
+    parts: Iterable[tuple[Image.Image, range, range]],
+    image: Image.Image,
+    size: tuple[int, int],
+    factor: int,
+    top: float | None = None,
+) -> Image.Image:
+    """Bring an image to L or RGB from parts whose pixels do not lie side by side in it.
+
+    Args:
+        parts: each with the columns and the rows of the image that its own are; together all.
+        image: all of it, opened; its mode counts.
+        size: its width and height.
+        factor: by which both sides are divided.
+        top: the level of white, where there are more than 255.
+    """
+    mode = _mode_of(image)
+    sums = np.zeros((-(-size[1] // factor), -(-size[0] // factor), len(mode)), np.uint32)
+    for part, columns, rows in parts:
+        levels: npt.NDArray[Any] = np.asarray(_to_8_bits(part, top).convert(mode))
+        levels = levels.reshape(len(rows), len(columns), len(mode))
+        places, firsts = zip(
+            *(np.unique(np.array(at) // factor, return_index=True) for at in (rows, columns)),
+            strict=True,
+        )
+        for axis in range(2):
+            levels = np.add.reduceat(levels, firsts[axis], axis, np.uint32)
+        sums[np.ix_(*places)] += levels
+    sides = (np.minimum(factor, side - np.arange(0, side, factor)) for side in (size[1], size[0]))
+    counts = np.outer(*sides)[..., None]
+    small = ((sums + counts // 2) // counts).astype(np.uint8)
+    return Image.fromarray(small[..., 0] if mode == "L" else small)
+
+
 def _mode_of(image: Image.Image) -> str:
     """Return the mode in which all of an image can be shown, L or RGB."""
     if image.mode.startswith(DEEP):

@@ -2,7 +2,9 @@
 
 Pillow reads a PNG as a whole, in four bytes a pixel where it is in colour: 400 MB for 100
 megapixels. Here its data are unpacked as a stream, and Pillow reads strips of it. As a row may be
-stored as what differs from the one above, each strip starts with the last row before it.
+stored as what differs from the one above, each strip starts with the last row before it. An
+interlaced one is seven pictures of some of its pixels each, one after the other; these are read
+likewise, and added up where they belong.
 """
 
 import io
@@ -15,13 +17,18 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from src.data.levels import LARGE, STRIP, reduce_strips
+from src.data.levels import LARGE, STRIP, reduce_scattered, reduce_strips
 
 # Bytes of a pixel, by how Pillow says that they are stored.
 BYTES = {"L": 1, "LA": 2, "P": 1, "RGB": 3, "RGBA": 4, "I;16B": 2, "RGB;16B": 6, "RGBA;16B": 8}
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What Pillow has to know of each strip.
 KEPT = (b"IHDR", b"PLTE", b"tRNS")
+# The pictures of an interlaced one: first column and row, and how far it is to the next of each.
+PASSES = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)),
+    (0, 1, 1, 2),
+)
 # Bytes of a file that are taken at once.
 PIECE = 1 << 20
 
@@ -34,7 +41,7 @@ def in_strips(image: Image.Image, wanted: int) -> bool:
         wanted: length of its shorter side that is enough.
     """
     whole = image.format != "PNG" or getattr(image, "is_animated", False)
-    if whole or image.info.get("interlace") or _stored(image) not in BYTES:
+    if whole or _stored(image) not in BYTES:
         return False
     return image.width * image.height >= LARGE and min(image.size) >= 2 * wanted
 
@@ -51,7 +58,16 @@ def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
         OSError: the file is truncated.
     """
     factor = min(image.size) // wanted
-    return reduce_strips(_strips(path, image), image, image.size, factor, 65535.0)
+    with path.open("rb") as file:
+        stream = _Stream(file)
+        if image.info.get("interlace"):
+            parts = _passes(stream, image)
+            small = reduce_scattered(parts, image, image.size, factor, 65535.0)
+        else:
+            strips = _strips(stream, _stored(image), image.size)
+            small = reduce_strips(strips, image, image.size, factor, 65535.0)
+        image.info.update(stream.rest())
+    return small
 
 
 def _stored(image: Image.Image) -> str:
@@ -60,29 +76,36 @@ def _stored(image: Image.Image) -> str:
     return str(tiles[0].args) if tiles else ""
 
 
-def _strips(path: Path, image: Image.Image) -> Iterator[Image.Image]:
-    width, height = image.size
-    stored = _stored(image)
+def _passes(stream: "_Stream", image: Image.Image) -> Iterator[tuple[Image.Image, range, range]]:
+    """Yield strips of the pictures that an interlaced one is, and the columns and rows of each."""
+    for left, top, across, down in PASSES:
+        columns, rows = range(left, image.width, across), range(top, image.height, down)
+        # Of a picture without columns there is nothing in the file.
+        for strip in _strips(stream, _stored(image), (len(columns), len(rows) if columns else 0)):
+            yield strip, columns, rows[: strip.height]
+            rows = rows[strip.height :]
+
+
+def _strips(stream: "_Stream", stored: str, size: tuple[int, int]) -> Iterator[Image.Image]:
+    """Yield strips of the next picture in a file, from its upper edge on."""
+    width, height = size
     length = 1 + width * BYTES[stored]
-    rows = max(1, STRIP // width)
+    rows = max(1, STRIP // max(1, width))
     above = bytes(length)
-    with path.open("rb") as file:
-        stream = _Stream(file)
-        for top in range(0, height, rows):
-            count = min(rows, height - top)
-            lines = above + stream.take(count * length)
-            size, last = (width, count + 1), (0, count, width, count + 1)
-            strip = _picture(stream.head, size, lines)
-            above = b"\0" + strip.crop(last).tobytes()
-            if stored == "I;16B":
-                above = b"\0" + np.asarray(strip.crop(last)).astype(">u2").tobytes()
-            elif stored.endswith(";16B"):
-                # In colour Pillow gives the upper 8 bits; the lower ones are read by themselves.
-                lower = _picture(stream.head, size, lines, stored.replace("16B", "16L"))
-                both = np.stack([np.asarray(each.crop(last)) for each in (strip, lower)], -1)
-                above = b"\0" + both.tobytes()
-            yield strip.crop((0, 1, width, count + 1))
-        image.info.update(stream.rest())
+    for top in range(0, height, rows):
+        count = min(rows, height - top)
+        lines = above + stream.take(count * length)
+        of_strip, last = (width, count + 1), (0, count, width, count + 1)
+        strip = _picture(stream.head, of_strip, lines)
+        above = b"\0" + strip.crop(last).tobytes()
+        if stored == "I;16B":
+            above = b"\0" + np.asarray(strip.crop(last)).astype(">u2").tobytes()
+        elif stored.endswith(";16B"):
+            # In colour Pillow gives the upper 8 bits; the lower ones are read by themselves.
+            lower = _picture(stream.head, of_strip, lines, stored.replace("16B", "16L"))
+            both = np.stack([np.asarray(each.crop(last)) for each in (strip, lower)], -1)
+            above = b"\0" + both.tobytes()
+        yield strip.crop((0, 1, width, count + 1))
 
 
 class _Stream:
@@ -151,7 +174,9 @@ def _picture(
     """Let Pillow read some rows, as if pixels were stored as it is told."""
     parts = [SIGNATURE]
     for kind, body in (*head, (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b"")):
-        body = struct.pack(">II", *size) + body[8:] if kind == b"IHDR" else body
+        if kind == b"IHDR":
+            # Interlaced or not, these rows are one below the other.
+            body = struct.pack(">II", *size) + body[8:12] + b"\0"
         parts += [struct.pack(">I", len(body)), kind, body]
         parts.append(struct.pack(">I", zlib.crc32(kind + body)))
     image = Image.open(io.BytesIO(b"".join(parts)), formats=("PNG",))

@@ -6,6 +6,7 @@ lie one behind the other. Tifffile reads these.
 """
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from src.data import tiff_strips
 from src.data.kept_open import KeptOpen
 from src.data.levels import brightest, scaled, to_grey_or_rgb
+from src.data.one_strip import CannotBeCutError
 from src.data.picture import Picture, check_size
 from src.hardware.detect import cores
 
@@ -149,7 +151,9 @@ def read_page(path: Path, index: int, wanted: int) -> Picture:
         told = tuple(word for word, holds in words.items() if holds)
         small = tiff_strips.read_jpeg(path, image, wanted)
         if small is None and tiff_strips.in_strips(image, wanted):
-            small = tiff_strips.read_reduced(path, image, wanted)
+            # Else it is read as a whole.
+            with suppress(CannotBeCutError):
+                small = tiff_strips.read_reduced(path, image, wanted)
         if small is not None:
             method = TRANSPOSE.get(tags.get(ORIENTATION, 1))
             return Picture(small if method is None else small.transpose(method), image.size, told)

@@ -2,11 +2,13 @@
 
 Pillow reads a page as a whole, in four bytes a pixel where it is in colour: 400 MB for 100
 megapixels. A TIFF is stored in strips or tiles that are packed each by itself, so some of them,
-with the page's own tags before them, are a smaller TIFF, which Pillow reads like any other.
+with the page's own tags before them, are a smaller TIFF, which Pillow reads like any other. What is
+packed as a single strip is unpacked piece by piece (`one_strip.py`) and given to it in strips.
 """
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from src.data.levels import DEEP, LARGE, STRIP, reduce_strips, to_grey_or_rgb
+from src.data.one_strip import DEFLATE, STREAMS, unpacked
 
 # Tags by their names in the specification.
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -22,9 +25,23 @@ TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 322, 323, 324, 325
 # Beside sizes and places what says how pixels are packed and meant: order of bits, fax options,
 # predictor, colours of a palette, inks, what a fourth sample is, kind of numbers, JPEG tables,
 # finer colours.
-JPEG_TABLES = 347
+FILL_ORDER, FROM_THE_LEFT, JPEG_TABLES = 266, 1, 347
 MEANING = (
-    *(BITS, COMPRESSION, PHOTOMETRIC, 266, SAMPLES, PLANES, 292, 293, 317, 320, 332, 338, 339),
+    *(
+        BITS,
+        COMPRESSION,
+        PHOTOMETRIC,
+        FILL_ORDER,
+        SAMPLES,
+        PLANES,
+        292,
+        293,
+        317,
+        320,
+        332,
+        338,
+        339,
+    ),
     *(JPEG_TABLES, 530),
 )
 NOT_COMPRESSED, OLD_JPEG, JPEG, IN_ONE, YCBCR = 1, 6, 7, 1, 6
@@ -52,7 +69,7 @@ def in_strips(image: Image.Image, wanted: int) -> bool:
     # An old JPEG is one stream for all strips; else such colours depend on further tags.
     if packed == OLD_JPEG or (packed != JPEG and tags.get(PHOTOMETRIC) == YCBCR):
         return False
-    return len(_segments(tags)) > 1
+    return len(_segments(tags)) > 1 or _is_one_stream(tags)
 
 
 def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
@@ -62,6 +79,9 @@ def read_reduced(path: Path, image: Image.Image, wanted: int) -> Image.Image:
         path: of the file.
         image: the same as `in_strips` has allowed.
         wanted: length of its shorter side that is enough.
+
+    Raises:
+        CannotBeCutError: it has to be read as a whole.
     """
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
     size = int(tags[WIDTH]), int(tags[LENGTH])
@@ -130,16 +150,32 @@ def _segments(tags: Any) -> list[tuple[int, list[tuple[int, int]]]]:
 
 def _plain_lines(tags: Any, start: int, height: int) -> list[tuple[int, list[tuple[int, int]]]]:
     """Cut one strip that is not packed, which can be done between any two lines."""
-    width = int(tags[WIDTH])
-    # Some programs write the bits of one sample for all.
-    bits, samples = tags.get(BITS, (1,)), int(tags.get(SAMPLES, 1))
-    line = -(-width * (sum(bits) if len(bits) == samples else bits[0] * samples) // 8)
-    rows = max(1, STRIP // width)
+    line, rows = _bytes_of_line(tags), max(1, STRIP // int(tags[WIDTH]))
     tops = range(0, height, rows)
     return [(rows, [(start + top * line, min(rows, height - top) * line)]) for top in tops]
 
 
+def _bytes_of_line(tags: Any) -> int:
+    # Some programs write the bits of one sample for all.
+    bits, samples = tags.get(BITS, (1,)), int(tags.get(SAMPLES, 1))
+    each = sum(bits) if len(bits) == samples else bits[0] * samples
+    return int(-(-int(tags[WIDTH]) * each // 8))
+
+
+def _is_one_stream(tags: Any) -> bool:
+    """Whether a page is one strip that is packed, but can be unpacked in pieces."""
+    one = TILE_OFFSETS not in tags and len(tags.get(OFFSETS, ())) == len(tags.get(COUNTS, ())) == 1
+    return (
+        one
+        and tags.get(COMPRESSION) in STREAMS
+        and tags.get(FILL_ORDER, FROM_THE_LEFT) == FROM_THE_LEFT
+    )
+
+
 def _strips(path: Path, tags: Any) -> Iterator[Image.Image]:
+    if _is_one_stream(tags):
+        yield from _strips_of_stream(path, tags)
+        return
     width, height = int(tags[WIDTH]), int(tags[LENGTH])
     segments = _segments(tags)
     rows = segments[0][0]
@@ -157,13 +193,37 @@ def _strips(path: Path, tags: Any) -> Iterator[Image.Image]:
             yield image
 
 
-def _small(tags: Any, length: int, parts: list[bytes]) -> bytes:
+def _strips_of_stream(path: Path, tags: Any) -> Iterator[Image.Image]:
+    line, rows = _bytes_of_line(tags), max(1, STRIP // int(tags[WIDTH]))
+    height, waiting, top = int(tags[LENGTH]), bytearray(), 0
+    with path.open("rb") as file:
+        pieces = unpacked(file, tags[OFFSETS][0], tags[COUNTS][0], tags[COMPRESSION])
+        while top < height:
+            count = min(rows, height - top)
+            while len(waiting) < count * line:
+                piece = next(pieces, None)
+                if piece is None:
+                    raise OSError("image file is truncated")
+                waiting += piece
+            packed = zlib.compress(memoryview(waiting)[: count * line], 0)
+            del waiting[: count * line]
+            small = _small(tags, count, [packed], {COMPRESSION: (3, DEFLATE)})
+            image = Image.open(io.BytesIO(small), formats=("TIFF",))
+            image.load()
+            yield image
+            top += count
+
+
+def _small(
+    tags: Any, length: int, parts: list[bytes], other: dict[int, tuple[int, Any]] | None = None
+) -> bytes:
     """Write a TIFF of some strips or tiles.
 
     Args:
         tags: of the page that they are of.
         length: lines of pixels.
         parts: the strips or tiles, as they are stored.
+        other: tags that are others than those of the page: their types and values.
     """
     order = ">" if tags.prefix == b"MM" else "<"
     places, at = [], 8
@@ -183,6 +243,7 @@ def _small(tags: Any, length: int, parts: list[bytes]) -> bytes:
         if len(parts) > 1:
             # Each but the last has as many lines.
             written[ROWS] = (4, tags[ROWS])
+    written |= other or {}
     at += at % 2
     behind = at + 2 + 12 * len(written) + 4
     entries, values = b"", b""

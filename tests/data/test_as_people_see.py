@@ -413,6 +413,56 @@ def tall_png(kind: str) -> bytes:
     return packed.getvalue()
 
 
+def interlace(image: Image.Image) -> bytes:
+    """Store a picture in seven passes, which Pillow does not write."""
+    values = np.asarray(image)
+    if values.dtype == np.uint16:
+        values = values.astype(">u2")
+    values = values.view(np.uint8).reshape(image.height, image.width, -1)
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+    rows = [
+        b"\0" + row.tobytes()
+        for left, top, across, down in [*passes, (0, 1, 1, 2)]
+        for row in values[top::down, left::across]
+        if row.size
+    ]
+    colours = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6, "I;16": 0}[image.mode]
+    bits = 16 if image.mode == "I;16" else 8
+    return png_of(image.size, bits, colours, rows, interlaced=True)
+
+
+@pytest.mark.parametrize("width", [4, 301])
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA", "I;16"])
+def test_a_large_interlaced_png_is_added_up_from_its_passes(
+    tmp_path: Path, mode: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the whole, also where a cell is smaller than a pass's steps, or a pass has no pixels."""
+    page = Image.open(io.BytesIO(tall_png("RGBA")))
+    page = page.crop((0, 0, width, 411))
+    image = page.convert("L" if mode == "I;16" else mode)
+    image = MODES["I;16"](image) if mode == "I;16" else image
+    (tmp_path / "a.png").write_bytes(interlace(image))
+    sizes = (30, 60) if width > 4 else (1,)
+    whole = [open_image(tmp_path / "a.png", size) for size in sizes]
+    monkeypatch.setattr(png, "LARGE", 1000)
+    monkeypatch.setattr(png, "STRIP", 5000)
+    added: list[int] = []
+
+    def adding(*args: Any) -> Image.Image:
+        added.append(1)
+        return add(*args)
+
+    add = png.reduce_scattered
+    monkeypatch.setattr(png, "reduce_scattered", adding)
+    for size, expected in zip(sizes, whole, strict=True):
+        in_passes = open_image(tmp_path / "a.png", size)
+        assert (in_passes.size, in_passes.words) == (expected.size, expected.words)
+        np.testing.assert_allclose(
+            np.asarray(in_passes.image, float), np.asarray(expected.image, float), atol=1
+        )
+    assert len(added) == len(sizes)
+
+
 @pytest.mark.parametrize(
     "kind",
     [

@@ -1,5 +1,8 @@
 """Large TIFFs that are read some strips or tiles at a time, beside the same read as a whole."""
 
+import io
+import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from src.data import levels, tiff_strips
+from src.data import levels, one_strip, tiff_strips
 from src.data.decode import UnreadableImageError, open_image
 
 # Width, height: whole blocks of 5 x 5, also turned, but of no strip or tile.
@@ -113,6 +116,119 @@ def test_a_plain_page_in_one_strip_is_cut(tmp_path: Path, monkeypatch: pytest.Mo
     values = np.asarray(drawing("RGB"))
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", rowsperstrip=SIZE[1])
     compare(tmp_path / "a.tif", monkeypatch)
+
+
+def noise(mode: str) -> Image.Image:
+    """Return what is packed to more than it was."""
+    values = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    return Image.fromarray(values).convert(mode)
+
+
+def paper(mode: str) -> Image.Image:
+    """Return what is packed to next to nothing: codes stand for ever more."""
+    return Image.new(mode, SIZE, (200, 210, 220) if mode == "RGB" else 200)
+
+
+@pytest.mark.parametrize("of", [drawing, noise, paper])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
+@pytest.mark.parametrize(
+    ("compression", "predictor"),
+    [("tiff_lzw", 1), ("tiff_lzw", 2), ("tiff_adobe_deflate", 2), ("tiff_deflate", 1)],
+)
+def test_one_strip_is_unpacked_in_pieces(
+    tmp_path: Path,
+    of: Callable[[str], Image.Image],
+    mode: str,
+    compression: str,
+    predictor: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tags = {317: predictor, 274: 6, 278: SIZE[1]}
+    if mode in ("P", "1"):
+        tags[317] = 1
+    page = of("L" if mode == "1" else mode)
+    page = page.point(lambda level: 255 * (level > 128)).convert("1") if mode == "1" else page
+    page.save(tmp_path / "a.tif", compression=compression, tiffinfo=tags, strip_size=10**9)
+    with Image.open(tmp_path / "a.tif") as image:
+        assert len(image.tag_v2[273]) == 1  # type: ignore[attr-defined]
+    monkeypatch.setattr(one_strip, "PIECE", 3000)
+    compare(tmp_path / "a.tif", monkeypatch)
+
+
+def test_one_strip_of_deep_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.asarray(drawing("RGB")).astype(np.uint16) * 257
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        values,
+        byteorder=">",
+        photometric="rgb",
+        rowsperstrip=SIZE[1],
+        compression="zlib",
+        predictor=True,
+    )
+    monkeypatch.setattr(one_strip, "PIECE", 3000)
+    compare(tmp_path / "a.tif", monkeypatch)
+
+
+def lzw(codes: Sequence[tuple[int, int]]) -> bytes:
+    """Pack codes of so many bits."""
+    bits = "".join(f"{code:0{width}b}" for code, width in codes)
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8)
+
+
+CLEAR, END = (256, 9), (257, 9)
+
+
+def test_codes_are_cut_where_the_table_is_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """258 repeats the first two bytes; a code may repeat itself."""
+    monkeypatch.setattr(one_strip, "PIECE", 1)
+    codes = [CLEAR, (65, 9), (66, 9), (258, 9), CLEAR, CLEAR, (67, 9), (258, 9), (259, 9), END]
+    packed = b"head" + lzw(codes)
+    found = list(one_strip.unpacked(io.BytesIO(packed), 4, len(packed) - 4, one_strip.LZW))
+    assert found == [b"ABAB", b"CCCCCC"]
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [[(65, 9), (66, 9), END], [CLEAR, (65, 9), (260, 9), END], [CLEAR, *[(65, 9)] * 5000]],
+    ids=["not cleared at first", "repeats what is not there", "not cleared in time"],
+)
+def test_codes_that_are_none_are_left_to_the_reader_of_the_whole(
+    codes: list[tuple[int, int]],
+) -> None:
+    packed = lzw(codes)
+    with pytest.raises(one_strip.CannotBeCutError):
+        list(one_strip.unpacked(io.BytesIO(packed), 0, len(packed), one_strip.LZW))
+
+
+def test_a_page_that_cannot_be_cut_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing("RGB").save(tmp_path / "a.tif", compression="tiff_lzw", strip_size=10**9)
+    whole = open_image(tmp_path / "a.tif", 30)
+    monkeypatch.setattr(tiff_strips, "LARGE", 1000)
+    monkeypatch.setattr(one_strip, "MOST", 1)
+    monkeypatch.setattr(one_strip, "_BITS", one_strip._BITS[:1])
+    monkeypatch.setattr(one_strip, "_STARTS", one_strip._STARTS[:1])
+    assert open_image(tmp_path / "a.tif", 30).image.tobytes() == whole.image.tobytes()
+
+
+def test_one_strip_that_is_cut_off_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for compression in ("tiff_lzw", "tiff_adobe_deflate"):
+        path = tmp_path / f"{compression}.tif"
+        drawing("RGB").save(path, compression=compression, strip_size=10**9)
+        with Image.open(path) as image:
+            tags: Any = image.tag_v2  # type: ignore[attr-defined]
+            count = tags[279][0]
+        stored = path.read_bytes()
+        entry = struct.pack("<HHL", 279, 4, 1)
+        assert entry + struct.pack("<L", count) in stored
+        cut = entry + struct.pack("<L", count // 2)
+        path.write_bytes(stored.replace(entry + struct.pack("<L", count), cut))
+        monkeypatch.setattr(tiff_strips, "LARGE", 1000)
+        with pytest.raises(UnreadableImageError):
+            open_image(path, 30)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "YCbCr"])
