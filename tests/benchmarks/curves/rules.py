@@ -40,13 +40,16 @@ class Rule:
     let_through: float = 0.0
 
 
+UNPRUNED = Rule("nothing is pruned", NopPruner())
+
+
 def rules(folds: int, epochs: int, trials: int) -> list[Rule]:
     """Return the rules that are compared on so many trials of so many folds and epochs."""
     steps = folds * epochs
     startup = min(STARTUP, trials // 4)
     fold = epochs  # warm-ups that end with a fold
     return [
-        Rule("nothing is pruned", NopPruner()),
+        UNPRUNED,
         *(
             Rule(f"median, warm-up {warmup}", MedianPruner(startup, warmup))
             for warmup in sorted({1, fold - 1, PATIENCE})
