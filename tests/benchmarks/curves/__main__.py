@@ -3,7 +3,7 @@
     python -m tests.benchmarks.curves record [--workers N] [--seconds LIMIT] [--cuda N]
     python -m tests.benchmarks.curves pack FOLDER...
     python -m tests.benchmarks.curves ranks
-    python -m tests.benchmarks.curves replay [--seeds N]
+    python -m tests.benchmarks.curves replay [--seeds N] [--trials N] [--plot FILE.svg]
     python -m tests.benchmarks.curves samplers [--seeds N]
     python -m tests.benchmarks.curves overtuning
     python -m tests.benchmarks.curves portfolio
@@ -47,9 +47,12 @@ def main() -> None:
     commands.add_parser("ranks")
     commands.add_parser("overtuning")
     commands.add_parser("portfolio")
-    for name, help_text in (("replay", "orders of the trials"), ("samplers", "of each sampler")):
-        replaying = commands.add_parser(name)
-        replaying.add_argument("--seeds", type=int, default=20, help=help_text)
+    replaying = commands.add_parser("replay")
+    replaying.add_argument("--seeds", type=int, default=20, help="orders of the trials")
+    replaying.add_argument("--trials", type=int, default=20, help="of a search")
+    replaying.add_argument("--plot", type=Path, help="file for a picture of rules, as SVG")
+    sampling = commands.add_parser("samplers")
+    sampling.add_argument("--seeds", type=int, default=20, help="of each sampler")
     given = parser.parse_args()
     if given.command == "pack":
         rows = rows_in(STORED, *given.folders)
@@ -76,8 +79,10 @@ def main() -> None:
     if given.command in ("replay", "samplers"):
         from tests.benchmarks.curves.tables import of_rules, of_samplers
 
-        of = of_rules if given.command == "replay" else of_samplers
-        _print_all(of(rows_in(STORED), given.seeds))
+        if given.command == "replay":
+            _print_all(of_rules(rows_in(STORED), given.seeds, given.trials, given.plot))
+        else:
+            _print_all(of_samplers(rows_in(STORED), given.seeds))
         return
     from tests.benchmarks.curves.record import Order, record, speeds, tasks_left
     from tests.benchmarks.curves.sets import SETS

@@ -2,16 +2,20 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
+from tests.benchmarks.curves.front import Point, svg
 from tests.benchmarks.curves.ranks import Group, groups
 from tests.benchmarks.curves.replay import Replay, Replayed
 from tests.benchmarks.curves.rules import UNPRUNED, quiet, rules
 from tests.benchmarks.curves.table import FOLDS, Key, Row
 
 WORKERS = (1, 2, 8, 64)
+# Workers of the picture.
+DRAWN = 2
 # With fewer configurations a pruner has nobody to compare with, and a sampler nothing to choose.
 FEWEST, FEWEST_TO_SAMPLE = 12, 40
 # Of a search, as in `fast`.
@@ -37,24 +41,40 @@ def large_enough(rows: Mapping[Key, Row], fewest: int) -> dict[Group, list[Row]]
     return {group: members for group, members in found.items() if len(members) >= fewest}
 
 
-def of_rules(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:
-    """Yield a line for each data set, length, rule and number of workers, over its models."""
+def of_rules(
+    rows: Mapping[Key, Row], seeds: int, trials: int = TRIALS, plot: Path | None = None
+) -> Iterator[str]:
+    """Yield a line for each data set, length, rule and number of workers, over its models.
+
+    Args:
+        rows: of the table.
+        seeds: orders of the trials.
+        trials: of a search; above `TRIALS` on what has so many configurations alone.
+        plot: file for a picture of what two workers save and lose.
+    """
+    drawn: dict[str, list[Point]] = {}
     quiet()
     warnings.filterwarnings("ignore")
     draw = samplers()["random"]
-    found = large_enough(rows, FEWEST)
+    found = large_enough(rows, FEWEST if trials <= TRIALS else trials)
     for epochs, name in sorted({(group.epochs, group.set) for group in found}):
         members = {g: found[g] for g in found if (g.epochs, g.set) == (epochs, name)}
         named = ", ".join(f"{g.model} ({len(m)})" for g, m in members.items())
         yield f"{name}, {FOLDS} folds of {epochs} epochs, {seeds} orders of {named}:"
-        for rule in rules(FOLDS, epochs, TRIALS):
+        for rule in rules(FOLDS, epochs, trials):
             for workers in WORKERS:
                 replays = [
-                    Replay(each, rule, draw(seed), workers, seed, TRIALS).run()
+                    Replay(each, rule, draw(seed), workers, seed, trials).run()
                     for each in members.values()
                     for seed in range(seeds)
                 ]
                 yield f"  {rule.name:40} {workers:>2} at a time: {_said(replays)}"
+                if workers == DRAWN:
+                    saved = fmean(one.saved for one in replays)
+                    lost = fmean(one.lost / one.best for one in replays)
+                    drawn.setdefault(name, []).append(Point(rule.name, saved, lost))
+    if plot is not None:
+        plot.write_text(svg(drawn), encoding="utf-8")
 
 
 def of_samplers(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:
