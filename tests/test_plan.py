@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,9 +213,18 @@ def test_who_follows_the_advice_is_in_time(capsys: pytest.CaptureFixture[str], k
     assert planned(capsys, *words, told[0])["in_time"]
 
 
-def test_a_search_too_short_to_prune_saves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = printed(capsys, *SMALL, "pruning.n_startup_trials=20", "optuna.n_trials=20")
-    assert "pruning" not in shown
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("optuna.n_trials=1",),
+        ("hydra/sweeper/pruner=median", "pruning.n_startup_trials=20", "optuna.n_trials=20"),
+    ],
+    ids=["the defaults alone", "startup trials alone"],
+)
+def test_a_search_too_short_to_prune_saves_nothing(
+    capsys: pytest.CaptureFixture[str], words: Sequence[str]
+) -> None:
+    assert "pruning" not in printed(capsys, *SMALL, *words)
 
 
 def test_a_trial_that_takes_longer_than_it_may_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,9 @@
     python -m src.train -m hparams_search=fast pruning.enabled=false optuna.study_name=unpruned
     python -m tests.benchmarks.pruning sqlite:///multirun/optuna.db unpruned
 
-Every pruner of `conf/hydra/sweeper/pruner` sees the same trials in the order of the study and in
-20 random orders. Lost is by how much the best score that is left is below the best of all.
+Every pruner of `conf/hydra/sweeper/pruner` that is asked after each epoch sees the same trials in
+the order of the study and in 20 random orders; `tests/benchmarks/curves` has `promoted` as well.
+Lost is by how much the best score that is left is below the best of all.
 """
 
 import random

@@ -12,7 +12,7 @@ from doctune.study.pruners import PromotedPruner
 from doctune.study.warm_start import warm_start
 from tests.benchmarks.curves import portfolio
 from tests.benchmarks.curves.configurations import DEFAULTS, configuration
-from tests.benchmarks.curves.overtuning import RULES, gains, studies
+from tests.benchmarks.curves.overtuning import MOST_STUDIES, RULES, gains, studies, well_tuned
 from tests.benchmarks.curves.ranks import groups, last, of_prefixes, reported
 from tests.benchmarks.curves.replay import SPACE, Replay
 from tests.benchmarks.curves.rules import Rule, quiet
@@ -135,9 +135,13 @@ def test_small_studies_hold_the_defaults_and_a_cautious_rule_keeps_them_where_fo
     None
 ):
     rows = made(6)
-    assert len(list(studies({row.key.number: row for row in rows}))) == 10  # 3 of 5
+    assert len(list(studies({row.key.number: row for row in rows}, 4))) == 10  # 3 of 5
+    assert len(list(studies({row.key.number: row for row in made(30)}, 6))) == MOST_STUDIES
+    good = well_tuned({row.key.number: row for row in made(12)}, 0.75)[0]
+    assert sum(last(row) < last(good) for row in made(12)) == 8
+    assert well_tuned({row.key.number: row for row in rows}, 0.75) == {}
     # Number 0 is the worst of these, on each fold and on the test split.
-    assert all(min(gains(rows, rule)["digits"]) > 0 for rule in RULES.values())
+    assert all(min(gains(rows, rule, 4)["digits"]) > 0 for rule in RULES.values())
     # Now one is ahead in the mean, behind on a fold, and behind on the test split.
     lucky = [*rows[0].curves[:1], [0.0, 0.0, 0.5]]
     defaults = [[0.0, 0.0, 0.2], [0.0, 0.0, 0.2]]
@@ -145,10 +149,10 @@ def test_small_studies_hold_the_defaults_and_a_cautious_rule_keeps_them_where_fo
         Row(rows[n].key, rows[n].params, "cpu", curves, [score] * FOLDS, [1.0] * FOLDS)
         for n, (curves, score) in enumerate([(defaults, 0.2), *[(lucky, 0.1)] * 3])
     ]
-    found = {name: gains(chosen, rule)["digits"] for name, rule in RULES.items()}
+    found = {name: gains(chosen, rule, 4)["digits"] for name, rule in RULES.items()}
     worst = {name: round(min(each), 3) for name, each in found.items()}
-    assert worst["the highest mean (as it is)"] == -0.1
-    assert worst["ahead of the defaults on each fold, else these"] == 0
+    assert worst["the highest mean (choose_by=mean)"] == -0.1
+    assert worst["behind the defaults on no fold (each_fold)"] == 0
 
 
 def test_the_portfolio_is_the_tables_and_a_search_reads_it() -> None:

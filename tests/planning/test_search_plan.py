@@ -15,7 +15,7 @@ from tests.conftest import Compose
     [
         *(("median", 3, 0.3), ("percentile", 3, 0.45), ("median", 12, 0), ("patient", 3, 0)),
         # At the end of the first fold of 5 epochs, or of the second.
-        *(("promoted", 3, 0.375), ("promoted", 5, 0.375), ("promoted", 6, 0)),
+        *(("promoted", 3, 0.325), ("promoted", 5, 0.325), ("promoted", 6, 0)),
     ],
 )
 def test_a_guess_is_what_the_pruner_can_save(

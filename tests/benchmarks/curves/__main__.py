@@ -3,14 +3,16 @@
     python -m tests.benchmarks.curves record [--workers N] [--seconds LIMIT] [--cuda N]
     python -m tests.benchmarks.curves pack FOLDER...
     python -m tests.benchmarks.curves ranks
-    python -m tests.benchmarks.curves replay [--seeds N]
+    python -m tests.benchmarks.curves replay [--seeds N] [--trials N] [--plot FILE.svg]
+    python -m tests.benchmarks.curves samplers [--seeds N]
     python -m tests.benchmarks.curves overtuning
     python -m tests.benchmarks.curves portfolio
 
 `record` trains every configuration on every data set with all epochs and folds, appends a row for
 each to FOLDER/rows.jsonl, and goes on where it stopped; what the stored table has is not trained
 again. `pack` puts such rows into the stored table. `ranks` says from which epoch on configurations
-stand in the order of the end, `replay` what ends trials early and what that costs, `overtuning` how
+stand in the order of the end, `replay` what ends trials early and what that costs, `samplers` who
+proposes best (needs the package cmaes), `overtuning` how
 often what a small search chooses is worse than the defaults on the test split. `portfolio` writes
 the configurations to try first, and says what they are worth on a set that they were not chosen on.
 """
@@ -47,6 +49,10 @@ def main() -> None:
     commands.add_parser("portfolio")
     replaying = commands.add_parser("replay")
     replaying.add_argument("--seeds", type=int, default=20, help="orders of the trials")
+    replaying.add_argument("--trials", type=int, default=20, help="of a search")
+    replaying.add_argument("--plot", type=Path, help="file for a picture of rules, as SVG")
+    sampling = commands.add_parser("samplers")
+    sampling.add_argument("--seeds", type=int, default=20, help="of each sampler")
     given = parser.parse_args()
     if given.command == "pack":
         rows = rows_in(STORED, *given.folders)
@@ -70,11 +76,13 @@ def main() -> None:
         _print_all(portfolio.lines(rows_in(STORED)))
         portfolio.SHIPPED.write_text(portfolio.text(rows_in(STORED)), encoding="utf-8")
         return
-    if given.command == "replay":
+    if given.command in ("replay", "samplers"):
         from tests.benchmarks.curves.tables import of_rules, of_samplers
 
-        _print_all(of_rules(rows_in(STORED), given.seeds))
-        _print_all(of_samplers(rows_in(STORED), given.seeds))
+        if given.command == "replay":
+            _print_all(of_rules(rows_in(STORED), given.seeds, given.trials, given.plot))
+        else:
+            _print_all(of_samplers(rows_in(STORED), given.seeds))
         return
     from tests.benchmarks.curves.record import Order, record, speeds, tasks_left
     from tests.benchmarks.curves.sets import SETS

@@ -13,7 +13,7 @@ from statistics import fmean
 
 from tests.benchmarks.curves.configurations import KEYS, configuration
 from tests.benchmarks.curves.ranks import Group, groups, last
-from tests.benchmarks.curves.table import Key, Row
+from tests.benchmarks.curves.table import MODELS, Key, Row
 
 DEFAULTS = 0
 # One more has to gain so much of the best score, on average.
@@ -26,6 +26,11 @@ HEADER = """\
 """
 
 Members = Mapping[int, Row]
+
+
+def of_models(rows: Mapping[Key, Row]) -> dict[Group, Members]:
+    """Return the groups of image models: a perceptron wants other learning rates."""
+    return dict(groups(row for row in rows.values() if row.key.model in MODELS))
 
 
 def lacking(members: Members, chosen: Sequence[int]) -> float | None:
@@ -80,7 +85,7 @@ def at_random(found: Mapping[Group, Members], count: int) -> float:
 
 def lines(rows: Mapping[Key, Row], most: int = 4) -> Iterator[str]:
     """Yield the worth of portfolios on the sets left out, then the whole one."""
-    found: dict[Group, Members] = dict(groups(rows.values()))
+    found = of_models(rows)
     for place, chosen in left_out(found, most):
         there = {group: each for group, each in found.items() if group.set == place}
         yield (
@@ -95,7 +100,7 @@ def lines(rows: Mapping[Key, Row], most: int = 4) -> Iterator[str]:
 def text(rows: Mapping[Key, Row], most: int = 4) -> str:
     """Return the portfolio as `optuna.from_study` reads it."""
     said = [HEADER]
-    for number in choose(dict(groups(rows.values())), most)[1:]:
+    for number in choose(of_models(rows), most)[1:]:
         said.append(f"- # configuration {number}\n")
         said += [
             f"  {KEYS[name]}: {value}\n" for name, value in vars(configuration(number)).items()

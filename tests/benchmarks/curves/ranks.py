@@ -112,5 +112,7 @@ def lines(rows: Mapping[Key, Row]) -> Iterator[str]:
 def _line(name: str, found: Mapping[Group, float]) -> str:
     if not found:
         return f"{name:58} too few rows"
-    each = " ".join(f"{group.model[5:]}/{group.set} {tau:+.2f}" for group, tau in found.items())
+    each = " ".join(
+        f"{g.model.removeprefix('test_')}/{g.set} {tau:+.2f}" for g, tau in found.items()
+    )
     return f"{name:58} {fmean(found.values()):+.2f}  {each}"

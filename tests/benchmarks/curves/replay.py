@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.study.pruning_safety import LET_THROUGH, is_let_through
@@ -40,6 +40,7 @@ SPACE: dict[str, BaseDistribution] = {
     "label_smoothing": FloatDistribution(*SMOOTHINGS),
     "warmup_epochs": CategoricalDistribution(WARMUPS),
 }
+CHOICES = {name: of for name, of in SPACE.items() if isinstance(of, CategoricalDistribution)}
 
 
 class OnTable(BaseSampler):
@@ -56,7 +57,9 @@ class OnTable(BaseSampler):
         self._left = list(rows)
         self._random = random.Random(seed)
         self.taken: list[Row] = []
-        # None left for the nearest of what is proposed first.
+        # CMA-ES knows numbers alone; what is chosen from a list is drawn beside it.
+        numbers = {name: of for name, of in SPACE.items() if name not in CHOICES}
+        self._space_of_inner = numbers if isinstance(inner, CmaEsSampler) else SPACE
         self._first = next((row for row in rows if row.key.number == DEFAULTS), None)
 
     def infer_relative_search_space(
@@ -69,7 +72,10 @@ class OnTable(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Take a configuration."""
-        proposed = self._inner.sample_relative(study, trial, search_space)
+        proposed = self._inner.sample_relative(study, trial, self._space_of_inner)
+        if proposed:
+            drawn = {n: self._random.choice(of.choices) for n, of in CHOICES.items()}
+            proposed = {**drawn, **proposed}
         if self._first in self._left:
             row = self._first
         elif proposed:

@@ -16,11 +16,32 @@ from optuna.pruners import (
     SuccessiveHalvingPruner,
     WilcoxonPruner,
 )
+from optuna.trial import FrozenTrial
 
 from doctune.study.pruners import Hyperband, PromotedPruner
 
 # As `fast` has them; of fewer than 20 trials a quarter start without being pruned.
 STARTUP, PATIENCE = 5, 3
+
+
+class WithHopeless(BasePruner):
+    """The promoted pruner at the end of folds, and within the first one for what is below all.
+
+    Args:
+        fold: epochs of a fold.
+        early: after so many epochs whoever is below all that went on is ended.
+    """
+
+    def __init__(self, fold: int, early: int) -> None:
+        self._fold, self._early = fold, early
+        self._at_folds, self._within = PromotedPruner(50), PromotedPruner(100)
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Tell whether a trial ends."""
+        epochs = (trial.last_step or 0) + 1
+        if not epochs % self._fold:
+            return self._at_folds.prune(study, trial)
+        return epochs == self._early and self._within.prune(study, trial)
 
 
 @dataclass(frozen=True)
@@ -40,13 +61,16 @@ class Rule:
     let_through: float = 0.0
 
 
+UNPRUNED = Rule("nothing is pruned", NopPruner())
+
+
 def rules(folds: int, epochs: int, trials: int) -> list[Rule]:
     """Return the rules that are compared on so many trials of so many folds and epochs."""
     steps = folds * epochs
     startup = min(STARTUP, trials // 4)
     fold = epochs  # warm-ups that end with a fold
     return [
-        Rule("nothing is pruned", NopPruner()),
+        UNPRUNED,
         *(
             Rule(f"median, warm-up {warmup}", MedianPruner(startup, warmup))
             for warmup in sorted({1, fold - 1, PATIENCE})
@@ -61,6 +85,10 @@ def rules(folds: int, epochs: int, trials: int) -> list[Rule]:
         ),
         Rule(
             "best 50 % of promoted, 10 % through", PromotedPruner(), at_rungs=True, let_through=0.1
+        ),
+        *(
+            Rule(f"and who is below all after {early}", WithHopeless(fold, early))
+            for early in range(1, min(fold, 3))
         ),
         *(
             Rule(
