@@ -17,7 +17,15 @@ def is_trial() -> bool:
     """Tell whether this Hydra job is a trial of a search, without a look at its study."""
     if not HydraConfig.initialized():
         return False
-    hydra = HydraConfig.get()
+    return is_of_search(HydraConfig.get())
+
+
+def is_of_search(hydra: Any) -> bool:
+    """Tell whether a job is a trial of a search.
+
+    Args:
+        hydra: the `hydra` node of the job's whole config, of which its keys may be made.
+    """
     sweeper: Any = hydra.sweeper
     if hydra.mode != RunMode.MULTIRUN or sweeper is None:
         return False

@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from doctune import is_trial
+from doctune import is_of_search
 from doctune.launcher.composing import JobComposer
 from doctune.launcher.family import left_by_job
 from doctune.launcher.job_config import SharedConfig, for_one_job
@@ -94,9 +94,6 @@ def run_beside(
     What it has started and left is in what is returned, as `processes_left`.
     """
     job = run(hydra_context, task_function, composer, overrides, number, job_id)
-    if is_trial():
-        # The search has both; to write and to read them took a third of a short trial.
-        job.cfg = job.hydra_cfg = None
     left = left_by_job()
     if left:
         log.warning("processes that are left when the job is over: %s", ", ".join(left))
@@ -117,14 +114,19 @@ def _run(
     with open_dict(job):
         job.hydra.job.id = job_id or f"{job.hydra.job.name}_{number}"
         job.hydra.job.num = number
+    is_trial = is_of_search(job.hydra)
     # Which takes note of the config itself, for `HydraConfig`.
-    return run_job(
+    done = run_job(
         hydra_context=hydra_context,
         config=for_one_job(job),
         task_function=task_function,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
+    if is_trial:
+        # The search has both; to write and to read them took a third of a short trial.
+        done.cfg = done.hydra_cfg = None
+    return done
 
 
 # Parts of the messages of CUDA, ROCm and their libraries.

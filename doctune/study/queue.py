@@ -92,17 +92,18 @@ def fresh_trial(
     attrs: Mapping[str, Any],
     lock: Callable[[], AbstractContextManager[None]],
 ) -> optuna.Trial | None:
-    """Create a trial where it is plain that there is room for one, with a lock for that alone.
+    """Create a trial where it is plain that there is room for one, with a lock for that at most.
 
     The study is read before, as in a fleet that takes longer than all else: what others have done
-    meanwhile shows in the new trial's number.
+    meanwhile shows in the new trial's number. One that comes near the end is given up, as whoever
+    asks `next_trial` meanwhile may not know of it.
 
     Args:
         study: gets the trial.
         budget: says how many there are.
         asker: gets it.
         attrs: user attributes of it.
-        lock: returns the study's lock.
+        lock: returns what keeps others from creating one in the same moment.
 
     Returns:
         The trial; None where trials wait or were lost, or the end is near: ask `next_trial` then.
@@ -112,12 +113,14 @@ def fresh_trial(
     room = budget.n_trials - asker.tally.finished(budget.count_failed) - len(running)
     is_plain = len(running) == len(unfinished) and not asker.tally.not_continued
     # As many as run may be asked for in this moment.
-    if room <= len(running) or not is_plain or _orphans(running, asker):
+    kept = max(1, len(running))
+    if room <= kept or not is_plain or _orphans(running, asker):
         return None
-    study._thread_local.cached_all_trials = trials
     with lock():
-        trial = _take(study, [], {"owner": asker.me, **attrs})
-    if trial.number - len(trials) < room:
+        trial_id = _create(study, {"owner": asker.me, **attrs})
+    study._thread_local.cached_all_trials = trials
+    trial = optuna.Trial(study, trial_id)
+    if trial.number - len(trials) < room - kept:
         return trial
     interrupt(study, study._storage.get_trial(trial._trial_id))
     return None
@@ -147,9 +150,13 @@ def _take(
             storage.set_trial_user_attr(trial._trial_id, name, value)
         if storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
             return optuna.Trial(study, trial._trial_id)
-    # All in one transaction.
+    return optuna.Trial(study, _create(study, attrs))
+
+
+def _create(study: optuna.Study, attrs: Mapping[str, Any]) -> int:
+    """Create a trial that runs, in one transaction; return its id."""
     fresh = create_trial(state=TrialState.RUNNING, user_attrs=dict(attrs))
-    return optuna.Trial(study, storage.create_new_trial(study._study_id, fresh))
+    return study._storage.create_new_trial(study._study_id, fresh)
 
 
 # What a trial hands on to the one that continues it.

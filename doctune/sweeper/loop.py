@@ -107,6 +107,8 @@ class AsyncLoop:
         budget: when to end.
         display: told what happens.
         lock: returns the study's lock.
+        creation_lock: returns what to hold where a trial is created and nothing else is decided;
+            None: the study's lock.
         heartbeat: seconds between two signs of life.
         extend: adds parameters to a trial (`custom_search_space`).
         reuse: whether a proposal equal to a finished trial takes over its result.
@@ -125,6 +127,7 @@ class AsyncLoop:
         extend: Callable[[optuna.Trial], None] | None = None,
         reuse: bool = True,
         ahead: bool = True,
+        creation_lock: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         self._study = study
         self._space = space
@@ -132,6 +135,7 @@ class AsyncLoop:
         self._budget = budget
         self._display = display
         self._lock = lock
+        self._creation_lock = creation_lock or lock
         self._extend = extend
         # As the stock sweeper does, but apart from what we write there ourselves.
         self._fixed = {
@@ -229,7 +233,7 @@ class AsyncLoop:
         self._asker.in_flight = {entry.trial.number for entry in self._in_flight.values()}
         notes = self._notes()
         if self._proposes_apart:
-            trial = fresh_trial(self._study, self._budget, self._asker, notes, self._lock)
+            trial = fresh_trial(self._study, self._budget, self._asker, notes, self._creation_lock)
             if trial is not None:
                 self._propose(trial)
                 return trial

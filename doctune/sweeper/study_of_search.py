@@ -17,7 +17,7 @@ from doctune.shown_keys import shown
 from doctune.space.entries import choices
 from doctune.space.record import record_space
 from doctune.space.search_space import SearchSpace
-from doctune.study.lock import study_lock
+from doctune.study.lock import creation_lock, study_lock
 from doctune.study.storage import existing_study, open_storage, study_location
 from doctune.study.study import check_folder, check_quick_settings, open_study
 from doctune.study.warm_start import FirstTrials, check_source
@@ -43,6 +43,10 @@ class StudyOfSearch:
     def lock(self) -> AbstractContextManager[None]:
         """Return the study's lock, of all processes that search in it."""
         return study_lock(self.url, open_storage(self.url), self.name)
+
+    def creation_lock(self) -> AbstractContextManager[None]:
+        """Return what is to be held while a trial is created and nothing else is decided."""
+        return creation_lock(self.url, open_storage(self.url), self.name)
 
     def check(self) -> bool:
         """Tell what is wrong with the storage or the study before anything is read for it.

@@ -214,6 +214,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             # Without parameters every trial is a repetition, and is meant to be.
             reuse=self._keys.reuse_duplicates and not self._is_empty(space),
             ahead=not self._is_a_sequence(budget),
+            creation_lock=self._study.creation_lock,
         )
         display.start()
         signals.call_at_first(loop.stop)

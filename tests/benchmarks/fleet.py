@@ -10,7 +10,7 @@ of a curve. They share imports, connections (as behind a pooler), and the memory
 several have read. Printed for each size, in milliseconds of processor time, as other programs use
 the machine too, medians but for the server:
 
-* ask: a worker, for its next trial; lock: of that, while it has the study locked;
+* ask: a worker, for its next trial; create: of that, to create it, one worker after the other;
 * report: a job, for a report and the pruner's word;
 * server: a trial, with all that belongs to it (9 reports, a sign of life each minute);
 * trials/s: as many as one core of the server serves by that; asked, reports: so many were seen.
@@ -28,7 +28,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ from sqlalchemy import make_url
 
 from doctune.space.search_space import Branch, SearchSpace
 from doctune.study.budget import Budget
-from doctune.study.lock import study_lock
+from doctune.study.lock import creation_lock, study_lock
 from doctune.study.pruners import NOTES
 from doctune.study.storage import open_storage
 from doctune.study.tables import TableStorage
@@ -125,17 +125,15 @@ class Replayed:
 
 
 class TimedLock:
-    """The study's lock, with the worker's processor time while it was held."""
+    """A lock, with the worker's processor time while it was held."""
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
         self.times: list[tuple[float, float]] = []
-        self._begins = True
 
     def __call__(self) -> AbstractContextManager[None]:
-        """Return the lock, to be used once; none for what a worker does at its start."""
-        begins, self._begins = self._begins, False
-        return nullcontext() if begins else self._timed()
+        """Return the lock, to be used once."""
+        return self._timed()
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -259,7 +257,7 @@ class Worker:
         pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
         of_job = optuna.load_study(study_name=NAME, storage=whole, pruner=pruner)
         self.jobs = Replayed(of_job, curves, TRIAL_SECONDS)
-        self.lock = TimedLock(lambda: study_lock(url, locks, NAME))
+        self.lock = TimedLock(lambda: creation_lock(url, locks, NAME))
         budget = Budget(n_trials=10**6, n_jobs=1)
         self.loop = TimedLoop(
             study,
@@ -267,7 +265,8 @@ class Worker:
             self.jobs,
             budget,
             make_display(study, budget, Console(file=io.StringIO())),
-            lock=self.lock,
+            lock=lambda: study_lock(url, locks, NAME),
+            creation_lock=self.lock,
             heartbeat=HEARTBEAT,
             reuse=False,
         )
@@ -297,7 +296,7 @@ def main(seconds: float = SECONDS, *sizes: str) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}")
-    columns = ("workers", "finished", "ask", "lock", "report", "server", "trials/s")
+    columns = ("workers", "finished", "ask", "create", "report", "server", "trials/s")
     print("".join(f"{name:>10}" for name in (*columns, "asked", "reports")), flush=True)
     for word in sizes or SIZES:
         size, _, finished = word.partition(":")

@@ -26,6 +26,7 @@ NOISE = 0.02
 # As printed -> finished trials that are shown; proposals made before results are known.
 WAYS: dict[str, tuple[int | None, int]] = {
     "all shown": (None, 0),
+    "a window of 1,000": (1000, 0),
     "a window of 300": (300, 0),
     "all shown, one asked ahead": (None, 1),
     "a window of 300, two asked ahead": (300, 2),

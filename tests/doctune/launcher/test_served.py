@@ -157,7 +157,9 @@ def test_a_job_that_is_told_to_end_says_why(
 def test_one_process_serves_many_trials_and_another_comes_when_it_dies(search: Searches) -> None:
     words = ("hydra.sweeper.retries=0", "hydra.sweeper.max_failure_rate=1")
     faults = ("+x=1", "+y=choice(0.0,0.1)", "+fault=choice(killed,none)")
-    done = search(*LOCAL, *GRID, *faults, *words, "hydra.sweeper.n_trials=4")
+    # A key of the sweeper that is made of the app's, as apps have them.
+    made = ("+on=true", "hydra.sweeper.enabled=${on}")
+    done = search(*LOCAL, *GRID, *faults, *words, *made, "hydra.sweeper.n_trials=4")
     assert done.code == 0, done.said
     states = Counter(trial.state.name for trial in done.study.trials)
     assert states == {"COMPLETE": 2, "FAIL": 2}

@@ -9,11 +9,12 @@ from pathlib import Path
 import optuna
 import pytest
 from hydra.core.utils import JobReturn
+from optuna.trial import TrialState
 from rich.console import Console
 
 from doctune.space.search_space import build_search_space
 from doctune.study.budget import Budget
-from doctune.study.lock import study_lock
+from doctune.study.lock import creation_lock, study_lock
 from doctune.study.ownership import Watch, this_process
 from doctune.study.queue import Asker, fresh_trial, next_trial
 from doctune.study.storage import open_storage
@@ -143,6 +144,7 @@ def test_a_trial_is_created_apart_only_where_there_is_plainly_room(study: optuna
             asker.in_flight.add(trial.number)
         return trial
 
+    assert ask(1) is None
     first = ask(4)
     assert first is not None
     assert first.user_attrs["a"] == 1
@@ -173,3 +175,32 @@ def test_a_trial_too_many_is_given_up(study: optuna.Study, monkeypatch: pytest.M
     assert finished(study) == 2
     with study_lock(url, open_storage(url), "s"):
         assert next_trial(study, budget, asker) == (None, [])
+
+
+def test_many_that_ask_at_once_make_no_trial_too_many(url: str) -> None:
+    opened = open_storage(url)
+    optuna.create_study(study_name="s", storage=opened)
+    budget = Budget(n_trials=30)
+
+    def serve(worker: int) -> int:
+        study = optuna.load_study(study_name="s", storage=opened)
+        # As if each were on a machine of its own.
+        me = {**this_process(), "place": f"machine {worker}"}
+        asker, apart = Asker(me, Watch(60.0), set()), 0
+        while True:
+            trial = fresh_trial(study, budget, asker, {}, lambda: creation_lock(url, opened, "s"))
+            apart += trial is not None
+            if trial is None:
+                with study_lock(url, opened, "s"):
+                    trial, _ = next_trial(study, budget, asker)
+            if trial is None:
+                return apart
+            asker.in_flight.add(trial.number)
+            study.tell(trial, 0.5)
+
+    with ThreadPoolExecutor(4) as workers:
+        apart = sum(workers.map(serve, range(4)))
+    study = optuna.load_study(study_name="s", storage=opened)
+    assert finished(study) == 30
+    assert all(one.state is TrialState.COMPLETE or was_interrupted(one) for one in study.trials)
+    assert apart > 10
