@@ -23,6 +23,8 @@ Warp = npt.NDArray[np.float64]
 POINTS = 48
 # Steps at the coarsest level, and at each of the others.
 STEPS, FINER_STEPS = 10, 5
+# Steps at the coarsest level after which two pages of one sheet lie almost as well as in the end.
+FIRST_STEPS = 3
 # Steps at the finest at which width and height may stretch unequally.
 LOOSE_STEPS = 2
 # A step that moves no point by so many pixels is the last.
@@ -143,8 +145,14 @@ def lay(still: Sequence[Level], moving: Sequence[Level], start: Warp) -> Warp:
     return _refine(still[-1], moving[-1], warp, LOOSE_STEPS, stiff=False)
 
 
-def lay_roughly(still: Level, moving: Level) -> tuple[Warp, float]:
+def lay_roughly(still: Level, moving: Level, hopeless: float | None = None) -> tuple[Warp, float]:
     """Lay a page on another at the coarsest level.
+
+    Args:
+        still: a page.
+        moving: the other one.
+        hopeless: correlation below which two that were moved a little are moved no further; None:
+            all are moved to their end.
 
     Returns:
         Where the points of the one are on the other, and the correlation of the two there.
@@ -155,7 +163,15 @@ def lay_roughly(still: Level, moving: Level) -> tuple[Warp, float]:
     for number, shift in enumerate(starts):
         warp: Warp = np.eye(2, 3)
         warp[:, 2] = shift
-        warp = _refine(still, moving, warp, STEPS, stiff=True)
+        steps = STEPS
+        if hopeless is not None:
+            steps -= FIRST_STEPS
+            warp = _refine(still, moving, warp, FIRST_STEPS, stiff=True)
+            agree = agreement(still, moving, warp)
+            if agree < hopeless:
+                found.append((agree, -number, warp))
+                continue
+        warp = _refine(still, moving, warp, steps, stiff=True)
         found.append((agreement(still, moving, warp), -number, warp))
         if found[-1][0] > 0.9:
             break

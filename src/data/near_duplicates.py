@@ -19,7 +19,7 @@ from src.data.seen_pages import SeenPages
 from src.data.spectrum import nearest
 
 # Raised whenever other pages would be called the same.
-VERSION = 3
+VERSION = 4
 # From so many pages that are near to each other on, they are taken for fillings of a template.
 CROWD = 6
 # Pages with which each is compared, at most: the nearest by hash, or by filling.
