@@ -17,6 +17,7 @@ from doctune import shown_keys
 from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
+from tests import preloaded
 from tests.trained_run import run_folder as run_folder
 from tests.trained_run import scans as scans
 
@@ -35,6 +36,12 @@ TINY = (
 
 Compose = Callable[..., Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start one server for all processes of this run; one alone starts it where it needs it."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        preloaded.server()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -87,18 +94,19 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, cache_dir: Path) -> Run:
-    """Return a function that runs a door in an empty folder, as a user would."""
+    """Return a function that runs a door in an empty folder, as a user would.
 
-    def call(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    With `cached`, its pages are in the folder that all tests share.
+    """
+
+    def call(*words: str, code: int = 0, cached: bool = True) -> subprocess.CompletedProcess[str]:
         given = any(word.startswith("data.cache_dir=") for word in words)
-        cache = [] if given else [f"data.cache_dir={cache_dir}"]
-        done = subprocess.run(
+        cache = [f"data.cache_dir={cache_dir}"] if cached and not given else []
+        done = preloaded.run(
             [sys.executable, "-m", *words, *cache],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            timeout=280,
+            tmp_path,
+            {**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            seconds=280,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from tests.conftest import CONF, TINY, Door
+from tests.conftest import CONF, TINY, Door, Run
 
 LR = FloatDistribution(1e-5, 1e-1, log=True)
 
@@ -48,7 +48,9 @@ def study(tmp_path: Path, cache_dir: Path) -> optuna.Study:
 
 
 @pytest.mark.usefixtures("study")
-def test_what_has_run_is_kept_and_the_report_shows_the_verdict(door: Door, tmp_path: Path) -> None:
+def test_what_has_run_is_kept_and_the_report_shows_the_verdict(
+    door: Door, run: Run, tmp_path: Path
+) -> None:
     folder = tmp_path / "multirun" / "small"
     words = ("src.confirm", "study=small", "top=1", "epochs=1", "test_seeds=1", "max_epochs=1")
     said = door(*words, "repeats=1", "n_jobs=1")
@@ -57,7 +59,8 @@ def test_what_has_run_is_kept_and_the_report_shows_the_verdict(door: Door, tmp_p
     assert len(kept) == 2 * 2 + 2
     # A process that was killed while it wrote.
     (folder / "confirm_runs.jsonl").write_text("\n".join(kept) + '\n{"key": "ab')
-    said = door(*words, "repeats=2", "n_jobs=2")
+    # The study's own config says where the pages are.
+    said = run(*words, "repeats=2", "n_jobs=2", cached=False).stdout
     lines = (folder / "confirm_runs.jsonl").read_text().splitlines()
     runs = [json.loads(line) for line in lines if "macro_f1" in line]
     assert len(runs) == len(lines) - 1 == 2 * 2 * 2 + 2

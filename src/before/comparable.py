@@ -8,6 +8,7 @@ while a study runs.
 """
 
 import ast
+import functools
 import hashlib
 import io
 import tokenize
@@ -26,8 +27,9 @@ ROOMS = ("data", "training", "trial")
 FILES = ("before/objectives.py",)
 
 
+@functools.cache
 def code_version() -> str:
-    """Return the package's version and the fingerprint of what scores a trial."""
+    """Return the package's version and the fingerprint of what scores a trial; read once."""
     try:
         number = version("doctune")
     except PackageNotFoundError:

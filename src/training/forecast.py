@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from doctune.errors import UserError
 from src.data.image_set import ImageSet
@@ -17,6 +18,7 @@ from src.training.backbone import create_backbone
 from src.training.card_rules import card_batch
 from src.training.optimizer import build_optimizer
 from src.training.room import room
+from src.training.shapes_alone import shapes_alone
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +53,14 @@ def footprint_of(cfg: DictConfig, num_classes: int, *, checkpointing: bool = Fal
     key = json.dumps([repr(kind), model, cfg.optimizer.name], default=str)
     if key not in _counted:
         group: Any = OmegaConf.merge(cfg.model, model)
+
+        def make() -> nn.Module:
+            with shapes_alone():
+                return create_backbone(group, num_classes, kind.img_size)
+
         try:
             _counted[key] = count_footprint(
-                lambda: create_backbone(group, num_classes, kind.img_size),
+                make,
                 lambda made: build_optimizer(made, cfg.optimizer, kind.precision),
                 kind,
             )

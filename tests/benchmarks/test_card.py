@@ -3,15 +3,18 @@
 import dataclasses
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.benchmarks.card import searches
+from tests.benchmarks.card import marked_tests, searches
 from tests.benchmarks.card.__main__ import Check, parse
 from tests.benchmarks.card.parts import PARTS, Part
 from tests.benchmarks.card.steps import at_peak
+from tests.preloaded import Command
 
 # What a row of each part must have.
 COLUMNS = {
@@ -32,6 +35,9 @@ def test_every_part_runs_without_a_card(
     # Pages that other tests draw as well.
     words = (*searches.TINY.words, f"data.cache_dir={cache_dir}")
     monkeypatch.setattr(searches, "TINY", dataclasses.replace(searches.TINY, words=words))
+    begin = SimpleNamespace(**{**vars(subprocess), "Popen": Command})
+    for part in (searches, marked_tests):
+        monkeypatch.setattr(part, "subprocess", begin)
     rows = list(PARTS[name].rows(tiny=True, limit=60))
     assert rows
     json.dumps(rows)

@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from doctune.study.storage import open_storage
+from tests import preloaded
 from tests.doctune.postgresql import new_database, server
 
 REPOSITORY = Path(__file__).parents[2]
@@ -43,14 +44,8 @@ def run_sweep(
     folder: Path, *overrides: str, n_jobs: int = 2, code: int = 0
 ) -> "subprocess.CompletedProcess[str]":
     """Run a sweep of the app in `folder` to its end, which has to be `code`."""
-    done = subprocess.run(
-        app_command(*overrides, n_jobs=n_jobs),
-        cwd=folder,
-        env=app_environment(),
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
+    command = app_command(*overrides, n_jobs=n_jobs)
+    done = preloaded.run(command, folder, app_environment(), seconds=250)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 

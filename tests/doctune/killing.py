@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
 from tests.doctune.conftest import app_command, app_environment
+from tests.preloaded import Command
 from tests.waiting import PATIENCE, wait_until
 
 KINDS = ("main", "worker", "group")
@@ -65,7 +66,7 @@ class Victim:
             "hydra.sweeper.sampler.seed=1",
             *(f"hydra.sweeper.n_trials={self.n_trials}", *more),
         )
-        return subprocess.Popen(
+        return Command(
             app_command(*overrides),
             cwd=self.folder,
             env=app_environment(),

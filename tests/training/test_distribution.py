@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from torch import nn
 
 from src.training.distribution import WrapBlocks
 from src.training.optimizer import undecayed
+from src.training.shapes_alone import shapes_alone
+from tests import preloaded
 from tests.conftest import REPOSITORY, Run
 from tests.training.two_processes import VARIANTS, train
 
@@ -22,13 +23,11 @@ from tests.training.two_processes import VARIANTS, train
 def shared_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of what two processes have trained together."""
     folder = tmp_path_factory.mktemp("two")
-    done = subprocess.run(
+    done = preloaded.run(
         [sys.executable, "-m", "tests.training.two_processes", str(folder)],
-        cwd=REPOSITORY,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
+        REPOSITORY,
+        {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        seconds=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -77,7 +76,7 @@ def test_a_run_on_two_processes_leaves_the_files_of_one(run: Run, tmp_path: Path
     "name", ["vit_tiny_patch16_224", "convnext_atto", "swin_tiny_patch4_window7_224", "resnet18"]
 )
 def test_units_are_blocks_and_hold_most_weights(name: str) -> None:
-    with torch.device("meta"):
+    with shapes_alone():
         model = timm.create_model(name, num_classes=3)
     policy, units = WrapBlocks(), []
 

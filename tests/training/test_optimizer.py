@@ -16,6 +16,7 @@ from doctune.space.entries import typed_distributions
 from src.training.config import OptimizerConfig
 from src.training.module import Classifier
 from src.training.optimizer import build_optimizer, check_optimizer, undecayed
+from src.training.shapes_alone import shapes_alone
 from tests.conftest import CONF, Compose
 from tests.timm_files import SMALLEST
 
@@ -126,7 +127,7 @@ def test_a_model_of_every_file_of_timm() -> None:
     "name", sorted({*OWN_PARAMETERS, *(name for name, _ in SMALLEST.values())})
 )
 def test_decayed_are_the_matrices_of_layers_whatever_their_shape(name: str) -> None:
-    with torch.device("meta"):
+    with shapes_alone():
         # One class: the classifier's matrix has as many numbers as its longest side.
         model = timm.create_model(name, num_classes=1)
     left_out = undecayed(model)

@@ -61,12 +61,12 @@ def test_a_flower_is_called_a_daisy(cfg: Compose) -> None:
 @needs_lite
 def test_fine_tuning_learns_from_a_few_images(cfg: Compose, cache_dir: Path) -> None:
     config = cfg(
-        *("model=efficientnet_lite0", "optimizer.lr=2e-3", "logger=none", "data.n_images=480"),
+        *("model=efficientnet_lite0", "optimizer.lr=3e-3", "logger=none", "data.n_images=480"),
         *("data.img_size=64", "data.batch_size=16", f"data.cache_dir={cache_dir}"),
     )
     splits = load_splits(config.data)
-    found = fit(config, splits.train, splits.val, max_epochs=4, seed=0, output_dir=None)
-    # Guessing scores 0.08, as does the same run from scratch; with the weights it is 0.45.
+    found = fit(config, splits.train, splits.val, max_epochs=2, seed=0, output_dir=None)
+    # Guessing scores 0.08, as does the same run from scratch; with the weights it is 0.34.
     assert found.f1 > 0.25
 
 

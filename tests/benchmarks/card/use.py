@@ -52,9 +52,10 @@ class Use:
 
     def mean(self, begin: float = 0.0, end: float = float("inf")) -> float:
         """Return the mean of `busy` between two times; 0 where there is no sample."""
+        # Of a sample that is being taken the second is there alone.
         chosen = [
             busy
-            for second, busy in zip(self.seconds, self.busy, strict=True)
+            for second, busy in zip(self.seconds, self.busy, strict=False)
             if begin <= second <= end
         ]
         return fmean(chosen) if chosen else 0.0

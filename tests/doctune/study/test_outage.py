@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import pytest
@@ -21,7 +21,9 @@ from doctune.study.patient import PatientStorage, open_patiently
 from doctune.study.storage import load_study as load_stored
 from doctune.study.storage import open_storage
 from doctune.study.study import was_interrupted
+from tests import preloaded
 from tests.doctune.conftest import app_command, app_environment, load_study
+from tests.preloaded import Command
 from tests.waiting import PATIENCE, wait_until
 
 
@@ -43,7 +45,7 @@ def away(url: str) -> Iterator[None]:
 @pytest.fixture
 def running(tmp_path: Path, postgresql: str) -> "subprocess.Popen[str]":
     """Return a sweep whose first two trials wait at the gate."""
-    process = subprocess.Popen(
+    process = Command(
         app_command(
             *("+x=interval(-5.0,5.0)", "hydra.sweeper.n_trials=2", "+steps=6"),
             *(f"+gate={tmp_path / 'gate'}", "+gate_at=3", "hydra.sweeper.study_name=sweep"),
@@ -161,14 +163,7 @@ def test_ctrl_c_while_the_server_is_away(
     assert "Traceback" not in output
     assert "The same command goes on" in output
     (tmp_path / "gate").touch()
-    again = subprocess.run(
-        running.args,
-        cwd=tmp_path,
-        env=app_environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    again = preloaded.run(cast("list[str]", running.args), tmp_path, app_environment(), PATIENCE)
     assert again.returncode == 0, again.stderr
     real = [trial for trial in load_study(postgresql).trials if not was_interrupted(trial)]
     assert [trial.state for trial in real] == [TrialState.COMPLETE] * 2

@@ -23,6 +23,7 @@ from tests.doctune.conftest import (
     stored_in,
 )
 from tests.doctune.killing import workers
+from tests.preloaded import Command
 from tests.waiting import PATIENCE, wait_until
 
 Load = Callable[[], optuna.Study]
@@ -32,9 +33,11 @@ COMMAND = (
 )
 
 
-def running(folder: Path, url: str) -> "subprocess.Popen[str]":
+def running(
+    folder: Path, url: str, begin: "type[subprocess.Popen[str]]" = Command
+) -> "subprocess.Popen[str]":
     """Start a sweep whose trials stop at their third step, and return when two are there."""
-    process = subprocess.Popen(
+    process = begin(
         app_command(*COMMAND, *stored_in(url), "+steps=20", "+gate=gate", "+gate_at=3"),
         cwd=folder,
         env=app_environment(),
@@ -127,7 +130,8 @@ def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
 def test_kill_nine_leaves_nothing_behind(
     tmp_path: Path, url: str, sweep: Sweep, load: Load
 ) -> None:
-    process = running(tmp_path, url)
+    # A child of this process, which leaves it a zombie for a while.
+    process = running(tmp_path, url, subprocess.Popen)
     children = workers(process.pid)
     assert len(children) == 2
     interrupted = {trial.params["+x"] for trial in load().trials}

@@ -24,10 +24,12 @@ from doctune.study.ownership import this_process
 from doctune.study.queue import reserve
 from doctune.study.storage import open_storage
 from doctune.trial import RunningTrial
+from tests import preloaded
 from tests.doctune.conftest import app_command, app_environment
 from tests.doctune.sweeper.in_process import OURS, Searches
 from tests.doctune.sweeper.in_process import search as search
-from tests.waiting import wait_until
+from tests.preloaded import WithItsWorkers
+from tests.waiting import PATIENCE, wait_until
 
 ONE = "hydra.sweeper.n_trials=1"
 X = "+x=interval(-5.0,5.0)"
@@ -93,7 +95,7 @@ def test_two_searches_at_once_in_one_new_storage(tmp_path: Path) -> None:
         words += [X, "hydra.sweeper.n_trials=4", f"hydra.sweeper.study_name={name}"]
         words += ["hydra.sweeper.storage=sqlite:///both.db"]
         processes.append(
-            subprocess.Popen(
+            WithItsWorkers(
                 words,
                 cwd=tmp_path,
                 env=app_environment(),
@@ -181,9 +183,7 @@ def test_a_user_without_a_home(tmp_path: Path) -> None:
     for name in ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         environment.pop(name, None)
     words = [sys.executable, "-m", "tests.doctune.app", "-m", *OURS, X, ONE]
-    done = subprocess.run(
-        words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250
-    )
+    done = preloaded.run(words, tmp_path, environment, PATIENCE)
     assert done.returncode == 0, done.stderr
     assert "1/1 finished" in done.stdout
 
