@@ -306,6 +306,19 @@ def test_importances_need_enough_trials_and_count_the_pruned() -> None:
     assert Importances(trials(ENOUGH_FOR_IMPORTANCES), [], maximize=True).of_all()
 
 
+def test_the_config_as_it_is_keeps_no_choice_from_mattering() -> None:
+    choices = CategoricalDistribution(MODELS)
+    found = [
+        trial_of({**rate(value), "model.name": (choices, MODELS[i % 3])}, values=[0.1 * (i % 3)])
+        for i, value in enumerate(rates(15))
+    ]
+    # Its own model is none of the choices, so that it has no such parameter.
+    as_it_is = trial_of(rate(1e-3), values=[0.05], as_in_config=["model.name"], defaults=True)
+    important = Importances([*found, as_it_is], [], maximize=True).of_all()
+    assert next(iter(important)) == "model.name"
+    assert important["model.name"] > 0.5
+
+
 def test_runs_are_parted_by_long_pauses_alone() -> None:
     def spans(*starts: float) -> list[Span]:
         return [
