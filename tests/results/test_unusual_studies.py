@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,12 @@ def test_a_model_is_weighed_against_what_each_has_of_its_own() -> None:
     for group in found.groups[:2]:
         assert next(iter(group.importances)) == f"optimizer.lr[{group.name}]"
     assert not found.groups[2].importances
+
+
+def test_the_report_of_several_models_is_headed_by_none_of_them(tmp_path: Path) -> None:
+    page = unusual.page_of(unusual.several_models(16), tmp_path, ["a", "b"])
+    head = page.partition("</h1>")[0]
+    assert re.search(r"\b3 models ·|\b3 models<", head), head[-300:]
 
 
 def test_keys_that_not_all_trials_have_part_them_into_groups() -> None:
