@@ -28,6 +28,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial
 from sklearn.ensemble import RandomForestRegressor
 
+from doctune.study.study import AS_IN_CONFIG
 from doctune.words import key_of
 
 # With fewer trials, importances are too often noise: the one parameter that decides comes first in
@@ -72,10 +73,15 @@ class Importances:
     def of_all(self) -> dict[str, float]:
         """Return config key -> share, for the keys that every trial has searched.
 
-        The largest first; empty below `ENOUGH_FOR_IMPORTANCES` trials, or where scores do not
-        differ.
+        The trial of the config as it is, where not all of its values are choices, has not searched
+        these and is left out, or nothing would be said of them. The largest first; empty below
+        `ENOUGH_FOR_IMPORTANCES` trials, or where scores do not differ.
         """
-        return self._shares(self._ranked, self._pruned)
+        searched, ended = (
+            [trial for trial in trials if not trial.user_attrs.get(AS_IN_CONFIG)]
+            for trials in (self._ranked, self._pruned)
+        )
+        return self._shares(searched, ended)
 
     def groups(self) -> list[Group]:
         """Return the trials by what they searched, the group with the best trial first."""

@@ -181,7 +181,7 @@ def render_report(
         show=show,
         score=score,
         short=short,
-        subject=_subject(facts),
+        subject=_subject(facts, found.ranked),
         all_trials=all_trials(study, found, decision.chosen),
         chosen_in_full=_curves(trials_in_full, decision.chosen),
         in_full=Markup(packed_json(trials_in_full)),
@@ -288,9 +288,12 @@ def _facts(study: optuna.Study) -> dict[str, str]:
     return {**facts, **{key: "; ".join(values) for key, values in seen.items()}}
 
 
-def _subject(facts: dict[str, str]) -> str:
+def _subject(facts: dict[str, str], trials: Sequence[FrozenTrial]) -> str:
     """Say in a few words what was trained on what, where the study's settings tell."""
-    parts = [facts.get("model", ""), facts.get("data", "")]
+    settings = [settings_of(trial.params) for trial in trials]
+    models = {str(own[key]) for own in settings for key in ("model", "model.name") if key in own}
+    model = counted(len(models), "model") if len(models) > 1 else "".join(models)
+    parts = [model or facts.get("model", ""), facts.get("data", "")]
     epochs, folds = (facts.get(key) for key in (EPOCHS, "quick_validation.folds"))
     if SECONDS in facts and folds:
         parts.append(f"{counted(int(folds), 'fold')} in {duration(float(facts[SECONDS]))} a trial")

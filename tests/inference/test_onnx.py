@@ -82,6 +82,11 @@ def test_attention_that_torchs_exporter_refuses(cfg: Compose, tmp_path: Path) ->
 class Clipped(nn.Module):
     """Clips the mean of each image in two ways, as Gemma does what goes into queries and keys."""
 
+    low: Tensor
+    high: Tensor
+    lower: Tensor
+    higher: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         for name, bound in (("low", -0.2), ("high", 0.1), ("lower", -2.0), ("higher", 0.3)):

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,12 @@ def test_a_model_is_weighed_against_what_each_has_of_its_own() -> None:
     assert not found.groups[2].importances
 
 
+def test_the_report_of_several_models_is_headed_by_none_of_them(tmp_path: Path) -> None:
+    page = unusual.page_of(unusual.several_models(16), tmp_path, ["a", "b"])
+    head = page.partition("</h1>")[0]
+    assert re.search(r"\b3 models ·|\b3 models<", head), head[-300:]
+
+
 def test_keys_that_not_all_trials_have_part_them_into_groups() -> None:
     short = [trial_of(rate(value), values=[value]) for value in rates(3)]
     scale = {"model.layer_scale": (unusual.RATE, 1e-4)}
@@ -304,6 +311,19 @@ def test_importances_need_enough_trials_and_count_the_pruned() -> None:
     assert not Importances(few, [], maximize=True).of_all()
     assert Importances(few, trials(1, TrialState.PRUNED), maximize=True).of_all()
     assert Importances(trials(ENOUGH_FOR_IMPORTANCES), [], maximize=True).of_all()
+
+
+def test_the_config_as_it_is_keeps_no_choice_from_mattering() -> None:
+    choices = CategoricalDistribution(MODELS)
+    found = [
+        trial_of({**rate(value), "model.name": (choices, MODELS[i % 3])}, values=[0.1 * (i % 3)])
+        for i, value in enumerate(rates(15))
+    ]
+    # Its own model is none of the choices, so that it has no such parameter.
+    as_it_is = trial_of(rate(1e-3), values=[0.05], as_in_config=["model.name"], defaults=True)
+    important = Importances([*found, as_it_is], [], maximize=True).of_all()
+    assert next(iter(important)) == "model.name"
+    assert important["model.name"] > 0.5
 
 
 def test_runs_are_parted_by_long_pauses_alone() -> None:
