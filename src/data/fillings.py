@@ -33,6 +33,9 @@ STROKE = 0.2
 NUMBERS = 512
 # Fillings of one sheet correlate by more, also of bad scans; others hardly do.
 ALIKE = 0.3
+# Two that are near by their spectra too are left out only below this: of 17 pairs of scans and
+# copies of laboratory reports the least has 0.15; half of the others have less.
+OTHERS = 0.1
 # So many of the most alike are held against a page block by block. Of blocks of so many pixels the
 # one that is least alike correlates by 0.7 and more on one sheet, by less on nearly all others.
 FOLLOWED, BLOCK, BLOCK_ALIKE = 8, 8, 0.55
@@ -137,7 +140,7 @@ def may_be_alike(fillings: Fillings, pairs: Indices) -> Mask:
     inside = (fillings.pages[place] == pairs).all(1)
     a, b = place[inside].T
     own, may = _compared(fillings), np.ones(len(pairs), bool)
-    may[inside] = (own[a] * own[b]).sum(1) > ALIKE
+    may[inside] = (own[a] * own[b]).sum(1) > OTHERS
     return may
 
 
