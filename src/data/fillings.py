@@ -33,6 +33,9 @@ STROKE = 0.2
 NUMBERS = 512
 # Fillings of one sheet correlate by more, also of bad scans; others hardly do.
 ALIKE = 0.3
+# Two that are near by their spectra too are left out only below this: of 17 pairs of scans and
+# copies of laboratory reports the least has 0.15; half of the others have less.
+OTHERS = 0.1
 # So many of the most alike are held against a page block by block. Of blocks of so many pixels the
 # one that is least alike correlates by 0.7 and more on one sheet, by less on nearly all others.
 FOLLOWED, BLOCK, BLOCK_ALIKE = 8, 8, 0.55
@@ -41,8 +44,9 @@ FOLLOWED, BLOCK, BLOCK_ALIKE = 8, 8, 0.55
 SURE = 2
 # Blocks with fewer pixels of fields tell nothing.
 FULL = BLOCK * BLOCK // 4
-# Rows that are held against all at once.
-ROWS = 2048
+# Rows that are held against all at once, and pages whose numbers are worked out together: their
+# signs are 90 MB, which would have to be read for each.
+ROWS, TOGETHER = 2048, 32
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Fillings:
     """What is in the fields of a template, page by page.
 
     Args:
-        pages: their indices, int64 [F].
+        pages: their indices, int64 [F], rising.
         numbers: sums of the ink with random signs, float32 [F, NUMBERS].
         ink: of every pixel of the fields, uint8 [F, P].
         block: in which block each pixel is, int64 [P].
@@ -100,24 +104,50 @@ def read_fillings(first: int, close: Indices, fields: Mask, pages: SeenPages) ->
     drawn = np.random.default_rng(0).integers(0, 2, (NUMBERS, len(rows)), np.int8)
     signs = (2 * drawn - 1).astype(np.float32)
 
-    def read(index: int) -> tuple[Floats, npt.NDArray[np.uint8]] | None:
+    def read(index: int) -> Floats | None:
         start, agree = pages.laid(first, index)
         if agree < ROUGHLY_OF_TEMPLATE:
             return None
         ink, agree = filling(model, pages.view(index), fields, start)
-        if agree < OF_TEMPLATE and index != first:
-            return None
-        return signs @ np.minimum(ink, STROKE), (255 * ink.clip(0, 1)).astype(np.uint8)
+        return ink if agree >= OF_TEMPLATE or index == first else None
 
     found = map_ahead(read, close.tolist())
-    told = list(show_progress(found, "sorting pages of one template", len(close)))
-    good = [each for each in told if each is not None]
+    good, kept = np.zeros(len(close), bool), []
+    numbers: list[Floats] = []
+    waiting: list[Floats] = []
+    for at, ink in enumerate(show_progress(found, "sorting pages of one template", len(close))):
+        if ink is not None:
+            good[at] = True
+            kept.append((255 * ink.clip(0, 1)).astype(np.uint8))
+            waiting.append(np.minimum(ink, STROKE))
+        if len(waiting) == TOGETHER or (waiting and at + 1 == len(close)):
+            numbers.append(np.stack(waiting) @ signs.T)
+            waiting.clear()
     return Fillings(
-        close[np.array([each is not None for each in told])],
-        np.stack([numbers for numbers, _ in good]),
-        np.stack([ink for _, ink in good]),
+        close[good],
+        np.concatenate(numbers),
+        np.stack(kept),
         np.unique(rows // BLOCK * SIDE + columns // BLOCK, return_inverse=True)[1],
     )
+
+
+def may_be_alike(fillings: Fillings, pairs: Indices) -> Mask:
+    """Return which pairs of pages may be filled in alike, bool [pairs].
+
+    Those are too of which a page is not of the template.
+    """
+    place = np.searchsorted(fillings.pages, pairs).clip(max=len(fillings.pages) - 1)
+    inside = (fillings.pages[place] == pairs).all(1)
+    a, b = place[inside].T
+    own, may = _compared(fillings), np.ones(len(pairs), bool)
+    may[inside] = (own[a] * own[b]).sum(1) > OTHERS
+    return may
+
+
+def _compared(fillings: Fillings) -> Floats:
+    """Return numbers whose products are correlations."""
+    own = fillings.numbers - fillings.numbers.mean(0)
+    return np.asarray(own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9))
 
 
 def alike(fillings: Fillings, most: int) -> Indices:
@@ -130,8 +160,7 @@ def alike(fillings: Fillings, most: int) -> Indices:
     Returns:
         int64 [pairs, 2].
     """
-    own = fillings.numbers - fillings.numbers.mean(0)
-    own /= np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
+    own = _compared(fillings)
     found: list[Indices] = []
     # In pieces, as all against all of 100,000 would take 40 GB.
     for start in range(0, len(own), ROWS):

@@ -126,9 +126,7 @@ def smooth(ink: Floats, sigma: float, truncate: float) -> Floats:
 
 def half(ink: Floats) -> Floats:
     """Halve both sides; smoothed before, as lines of text would make waves that are not there."""
-    side = len(ink) // 2
-    small: Floats = smooth(ink, 1.0, 3).reshape(side, 2, side, 2).mean((1, 3))
-    return small
+    return np.asarray(Image.fromarray(smooth(ink, 1.0, 3)).reduce(2))
 
 
 def lay(still: Sequence[Level], moving: Sequence[Level], start: Warp) -> Warp:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from src.data.duplicates import Indices, Words, apart, components, near, words
-from src.data.fillings import alike, find_fields, read_fillings
+from src.data.fillings import alike, find_fields, may_be_alike, read_fillings
 from src.data.seen_pages import SeenPages
 from src.data.spectrum import nearest
 
@@ -56,11 +56,13 @@ def same_sheets(
     crowded = np.bincount(labels, minlength=count)[labels] >= CROWD
     of = labels[pairs[:, 0]]
     alone = ~crowded[pairs[:, 0]]
-    chosen = [_nearest(pairs[alone], distances[alone]), nearest(spectra, NEIGHBOURS)]
+    chosen, waves = [_nearest(pairs[alone], distances[alone])], nearest(spectra, NEIGHBOURS)
     for label in np.unique(labels[crowded]):
         members, inside = np.flatnonzero(labels == label), of == label
-        chosen.append(_in_crowd(members, hashes, pairs[inside], distances[inside], pages))
-    return pages.compare(np.unique(np.concatenate(chosen), axis=0))
+        near_ones = pairs[inside], distances[inside]
+        candidates, waves = _in_crowd(members, hashes, near_ones, waves, pages)
+        chosen.append(candidates)
+    return pages.compare(np.unique(np.concatenate([*chosen, waves]), axis=0))
 
 
 def _nearest(pairs: Indices, distances: Indices) -> Indices:
@@ -73,13 +75,28 @@ def _nearest(pairs: Indices, distances: Indices) -> Indices:
 
 
 def _in_crowd(
-    members: Indices, hashes: Words, pairs: Indices, distances: Indices, pages: SeenPages
-) -> Indices:
+    members: Indices,
+    hashes: Words,
+    near_ones: tuple[Indices, Indices],
+    waves: Indices,
+    pages: SeenPages,
+) -> tuple[Indices, Indices]:
     """Choose pairs among fillings of a template, or of several that are near to each other.
 
     The page with the most near ones stands for its template; pages near to it that do not lie on it
     are tried with the next.
+
+    Args:
+        members: the pages.
+        hashes: of all pages.
+        near_ones: pairs of members that are near by their hashes, and how far apart they are.
+        waves: pairs of all pages that are near by their spectra.
+        pages: all.
+
+    Returns:
+        The pairs, and of `waves` what is left: not those whose fillings are seen to be others.
     """
+    pairs, distances = near_ones
     chosen: list[Indices] = []
     failed, tried = 0, np.zeros(len(hashes), int)
     left, apart_by = pairs, distances
@@ -96,6 +113,7 @@ def _in_crowd(
         failed = failed + 1 if len(fillings.pages) == 1 else 0
         if fields.any():
             chosen.append(alike(fillings, MOST))
+            waves = waves[may_be_alike(fillings, waves)]
         else:
             others = fillings.pages[fillings.pages != first]
             chosen.append(np.stack([np.full_like(others, first), others], 1))
@@ -104,4 +122,4 @@ def _in_crowd(
         members = members[tried[members] < TEMPLATES]
     rest = np.isin(pairs, members).any(1)
     chosen.append(_nearest(pairs[rest], distances[rest]))
-    return np.unique(np.sort(np.concatenate(chosen), axis=1), axis=0)
+    return np.unique(np.sort(np.concatenate(chosen), axis=1), axis=0), waves

@@ -21,7 +21,7 @@ import tifffile
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from src.data import jpeg2000, picture, png
+from src.data import jpeg2000, pdf, picture, png
 from src.data import levels as room
 from src.data.decode import UnreadableImageError, decode, open_image, page_names
 from tests.data.forms import write_form
@@ -366,6 +366,33 @@ def test_what_is_too_large_is_refused_by_its_size(
     Image.new("L", (2000, 600)).save(tmp_path / f"a.{suffix}")
     with pytest.raises(UnreadableImageError, match="2000 x 600 pixels are more than the 1 million"):
         open_image(tmp_path / f"a.{suffix}", SIDE)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("place", [(0, 0), (6, 4), (3, 2)])
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_a_drawn_page_is_grey_only_where_no_pixel_has_a_colour(
+    place: tuple[int, int], channel: int, channels: int
+) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (7, 5, 1), dtype=np.uint8)
+    drawn = np.concatenate([levels] * 3 + [np.full((7, 5, 1), 255, np.uint8)] * (channels - 3), -1)
+    grey = pdf._in_grey(drawn)
+    assert grey is not None
+    np.testing.assert_array_equal(np.asarray(grey), levels[..., 0])
+    drawn[*place, channel] ^= 1
+    assert pdf._in_grey(drawn) is None
+
+
+def test_colours_on_a_pdf_are_seen_and_grey_pages_take_no_room_for_them(tmp_path: Path) -> None:
+    black = write_form(tmp_path / "a.pdf")
+    red = write_form(tmp_path / "b.pdf", field=b"1 0 0 rg 0 0 120 40 re f")
+    assert open_image(black, 50).image.mode == "L"
+    assert open_image(red, 50).image.mode == "RGB"
+    for path, colour in ((black, (0, 0, 0)), (red, (255, 0, 0))):
+        pixels = decode(path, 50)
+        assert pixels.shape == (50, 50, 3)
+        # The middle of the field, which lies at 40, 60 from the lower left of 200 x 200 points.
+        np.testing.assert_allclose(pixels[30, 25], colour, atol=3)
 
 
 MODES: dict[str, Callable[[Image.Image], Image.Image]] = {
