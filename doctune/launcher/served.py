@@ -27,7 +27,7 @@ from doctune.launcher.scheduler import (
     read,
 )
 from doctune.launcher.serving import CutOff, Serving
-from doctune.launcher.slurm_states import OUT_OF_TIME, UNKNOWN, WAITING
+from doctune.launcher.slurm_states import OUT_OF_TIME, WAITING
 from doctune.launcher.submission import JobTimeError
 
 # How often the mailbox and the jobs are looked at, by whichever thread comes first, in seconds.
@@ -62,6 +62,8 @@ class ServedJobs:
         self._alive: dict[str, Any] = {}
         # Job -> how many trials have ended in it.
         self._served: dict[str, int] = defaultdict(int)
+        # Trial -> the job that was submitted for it.
+        self._kept: dict[int, str] = {}
         # Trials that run or wait.
         self._open: set[int] = set()
         self._began: dict[int, float] = {}
@@ -162,6 +164,7 @@ class ServedJobs:
             if not self._closed.is_set():
                 self._mailbox.remove(number)
             self._began.pop(number, None)
+            self._kept.pop(number, None)
             self._cancelled.discard(number)
 
     def _check_wanted(self, number: int) -> None:
@@ -175,7 +178,7 @@ class ServedJobs:
             self._mailbox.post(trial, kept=own)
             self._began.pop(trial.number, None)
             if own:
-                self._submit(trial.number)
+                self._kept[trial.number] = self._submit(trial.number)
         self._look(now=True)
 
     def _wait(self, number: int) -> Any:
@@ -193,7 +196,9 @@ class ServedJobs:
                     return lost
             else:
                 self._began.pop(number, None)
-            self._keep_jobs()
+                self._keep_jobs()
+                if place == KEPT and self._kept[number] not in self._alive:
+                    raise JobLostError(f"job {self._kept[number]} ended before it began its trial")
             self._closed.wait(LOOK_SECONDS)
 
     def _look_after(self, number: int, job_id: str) -> CutOff | None:
@@ -202,16 +207,20 @@ class ServedJobs:
         Raises:
             JobLostError: it has ended, and nothing says why the trial should go on elsewhere.
         """
-        job = self._jobs[job_id]
+        job = self._jobs.get(job_id)
+        if job is None:
+            # It has begun before whoever submits it knows of it.
+            return None
         state = self._scheduler.state(job)
         if state in WAITING:
             # Slurm starts it once more, and it begins with this trial.
             self._began.pop(number, None)
         elif not self._scheduler.is_over(state):
-            if state != UNKNOWN or number not in self._began:
-                self._began.setdefault(number, time.monotonic())
+            # Whatever Slurm says: it has taken the trial.
+            self._began.setdefault(number, time.monotonic())
         elif not self._ends_within(number, self._scheduler.result_seconds(state)):
             self._alive.pop(job_id, None)
+            self._scheduler.forget(job)
             if state in OUT_OF_TIME or state == PREEMPTED:
                 return CutOff(state in OUT_OF_TIME, is_first=self._served[job_id] == 0)
             raise JobLostError(f"job {job_id} ended without a result: {state}{last_words(job)}")
@@ -234,7 +243,7 @@ class ServedJobs:
             return self._places
 
     def _keep_jobs(self) -> None:
-        """See to it that there are as many jobs as trials.
+        """See to it that there are as many jobs as trials, for one that waits.
 
         Raises:
             JobLostError: one has ended before it had served a trial.
@@ -267,10 +276,12 @@ class ServedJobs:
         if has_result(job):
             # Raises where it has ended with an error.
             read(job)
-        elif not self._served[job_id]:
+        elif not self._served[job_id] and job_id not in self._kept.values():
             raise JobLostError(f"job {job_id} ended without a result: {state}{last_words(job)}")
 
-    def _submit(self, first: int | None = None) -> None:
+    def _submit(self, first: int | None = None) -> str:
+        """Have one more job begin, with a certain trial or with any; return its id."""
         serving = Serving(self._context, self._mailbox, self._scheduler.minutes, first)
         job = self._scheduler.submit(serving)
         self._jobs[job.job_id] = self._alive[job.job_id] = job
+        return str(job.job_id)

@@ -1,6 +1,6 @@
 """Whether TPE finds worse when it is shown a window of a long study, or asked ahead:
 
-python -m tests.benchmarks.window [SEEDS [TRIALS]]
+python -m tests.benchmarks.window [SEEDS [TRIALS [WINDOW]]]
 
 Synthetic searches of five parameters, maximized (best possible 0.9), without noise and with as much
 as two folds have; the same seeds for each. Printed: how far the best trial is from the best
@@ -33,13 +33,16 @@ WAYS: dict[str, tuple[int | None, int]] = {
 }
 
 
-def main(seeds: int = SEEDS, trials: int = TRIALS) -> None:
-    """Print a line for each way."""
+def main(seeds: int = SEEDS, trials: int = TRIALS, window: int | None = None) -> None:
+    """Print a line for each way, or for all trials and for one window."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     print(f"{trials} trials, {seeds} seeds: distance from the best possible")
     print(f"{'':36}{'exact':>20}{'with noise':>20}{'CPU ms':>10}")
-    for name, (most, ahead) in WAYS.items():
+    ways = WAYS
+    if window is not None:
+        ways = {"all shown": (None, 0), f"a window of {window:,}": (window, 0)}
+    for name, (most, ahead) in ways.items():
         cells, last = "", 0.0
         for noise in (0.0, NOISE):
             found = [search(seed, trials, most, ahead, noise) for seed in range(seeds)]

@@ -307,6 +307,25 @@ def test_a_trial_may_take_the_whole_time_of_as_many_jobs_as_were_allowed(
         launching.future.result(timeout=PATIENCE)
 
 
+def test_the_loss_of_the_job_that_a_trial_was_kept_for_is_told(launching: Launching) -> None:
+    launching.runs_in("1")
+    launching.scheduler.states["1"] = "TIMEOUT"
+    launching.until("kept")
+    launching.scheduler.states |= {"1": "TIMEOUT", "2": "CANCELLED"}
+    with pytest.raises(JobLostError, match="job 2 ended before it began its trial"):
+        launching.future.result(timeout=PATIENCE)
+
+
+def test_a_trial_that_runs_is_not_hurt_by_the_loss_of_another_job(launching: Launching) -> None:
+    launching.runs_in("1")
+    other = ThreadPoolExecutor(1).submit(launching.jobs.launch, [["x=2"]], 1)
+    wait_until(lambda: "2" in launching.scheduler.states)
+    launching.scheduler.states["2"] = "CANCELLED"
+    with pytest.raises(JobLostError, match="job 2 ended without a result: CANCELLED"):
+        other.result(timeout=PATIENCE)
+    launching.ends_in("1")
+
+
 @pytest.mark.parametrize("runs", [True, False], ids=["running", "waiting"])
 def test_a_job_that_is_lost_with_a_trial_or_before_any_is_told(
     launching: Launching, runs: bool
