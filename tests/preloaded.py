@@ -144,6 +144,10 @@ def run(
     return subprocess.CompletedProcess(args, process.returncode, said, complained)
 
 
+# Their ends of pipes close with them.
+_kept: list["subprocess.Popen[bytes]"] = []
+
+
 @functools.cache
 def server() -> str:
     """Return the address of the server, which is started where there is none yet.
@@ -157,7 +161,7 @@ def server() -> str:
         listener.bind(address)
         listener.listen(64)
         number = str(listener.fileno())
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", __name__, number],
             cwd=REPOSITORY,
             # NumPy's algebra would start threads at its import.
@@ -167,6 +171,7 @@ def server() -> str:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
+        _kept.append(process)
     os.environ[ADDRESS] = address
     return address
 
