@@ -34,6 +34,12 @@ TINY = (
     "quick_validation.folds=2",
 )
 
+# Files whose tests take longest, half a minute and more for a part of them.
+LONGEST = {
+    *("test_distribution.py", "test_job_ends.py", "test_kills.py", "test_submitted.py"),
+    *("test_card.py", "test_confirm.py", "test_many_processes.py", "test_train.py"),
+}
+
 Compose = Callable[..., Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -42,6 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start one server for all processes of this run; one alone starts it where it needs it."""
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         preloaded.server()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: begun last, it would keep one process when others are done."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
