@@ -29,7 +29,7 @@ Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 Pixels = npt.NDArray[np.uint8]
 
 # Raised whenever the same file would be decoded to other pixels, so that no old cache is used.
-DECODING_VERSION = 4
+DECODING_VERSION = 5
 
 # What Pillow calls the data that a program wrote for other programs, and the level that was clear.
 NOT_KEPT = ("xmp", "XML:com.adobe.xmp", "transparency")

@@ -105,7 +105,7 @@ def drawn(path: Path) -> Ours:
     pages: Ours = []
     for page in range(min(count, PAGES)):
         try:
-            pages.append((page, open_image(path, 4 * SIDE, page).image))
+            pages.append((page, open_image(path, 4 * SIDE, page).image.convert("RGB")))
         except UnreadableImageError as error:
             pages.append((page, error.reason))
     return pages

@@ -464,8 +464,8 @@ def test_a_large_interlaced_png_is_added_up_from_its_passes(
     tmp_path: Path, mode: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the whole, also where a cell is smaller than a pass's steps, or a pass has no pixels."""
-    page = Image.open(io.BytesIO(tall_png("RGBA")))
-    page = page.crop((0, 0, width, 411))
+    whole_page = Image.open(io.BytesIO(tall_png("RGBA")))
+    page = whole_page.crop((0, 0, width, 411))
     image = page.convert("L" if mode == "I;16" else mode)
     image = MODES["I;16"](image) if mode == "I;16" else image
     (tmp_path / "a.png").write_bytes(interlace(image))
@@ -479,7 +479,7 @@ def test_a_large_interlaced_png_is_added_up_from_its_passes(
         added.append(1)
         return add(*args)
 
-    add = png.reduce_scattered
+    add = room.reduce_scattered
     monkeypatch.setattr(png, "reduce_scattered", adding)
     for size, expected in zip(sizes, whole, strict=True):
         in_passes = open_image(tmp_path / "a.png", size)
