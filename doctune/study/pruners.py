@@ -116,6 +116,7 @@ class PromotedPruner(BasePruner):
         percentile: of the promoted trials; 50: the better half of them, 25: their best quarter, is
             what a trial has to be among.
         patience: reports that every trial is given.
+        n_startup_trials: nobody is ended at a rung that fewer trials have gone on from.
 
     Raises:
         ValueError: a number is out of its range.
@@ -124,12 +125,18 @@ class PromotedPruner(BasePruner):
     # Not asked in between, where values are of an unfinished fold.
     at_rungs = True
 
-    def __init__(self, percentile: float = 50.0, patience: int = 0) -> None:
+    def __init__(
+        self, percentile: float = 50.0, patience: int = 0, n_startup_trials: int = 1
+    ) -> None:
         if not 0 <= percentile <= 100:
             raise ValueError(f"percentile must be from 0 to 100, not {percentile}")
         if patience < 0:
             raise ValueError(f"patience must not be negative, but is {patience}")
+        if n_startup_trials < 0:
+            raise ValueError(f"n_startup_trials must not be negative, but is {n_startup_trials}")
         self._percentile, self._patience = percentile, patience
+        # The first has nobody to be compared with.
+        self._least = max(1, n_startup_trials)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Tell whether a trial ends, by its last report."""
@@ -150,7 +157,7 @@ class PromotedPruner(BasePruner):
             and LET_THROUGH not in one.user_attrs
         ]
         promoted = [other for other in promoted if not math.isnan(other)]
-        if not promoted:
+        if len(promoted) < self._least:
             return False
         if study.direction == StudyDirection.MAXIMIZE:
             return value < float(np.percentile(promoted, 100 - self._percentile))

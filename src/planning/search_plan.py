@@ -36,7 +36,6 @@ from src.planning.trial_time import (
     expected_saving,
     length_of_trial,
     trial_seconds,
-    trials_before_pruning,
 )
 from src.planning.workload import Images, Searched, count_images, searched_sizes
 from src.training.backbone import check_backbone
@@ -189,7 +188,7 @@ def make_plan(
         pruning=saved,
         statistics=taken,
         few_images=tuple(note for note in told if note is not None),
-        unpruned=trials_before_pruning(cfg, pruning(cfg)),
+        unpruned=int(cfg.pruning.n_startup_trials),
         seconds_a_trial=fmean(cell.seconds for cell in cells),
         n_trials=cfg.optuna.n_trials,
         n_jobs=n_jobs,

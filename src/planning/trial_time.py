@@ -111,7 +111,7 @@ def at_size(cfg: DictConfig, **data: int) -> DictConfig:
 # sweeper/pruner. Replayed on recorded curves, `promoted` ends two thirds (docs/curves.md) and
 # `patient` hardly any (tests/benchmarks/pruning.py); of others nothing is known.
 ENDS = {"promoted": 0.65, "median": 0.5, "percentile": 0.75}
-# Decides at the end of folds, and from the second trial on.
+# Decides at the end of folds.
 AT_FOLDS = "promoted"
 # Fewer trials say little.
 ENOUGH_TRIALS = 10
@@ -147,23 +147,12 @@ def expected_saving(
         for trial in earlier
         if _was_pruned_alike(trial, {**length, "pruning": way})
         and trial.user_attrs["workload"].get("seconds") == seconds
-        and trial.number >= trials_before_pruning(cfg, way)
+        and trial.number >= int(cfg.pruning.n_startup_trials)
     ]
     if len(trained) >= ENOUGH_TRIALS:
         return Saving(1 - fmean(trained), len(trained))
     spared = max(0.0, 1 - _first_judged(cfg, way) / epochs)
     return Saving(ENDS.get(str(way["pruner"]), 0.0) * spared)
-
-
-def trials_before_pruning(cfg: DictConfig, way: Mapping[str, Any] | None) -> int:
-    """Return how many trials come before pruning may begin.
-
-    Args:
-        cfg: the whole config.
-        way: `pruner` and `patience`, as trials note them; None: nothing is pruned.
-    """
-    # Compared with the defaults, the first one.
-    return 1 if way and way["pruner"] == AT_FOLDS else int(cfg.pruning.n_startup_trials)
 
 
 def _first_judged(cfg: DictConfig, way: Mapping[str, Any]) -> int:

@@ -84,7 +84,15 @@ def rules(folds: int, epochs: int, trials: int) -> list[Rule]:
             for share in (75, 50, 35, 25)
         ),
         Rule(
-            "best 50 % of promoted, 10 % through", PromotedPruner(), at_rungs=True, let_through=0.1
+            f"best 50 % of promoted, {startup} first",
+            PromotedPruner(n_startup_trials=startup),
+            at_rungs=True,
+        ),
+        Rule(
+            f"best 50 % of promoted, {startup} first, 10 % through",
+            PromotedPruner(n_startup_trials=startup),
+            at_rungs=True,
+            let_through=0.1,
         ),
         *(
             Rule(f"and who is below all after {early}", WithHopeless(fold, early))

@@ -65,6 +65,13 @@ def test_who_runs_counts_and_who_was_let_through_does_not() -> None:
     assert at_first_rung(study, 0.59)[1]
 
 
+def test_nobody_is_ended_before_enough_have_gone_on() -> None:
+    pruner = PromotedPruner(n_startup_trials=3)
+    # Promoted: .5 .4 .3; then with .45
+    values = [0.5, 0.4, 0.3, 0.35, 0.45, 0.42]
+    assert ends_of(pruner, values, "maximize") == [False, False, False, True, False, True]
+
+
 def test_patience_and_what_is_no_number() -> None:
     study = study_of(PromotedPruner(patience=2))
     at_first_rung(study, 0.5)
@@ -76,7 +83,9 @@ def test_patience_and_what_is_no_number() -> None:
     assert not at_first_rung(study, 0.1)[1]
 
 
-@pytest.mark.parametrize("wrong", [{"percentile": 101}, {"percentile": -1}, {"patience": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"percentile": 101}, {"percentile": -1}, {"patience": -1}, {"n_startup_trials": -1}]
+)
 def test_numbers_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PromotedPruner(**wrong)  # type: ignore[arg-type]
