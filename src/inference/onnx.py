@@ -143,7 +143,7 @@ def _attention_written_out(model: nn.Module) -> Iterator[None]:
     """Let timm's attention be products and a softmax, as torch's own kernels are hard to export.
 
     Those of the CPU lay out what they return otherwise than what the exporter puts in their place,
-    so that BEiT and SAM are refused, and queries of five dimensions, as in Hiera, it does not know.
+    so that BEiT is refused, and queries of five dimensions, as in Hiera, it does not know.
     """
     fused: list[Any] = [part for part in model.modules() if getattr(part, "fused_attn", False)]
     for part in fused:
