@@ -129,13 +129,13 @@ def _defaults_chosen(found: Summary, defaults: FrozenTrial) -> Verdict:
     top = found.highest
     if top.values[0] != score and len(found.objectives) == 1:
         most = "highest" if found.maximize else "lowest"
-        count = len(folds_behind(top, defaults, found.maximize))
+        behind = len(folds_behind(top, defaults, found.maximize))
         return Verdict(
             "Nothing was gained",
             f"The config's own values stay, with {name} {score:.4f} in trial {defaults.number}: "
             "each trial with a better mean is behind them on a fold "
             f"(optuna.choose_by={EACH_FOLD}). The {most} has {top.values[0]:.4f}, in trial "
-            f"{top.number}, and is behind on {counted(count, 'fold')}.",
+            f"{top.number}, and is behind on {counted(behind, 'fold')}.",
             "The best of many trials is partly luck, and a fold that says otherwise shows it. "
             f"'{command('src.confirm', study=found.name)}' measures the best few with fresh seeds "
             f"and folds; optuna.choose_by={MEAN} takes the best mean all the same.",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import pytest
@@ -12,8 +12,10 @@ from doctune.study.pruners import PromotedPruner
 from doctune.study.pruning_safety import LET_THROUGH
 from doctune.trial import RunningTrial
 
+Direction = Literal["maximize", "minimize"]
 
-def study_of(pruner: PromotedPruner, direction: str = "maximize") -> optuna.Study:
+
+def study_of(pruner: PromotedPruner, direction: Direction = "maximize") -> optuna.Study:
     return optuna.create_study(direction=direction, pruner=pruner)
 
 
@@ -29,7 +31,7 @@ def at_first_rung(study: optuna.Study, value: float, **attrs: Any) -> tuple[optu
     return trial, ends
 
 
-def ends_of(pruner: PromotedPruner, values: Sequence[float], direction: str) -> list[bool]:
+def ends_of(pruner: PromotedPruner, values: Sequence[float], direction: Direction) -> list[bool]:
     study = study_of(pruner, direction)
     return [at_first_rung(study, value)[1] for value in values]
 
