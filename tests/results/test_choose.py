@@ -2,7 +2,7 @@
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 
 from src.results.choose import choose, choose_by_folds, folds_behind
@@ -89,7 +89,7 @@ def test_a_trial_of_other_folds_shows_nothing() -> None:
 
 def test_a_confirmation_begins_with_those_that_are_behind_on_no_fold() -> None:
     study = optuna.create_study(direction="maximize")
-    rates = {"lr": FloatDistribution(0, 1)}
+    rates: dict[str, BaseDistribution] = {"lr": FloatDistribution(0, 1)}
     for lr, trial in zip((0.1, 0.2, 0.3, 0.4), (LUCKY, SURE, DEFAULTS, WORSE), strict=True):
         trial.params, trial.distributions = {"lr": lr}, rates
         study.add_trial(trial)
