@@ -116,7 +116,8 @@ class PromotedPruner(BasePruner):
         percentile: of the promoted trials; 50: the better half of them, 25: their best quarter, is
             what a trial has to be among.
         patience: reports that every trial is given.
-        n_startup_trials: nobody is ended at a rung that fewer trials have gone on from.
+        n_startup_trials: nobody is ended at a rung that fewer trials have gone on from. Of these
+            first ones those that would have been ended do not count afterwards.
 
     Raises:
         ValueError: a number is out of its range.
@@ -146,8 +147,9 @@ class PromotedPruner(BasePruner):
         value = trial.intermediate_values[step]
         if math.isnan(value):
             return True
-        promoted = [
-            one.intermediate_values[step]
+        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+        went_on = [
+            sign * one.intermediate_values[step]
             for one in study.get_trials(
                 deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING)
             )
@@ -156,12 +158,19 @@ class PromotedPruner(BasePruner):
             # It was below the bar, and would lower it.
             and LET_THROUGH not in one.user_attrs
         ]
-        promoted = [other for other in promoted if not math.isnan(other)]
-        if len(promoted) < self._least:
+        went_on = [other for other in went_on if not math.isnan(other)]
+        if len(went_on) < self._least:
             return False
-        if study.direction == StudyDirection.MAXIMIZE:
-            return value < float(np.percentile(promoted, 100 - self._percentile))
-        return value > float(np.percentile(promoted, self._percentile))
+        promoted: list[float] = []
+        for place, other in enumerate(went_on):
+            # So would those that went on because they were among the first.
+            if place >= self._least or not promoted or other >= self._bar(promoted):
+                promoted.append(other)
+        return sign * value < self._bar(promoted)
+
+    def _bar(self, promoted: list[float]) -> float:
+        """Return what a trial has to have; the higher, the better."""
+        return float(np.percentile(promoted, 100 - self._percentile))
 
 
 class Hyperband(HyperbandPruner):

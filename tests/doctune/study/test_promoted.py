@@ -67,9 +67,11 @@ def test_who_runs_counts_and_who_was_let_through_does_not() -> None:
 
 def test_nobody_is_ended_before_enough_have_gone_on() -> None:
     pruner = PromotedPruner(n_startup_trials=3)
-    # Promoted: .5 .4 .3; then with .45
-    values = [0.5, 0.4, 0.3, 0.35, 0.45, 0.42]
-    assert ends_of(pruner, values, "maximize") == [False, False, False, True, False, True]
+    # .4 and .6 go on as they are among the first; of these .4 would not have.
+    values = [0.5, 0.4, 0.6, 0.54, 0.55, 0.45]
+    ends = [False, False, False, True, False, True]
+    assert ends_of(pruner, values, "maximize") == ends
+    assert ends_of(pruner, [-value for value in values], "minimize") == ends
 
 
 def test_patience_and_what_is_no_number() -> None:
