@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from sklearn.metrics import f1_score
 
@@ -91,7 +92,8 @@ def test_a_search_ends_with_a_config_that_trains_as_printed(
     assert "32 px" in trained
     assert "under wear (light): validation" in trained
     resolved = next((tmp_path / "outputs").iterdir()) / "config.yaml"
-    assert str(study.best_params["optimizer.lr"]) in resolved.read_text()
+    chosen = OmegaConf.load(folder / "best_params.yaml")
+    assert OmegaConf.load(resolved).optimizer.lr == chosen["optimizer.lr"]
 
 
 # In the process of the test, which has imported torch.

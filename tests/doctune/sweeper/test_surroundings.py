@@ -68,8 +68,10 @@ def test_a_clock_that_jumps_ends_nothing(
 ) -> None:
     real, report, reported = time.time, RunningTrial.report, list[int]()
 
-    def reporting(trial: RunningTrial, value: float, step: int, **more: Any) -> None:
-        report(trial, value, step, **more)
+    def reporting(
+        trial: RunningTrial, value: float, step: int, *progress: str, **more: Any
+    ) -> None:
+        report(trial, value, step, *progress, **more)
         reported.append(step)
 
     # It jumps while the first trial runs, whatever the machine's speed.
