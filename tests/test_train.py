@@ -4,6 +4,7 @@ import csv
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -92,7 +93,7 @@ def test_a_search_ends_with_a_config_that_trains_as_printed(
     assert "32 px" in trained
     assert "under wear (light): validation" in trained
     resolved = next((tmp_path / "outputs").iterdir()) / "config.yaml"
-    chosen = OmegaConf.load(folder / "best_params.yaml")
+    chosen: Any = OmegaConf.load(folder / "best_params.yaml")
     assert OmegaConf.load(resolved).optimizer.lr == chosen["optimizer.lr"]
 
 

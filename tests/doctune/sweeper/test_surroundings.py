@@ -69,9 +69,9 @@ def test_a_clock_that_jumps_ends_nothing(
     real, report, reported = time.time, RunningTrial.report, list[int]()
 
     def reporting(
-        trial: RunningTrial, value: float, step: int, *progress: str, **more: Any
+        trial: RunningTrial, value: float, step: int, progress: str = "", **more: Any
     ) -> None:
-        report(trial, value, step, *progress, **more)
+        report(trial, value, step, progress, **more)
         reported.append(step)
 
     # It jumps while the first trial runs, whatever the machine's speed.
