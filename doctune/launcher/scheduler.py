@@ -24,6 +24,8 @@ from doctune.launcher.submission import make_executor
 # How long a network folder may take to show what a job has left that has ended well, or otherwise.
 RESULT_SECONDS = 15.0
 OTHERWISE = 2.0
+# How long a job may take to be handed over, in seconds.
+SUBMIT_SECONDS = 10.0
 
 
 class JobLostError(Exception):

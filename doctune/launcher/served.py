@@ -19,6 +19,7 @@ from hydra.core.utils import JobReturn
 from doctune.launcher.job import JobContext
 from doctune.launcher.mailbox import END, KEPT, OF, TRIAL, Mailbox, Trial
 from doctune.launcher.scheduler import (
+    SUBMIT_SECONDS,
     JobLostError,
     JobRefusedError,
     Scheduler,
@@ -32,8 +33,6 @@ from doctune.launcher.submission import JobTimeError
 
 # How often the mailbox and the jobs are looked at, by whichever thread comes first, in seconds.
 LOOK_SECONDS = 0.2
-# How long a job may take to be handed over, in seconds.
-SUBMIT_SECONDS = 10.0
 # Slurm's word for a job that had to make room for another one.
 PREEMPTED = "PREEMPTED"
 

@@ -16,6 +16,7 @@ from hydra.core.utils import JobReturn
 
 from doctune.launcher.job import JobContext
 from doctune.launcher.scheduler import (
+    SUBMIT_SECONDS,
     JobLostError,
     JobRefusedError,
     Scheduler,
@@ -28,8 +29,6 @@ from doctune.launcher.submission import JobTimeError, Submission
 
 # How often a job's result is looked for, in seconds.
 LOOK_SECONDS = 0.5
-# How long a job may take to be handed over, in seconds.
-SUBMIT_SECONDS = 10.0
 
 
 class SubmittedJobs:
