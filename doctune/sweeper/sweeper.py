@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from doctune.errors import UserError
-from doctune.launcher.portable import portable, runs_by_name
+from doctune.launcher.job.portable import portable, runs_by_name
 from doctune.named_in_config import call, check_installed, told_by_key
 from doctune.passwords import StoragePassword
 from doctune.shown_keys import key_of_folder, shown

@@ -14,7 +14,7 @@ import optuna
 from hydra.core.utils import JobReturn
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.launcher.submission import JobTimeError
+from doctune.launcher.slurm.submission import JobTimeError
 from doctune.study.budget import Budget
 from doctune.study.queue import interrupt, requeue_interrupted
 from doctune.sweeper.failures import (
