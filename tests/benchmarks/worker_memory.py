@@ -67,7 +67,7 @@ class Held:
 def measure(n_workers: int, *, copied: bool) -> Held:
     """Start a pool, let each worker train, and end it."""
     begin = ForkServer._begin
-    place.work = train_steps
+    place.work = train_steps  # type: ignore[attr-defined]
     if not copied:
         ForkServer._begin = lambda self: False  # type: ignore[method-assign]
     context: Any = NoHydra()
