@@ -37,6 +37,11 @@ class GridThenRandomSampler(RandomSampler):
     from the study, so that a search which is continued, or shared by several processes, goes
     through the grid once.
 
+    Example, as `hydra/sweeper/sampler` of a config:
+
+        _target_: doctune.space.grid.GridThenRandomSampler
+        grid: {optimizer.lr: 5, model: null}
+
     Args:
         grid: config key -> number of points from the lowest to the highest value, on the
             parameter's own scale; null for one with choices, all of which are taken. Keys that
