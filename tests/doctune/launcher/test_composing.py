@@ -1,12 +1,15 @@
 """Job configs that are set in a copy are those that Hydra composes."""
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from hypothesis import given, settings
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.launcher.job.composing import JobComposer
+from doctune.launcher.job.run import JobContext
 
 FILES = {
     "app.yaml": """
@@ -110,3 +114,19 @@ def test_files_are_read_once(
     composer.compose(["model=large", "x=1"])
     monkeypatch.setattr(loader, "load_sweep_config", None)
     assert composer.compose(["x=5", "model=large", "+new=1"]).model.size == 9
+
+
+def test_a_worker_is_sent_what_is_composed_when_it_starts(
+    composed: tuple[Any, DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, master = composed
+    hydra = SimpleNamespace(config_loader=loader)
+    launcher = SimpleNamespace(hydra_context=hydra, task_function=len, config=master)
+    context = JobContext.capture(launcher)
+    context.composer = JobComposer(loader, master)
+    context.composer.compose(["model=large", "x=1"])
+    monkeypatch.setattr(type(loader), "load_sweep_config", None)
+    # Of the process, which a worker has for itself.
+    monkeypatch.setattr(Singleton, "_instances", dict(Singleton._instances))
+    runner = pickle.loads(pickle.dumps(context)).restore()
+    assert runner.composer.compose(["x=5", "model=large"]).model.size == 9

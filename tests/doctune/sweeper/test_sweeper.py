@@ -6,6 +6,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 from doctune.study.study import is_complete
@@ -41,6 +43,22 @@ def test_same_command_again_says_complete_and_more_trials_continue(search: Searc
     study = search(*command, "hydra.sweeper.n_trials=5").study
     assert states(study) == {"COMPLETE": 5}
     assert len({trial.params["+x"] for trial in study.trials}) == 5
+
+
+def test_the_jobs_of_a_search_are_composed_once(
+    search: Searches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed = []
+    compose = ConfigLoaderImpl.load_sweep_config
+
+    def count(self: ConfigLoaderImpl, master: DictConfig, words: list[str]) -> DictConfig:
+        composed.append(words)
+        return compose(self, master, words)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", count)
+    done = search("+x=choice(1.0,2.0,3.0)", "+y=interval(0,1)", "hydra.sweeper.n_trials=2")
+    assert states(done.study) == {"COMPLETE": 2}
+    assert composed == [[]]
 
 
 def test_fewer_trials_than_there_are_change_nothing() -> None:
