@@ -2,7 +2,7 @@
 
 python -m tests.benchmarks.plans
 
-Prints the tables of the README: the largest batch and the time of a trial at the sizes that the
+Prints the tables of docs/plan.md: the largest batch and the time of a trial at the sizes that the
 guide has for a card, and how memory and time grow with the image. Nothing is trained, and no
 earlier trial of this machine corrects the times.
 """
