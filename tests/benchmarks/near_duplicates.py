@@ -28,7 +28,6 @@ from itertools import combinations
 from pathlib import Path
 from threading import Lock
 
-import imagehash
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance
@@ -36,6 +35,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from src.data.config import DataConfig
 from src.data.image_files import find_images
 from src.data.near_duplicates import same_sheets
+from src.data.phash import phash
 from src.data.spectrum import spectrum
 from tests.data.late_templates import ALL_KINDS, LATE_KINDS
 from tests.data.templates import COPIES, HEIGHT, KINDS, Sheet, fill_in, name, scan
@@ -165,7 +165,7 @@ class Drawn:
         hashes, spectra = [], []
         for index in range(self._pages):
             small = self(index).reduce(4)
-            hashes.append(str(imagehash.phash(small, 32, 2)))
+            hashes.append(phash(small))
             spectra.append(spectrum(small))
         return hashes, spectra
 

@@ -1,6 +1,5 @@
 """Candidates by the strengths of a page's waves: where a page lies does not count."""
 
-import imagehash
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +9,7 @@ from PIL import Image, ImageChops
 from src.data import spectrum as room
 from src.data.duplicates import REACH, apart, words
 from src.data.near_duplicates import same_sheets
+from src.data.phash import phash
 from src.data.spectrum import NUMBERS, nearest, spectrum
 from tests.data.templates import fill_in, scan
 
@@ -70,7 +70,7 @@ def test_scans_that_are_far_apart_by_their_hashes_are_found() -> None:
     sheets = [fill_in("timesheet", 100, number) for number in range(8)]
     pages: list[Image.Image] = [*sheets, *(scan(sheet, rng, 1.5, 15) for sheet in sheets[:4])]
     small = [page.convert("RGB").reduce(4) for page in pages]
-    looks = [str(imagehash.phash(page, 32, 2)) for page in small]
+    looks = [phash(page.convert("L")) for page in small]
     hashes, right = words(looks), np.arange(4)
     assert (apart(hashes, right, right + 8) > REACH).sum() >= 2
     found = same_sheets(looks, [spectrum(page) for page in small], lambda index: pages[index])
