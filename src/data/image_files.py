@@ -18,12 +18,14 @@ from src.data.duplicates import group_same
 from src.data.files import Listing
 from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
-from src.data.inspection import FileFacts, Page, inspect_files
+from src.data.inspection import FileFacts, inspect_files, small_pages
 from src.data.labels import NOWHERE, changes, decided, with_decisions
 from src.data.near_duplicates import VERSION as NEAR_VERSION
 from src.data.near_duplicates import same_sheets
 from src.data.processes import near_file, pdfs_in_processes
+from src.data.reading import Page
 from src.data.same_page import SIDE
+from src.data.seen_pages import Small
 from src.data.splits import Splits, cut
 
 # Names of images, what tells each from any other, and the folder of both.
@@ -315,10 +317,17 @@ def _same(found: Named, looks: list[Page] | None, cache_dir: str) -> Indices:
             # Of equal files one is enough.
             firsts = np.unique(np.array(contents), return_index=True)[1]
             chosen = firsts.tolist()
+            inks = small_pages(root, cache_dir).all()
+
+            def small(index: int) -> Small:
+                page = looks[chosen[index]]
+                return inks[page.small], page.size
+
             with pdfs_in_processes():
                 near = same_sheets(
                     [looks[i].look for i in chosen],
                     [looks[i].waves for i in chosen],
+                    small,
                     lambda index: open_page(chosen[index]),
                 )
             pairs = firsts[near]

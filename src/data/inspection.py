@@ -9,67 +9,29 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from PIL import Image, ImageOps
 
 from doctune.files import write_text
 from src.data.cache import lock
-from src.data.decode import (
-    Pixels,
-    UnreadableImageError,
-    as_square,
-    open_at,
-    page_names,
-    split_page,
-)
+from src.data.decode import UnreadableImageError, page_names, split_page
 from src.data.decoded import RowsAhead
 from src.data.formats import PAGED
-from src.data.phash import SQUARE, phash
-from src.data.picture import Picture
 from src.data.processes import near_file, pdfs_in_processes
 from src.data.progress import counting
-from src.data.spectrum import spectrum
+from src.data.reading import Page, Read, read_pages
+from src.data.small_pages import SmallPages
 from src.data.threads import map_ahead
 
 # Raised whenever the same file would be described differently, so that no old index is used.
 VERSION = 5
 
-# Decoded a little larger than the hash looks at it, a page is the same at whatever resolution it
-# was scanned.
-SEEN_AT = 2 * SQUARE
 # Pages of one file that are read together, and bytes of their pixels; where there are more, some
 # are read side by side.
 TOGETHER, BYTES = 16, 4_000_000
 # Seconds after which what was found so far is kept.
 SAVE_EVERY = 60.0
-
-
-# A picture is blank where, but for its margins, no more than this share is darker than the paper
-# by so many levels of 255: a letter of one line has 20 times as much, dust a tenth.
-BLANK, DARKER, MARGIN = 0.0002, 40, 0.05
-
-
-@dataclass(frozen=True)
-class Page:
-    """An image of a file, or what is wrong with it.
-
-    Args:
-        look: its perceptual hash in hexadecimal.
-        fault: why it cannot be read; empty where it can.
-        size: width and height, in pixels or in points of a PDF.
-        words: what had to be done to it and what is odd, as in `Picture`; "blank".
-        waves: its spectrum, as `src/data/spectrum.py` describes pages.
-    """
-
-    look: str = ""
-    fault: str = ""
-    size: tuple[int, int] = (0, 0)
-    words: tuple[str, ...] = ()
-    waves: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,13 +58,14 @@ def inspect_files(
         ahead: takes the pixels of all images, if all files are new.
     """
     names = list(dict.fromkeys(names))
-    key = hashlib.sha256(f"{VERSION} {root.resolve()}".encode()).hexdigest()[:12]
-    path = Path(cache_dir) / f"index-{key}.json"
-    known = _load(path)
+    path, small = _index(root, cache_dir), small_pages(root, cache_dir)
+    known = _load(path, small)
     if not _outdated(root, names, known):
         return {name: known[name] for name in names}
     with lock(path):
-        known = _load(path)
+        known = _load(path, small)
+        if not known:
+            small.clear()
         outdated = _outdated(root, names, known)
         if ahead is not None and len(outdated) < len(names):
             ahead = None
@@ -110,8 +73,19 @@ def inspect_files(
             counts = _count_pages(root, outdated)
             if ahead is not None:
                 ahead.reserve(counts)
-            _read(root, counts, known, lambda: _save(path, known), ahead)
+            into = _Into(known, small, ahead)
+            _read(root, counts, into, lambda: _save(path, known))
     return {name: known[name] for name in names}
+
+
+def small_pages(root: Path, cache_dir: str) -> SmallPages:
+    """Return the small pictures of the pages of the files in a folder; arguments as above."""
+    return SmallPages(_index(root, cache_dir).with_suffix(".small"))
+
+
+def _index(root: Path, cache_dir: str) -> Path:
+    key = hashlib.sha256(f"{VERSION} {root.resolve()}".encode()).hexdigest()[:12]
+    return Path(cache_dir) / f"index-{key}.json"
 
 
 def _outdated(root: Path, names: Iterable[str], known: dict[str, FileFacts]) -> list[str]:
@@ -147,13 +121,29 @@ def _count_pages(root: Path, names: list[str]) -> dict[str, int]:
     return dict.fromkeys(names, 1) | dict(zip(paged, map_ahead(count, paged), strict=True))
 
 
-def _read(
-    root: Path,
-    counts: dict[str, int],
-    known: dict[str, FileFacts],
-    save: Callable[[], None],
-    ahead: RowsAhead | None,
-) -> None:
+@dataclass(frozen=True)
+class _Into:
+    """What takes what is found.
+
+    Args:
+        known: facts by the names of files.
+        small: pictures.
+        ahead: pixels, where they are wanted.
+    """
+
+    known: dict[str, FileFacts]
+    small: SmallPages
+    ahead: RowsAhead | None
+
+    def take(self, file: str, index: int, read: Read) -> Page:
+        """Keep what was read of a page of a file."""
+        if self.ahead is not None and read.pixels is not None:
+            self.ahead.write(file, index, read.pixels)
+        return read.page if read.ink is None else replace(read.page, small=self.small.add(read.ink))
+
+
+def _read(root: Path, counts: dict[str, int], into: _Into, save: Callable[[], None]) -> None:
+    known, ahead = into.known, into.ahead
     by_digest = {facts.digest: facts.pages for facts in known.values() if facts.digest}
     saved = time.monotonic()
     what = "reading images" if ahead is None else f"reading and decoding at {ahead.size} px"
@@ -164,7 +154,7 @@ def _read(
             size, changed_ns, digest, fault = _digest(path)
             pages = by_digest.get(digest) if digest else {"": Page(fault=fault)}
             if pages is None or (ahead is not None and digest):
-                pages = by_digest[digest] = _pages(path, name, ahead, advance)
+                pages = by_digest[digest] = _pages(path, name, into, advance)
             else:
                 advance(max(1, counts[name]))
             return FileFacts(size, changed_ns, digest, pages)
@@ -189,15 +179,13 @@ def _digest(path: Path) -> tuple[int, int, str, str]:
         return *stamp, "", error.strerror or str(error)
 
 
-def _pages(
-    path: Path, file: str, ahead: RowsAhead | None, advance: Callable[[int], None]
-) -> dict[str, Page]:
-    """Read the pages of a file, and pass on their pixels.
+def _pages(path: Path, file: str, into: _Into, advance: Callable[[int], None]) -> dict[str, Page]:
+    """Read the pages of a file.
 
     Args:
         path: of it.
-        file: what `ahead` calls it.
-        ahead: takes the pixels.
+        file: what it is called.
+        into: takes what is found.
         advance: told how many were read.
     """
     try:
@@ -206,94 +194,48 @@ def _pages(
         advance(1)
         return {"": Page(fault=error.reason)}
     indices = [split_page(f"x{name}")[1] for name in names]
-    square = None if ahead is None else (ahead.size, ahead.fit)
+    square = None if into.ahead is None else (into.ahead.size, into.ahead.fit)
 
     def read(some: list[int]) -> list[Page]:
-        pages, squares = near_file(path, read_pages, path, some, square)
-        if ahead is not None:
-            for index, pixels in zip(some, squares, strict=True):
-                if pixels is not None:
-                    ahead.write(file, index, pixels)
+        found = near_file(path, read_pages, path, some, square)
         advance(len(some))
-        return pages
+        return [into.take(file, index, one) for index, one in zip(some, found, strict=True)]
 
     # Some at a time: what is sent to other processes and back costs as much as a page.
-    most = TOGETHER if ahead is None else min(TOGETHER, 1 + BYTES // (3 * ahead.size**2))
+    most = TOGETHER if square is None else min(TOGETHER, 1 + BYTES // (3 * square[0] ** 2))
     some = [indices[first : first + most] for first in range(0, len(names), most)]
     # One after the other it would be one core's work alone.
     found = map_ahead(read, some) if len(some) > 1 else map(read, some)
     return dict(zip(names, (page for pages in found for page in pages), strict=True))
 
 
-def read_pages(
-    path: Path, indices: Sequence[int], square: tuple[int, str] | None = None
-) -> tuple[list[Page], list[Pixels | None]]:
-    """Read some pages of a file.
-
-    Args:
-        path: of it.
-        indices: of the pages.
-        square: side and fit of the pixels that are wanted, too.
-
-    Returns:
-        What is known of each, and the pixels of those that can be read, uint8 [size, size, 3].
-    """
-    sizes = (SEEN_AT,) if square is None else (SEEN_AT, square[0])
-    pages: list[Page] = []
-    squares: list[Pixels | None] = []
-    for index in indices:
-        try:
-            picture, *larger = open_at(path, sizes, index)
-        except UnreadableImageError as error:
-            pages.append(Page(fault=error.reason))
-            squares.append(None)
-            continue
-        pages.append(_described(picture))
-        squares.append(as_square(larger[0], *square) if square else None)
-    return pages, squares
-
-
-def _described(picture: Picture) -> Page:
-    grey = picture.image.convert("L")
-    blank = ("blank",) if _is_blank(grey) else ()
-    return Page(phash(grey), "", picture.size, (*picture.words, *blank), spectrum(grey))
-
-
-def _is_blank(image: Image.Image) -> bool:
-    """Whether there is nothing on a page in grey."""
-    edges = (round(image.width * MARGIN), round(image.height * MARGIN))
-    counts = np.cumsum(ImageOps.crop(image, edges).histogram())
-    darker = int(np.searchsorted(counts, counts[-1] / 2)) - DARKER
-    return bool(darker <= 0 or counts[darker - 1] <= BLANK * counts[-1])
-
-
-def _load(path: Path) -> dict[str, FileFacts]:
+def _load(path: Path, small: SmallPages) -> dict[str, FileFacts]:
+    """Return what is known; nothing where the small pictures were lost that belong to it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    return {
+    known = {
         name: FileFacts(
             size,
             changed,
             digest,
             {
-                page: Page(look, fault, tuple(sides), tuple(words), waves)
-                for page, (look, fault, sides, words, waves) in pages.items()
+                page: Page(look, fault, tuple(sides), tuple(words), waves, at)
+                for page, (look, fault, sides, words, waves, at) in pages.items()
             },
         )
         for name, (size, changed, digest, pages) in content.items()
     }
+    last = max((page.small for facts in known.values() for page in facts.pages.values()), default=0)
+    return known if last < len(small) else {}
 
 
 def _save(path: Path, known: dict[str, FileFacts]) -> None:
     content = {
         name: (
             *(facts.size, facts.changed_ns, facts.digest),
-            {
-                page: (found.look, found.fault, found.size, found.words, found.waves)
-                for page, found in facts.pages.items()
-            },
+            {page: tuple(vars(found).values()) for page, found in facts.pages.items()},
         )
         for name, facts in known.items()
     }

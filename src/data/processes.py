@@ -17,8 +17,8 @@ from src.data import pdf
 from src.data.formats import is_pdf
 from src.hardware.detect import cores
 
-# Seconds of reading after which other processes help; each takes a second to start.
-ALONE = 1.0
+# Seconds of reading after which other processes help; each takes a quarter of one to start.
+ALONE = 0.5
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -51,6 +51,8 @@ class _Helpers:
         self._seconds = 0.0
         self._pool: ProcessPoolExecutor | None = None
         self._started: Future[int] | None = None
+        # Held by the thread that reads in this process, beside the others.
+        self._here = threading.Lock()
         # A worker of a search may not start processes of its own.
         self._alone = cores() == 1 or multiprocessing.current_process().daemon
 
@@ -60,19 +62,21 @@ class _Helpers:
         *args: Arguments.args,
         **keys: Arguments.kwargs,
     ) -> Result:
-        """Call it in one of the processes, or here as long as there are none."""
+        """Call it here, if no other thread does, or in one of the processes."""
         pool = self._processes()
-        if pool is not None:
+        if pool is not None and not self._here.acquire(blocking=False):
             try:
                 return pool.submit(function, *args, **keys).result()
             except BrokenExecutor:
                 # From a notebook none can be started, or one was killed.
-                self._alone = True
+                self._alone, pool = True, None
         before = time.thread_time()
         try:
             return function(*args, **keys)
         finally:
             self._seconds += time.thread_time() - before
+            if pool is not None:
+                self._here.release()
 
     def _processes(self) -> ProcessPoolExecutor | None:
         """Return the processes as soon as one is there; until then the work goes on here."""
@@ -81,7 +85,7 @@ class _Helpers:
                 return None
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(cores(), mp_context=context)
+                self._pool = ProcessPoolExecutor(cores() - 1, mp_context=context)
                 self._started = self._pool.submit(int)
             return self._pool if self._started is not None and self._started.done() else None
 

@@ -36,7 +36,8 @@ from src.data.config import DataConfig
 from src.data.image_files import find_images
 from src.data.near_duplicates import same_sheets
 from src.data.phash import phash
-from src.data.spectrum import spectrum
+from src.data.seen_pages import Small
+from src.data.spectrum import spectrum_and_ink
 from tests.data.late_templates import ALL_KINDS, LATE_KINDS
 from tests.data.templates import COPIES, HEIGHT, KINDS, Sheet, fill_in, name, scan
 
@@ -160,22 +161,24 @@ class Drawn:
             self.seconds += time.thread_time() - began
         return image
 
-    def looks(self) -> tuple[list[str], list[str]]:
-        """Return the hashes and the spectra of all."""
-        hashes, spectra = [], []
+    def looks(self) -> tuple[list[str], list[str], list[Small]]:
+        """Return the hashes, the spectra and the small pictures of all."""
+        hashes, spectra, pictures = [], [], []
         for index in range(self._pages):
-            small = self(index).reduce(4)
-            hashes.append(phash(small))
-            spectra.append(spectrum(small))
-        return hashes, spectra
+            page = self(index).reduce(4)
+            waves, ink = spectrum_and_ink(page)
+            hashes.append(phash(page))
+            spectra.append(waves)
+            pictures.append((ink, page.size))
+        return hashes, spectra, pictures
 
 
 def grow(pages: int, templates: int = 8) -> None:
     """Print what it takes to find the same among so many pages."""
     drawn = Drawn(pages, templates)
-    hashes, spectra = drawn.looks()
+    hashes, spectra, small = drawn.looks()
     began, drawn.seconds = time.process_time(), 0.0
-    found = same_sheets(hashes, spectra, drawn)
+    found = same_sheets(hashes, spectra, lambda index: small[index], drawn)
     taken = time.process_time() - began - drawn.seconds
     right = int(((found[:, 0] % 10 == 0) & (found[:, 1] == found[:, 0] + 1)).sum())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -41,9 +41,11 @@ READER = """
 import sys, time
 from pathlib import Path
 from src.data.decode import decode
-from src.data import inspection
-one = getattr(inspection, "_page", None)
-inspect = one or (lambda path, page: inspection.read_pages(path, [page]))
+try:
+    from src.data.reading import read_pages
+    inspect = lambda path, page: read_pages(path, [page])
+except ImportError:
+    from src.data.inspection import _page as inspect
 for line in sys.stdin:
     what, path, first, last, step, times = line.rstrip().split("\\t")
     began = time.process_time()

@@ -11,7 +11,7 @@ import pytest
 
 from doctune.errors import UserError
 from src.data import decoded as room
-from src.data import inspection
+from src.data import reading
 from src.data.decode import Pixels, decode, open_at
 from src.data.load import load_splits
 from tests.data.pictures import CLASSES, names, page, write
@@ -33,7 +33,7 @@ def test_a_second_load_reads_and_decodes_nothing(
         decoded.append(path)
         return decode(path, *args, **keys)
 
-    monkeypatch.setattr(inspection, "open_at", note_open)
+    monkeypatch.setattr(reading, "open_at", note_open)
     monkeypatch.setattr(room, "decode", note_decode)
     np.testing.assert_array_equal(load_splits(data()).test.images, first.test.images)
     assert not opened + decoded

@@ -10,7 +10,7 @@ from src.data import spectrum as room
 from src.data.duplicates import REACH, apart, words
 from src.data.near_duplicates import same_sheets
 from src.data.phash import phash
-from src.data.spectrum import NUMBERS, nearest, spectrum
+from src.data.spectrum import NUMBERS, nearest, spectrum, spectrum_and_ink
 from tests.data.templates import fill_in, scan
 
 
@@ -73,5 +73,11 @@ def test_scans_that_are_far_apart_by_their_hashes_are_found() -> None:
     looks = [phash(page.convert("L")) for page in small]
     hashes, right = words(looks), np.arange(4)
     assert (apart(hashes, right, right + 8) > REACH).sum() >= 2
-    found = same_sheets(looks, [spectrum(page) for page in small], lambda index: pages[index])
+    seen = [spectrum_and_ink(page) for page in small]
+    found = same_sheets(
+        looks,
+        [waves for waves, _ in seen],
+        lambda index: (seen[index][1], pages[index].size),
+        lambda index: pages[index],
+    )
     assert found.tolist() == [[number, number + 8] for number in range(4)]
