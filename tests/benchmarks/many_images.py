@@ -25,10 +25,11 @@ from PIL import Image
 from src.data.config import DataConfig
 from src.data.image_files import find_images, list_images
 from src.data.load import load_splits
-from tests.conftest import REPOSITORY
 
 IMAGES = (1_000, 4_000, 16_000)
 CLASSES, SIDE = 10, 128
+# Not from tests.conftest, which brings torch along, and its memory.
+REPOSITORY = Path(__file__).parents[2]
 STAGES = ("listed", "read, decoded", "compared", "cut")
 
 
