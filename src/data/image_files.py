@@ -1,6 +1,6 @@
 """From a folder or table of image files to splits: found, judged, decoded and cut."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,23 +9,20 @@ import numpy as np
 from PIL import Image
 
 from doctune.errors import UserError
-from src.data.cache import cached_array
 from src.data.config import DataConfig
 from src.data.csv_table import list_csv
-from src.data.decode import DECODING_VERSION, UnreadableImageError, open_image, split_page
+from src.data.decode import UnreadableImageError, open_image, split_page
 from src.data.decoded import RowsAhead, decoded, decoded_name, short_hash
 from src.data.duplicates import group_same
 from src.data.files import Listing
 from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
 from src.data.inspection import FileFacts, inspect_files, small_pages
-from src.data.labels import NOWHERE, changes, decided, with_decisions
-from src.data.near_duplicates import VERSION as NEAR_VERSION
-from src.data.near_duplicates import same_sheets
-from src.data.processes import near_file, pdfs_in_processes
+from src.data.labels import changes, decided, with_decisions
+from src.data.processes import near_file
 from src.data.reading import Page
+from src.data.same_images import describe_same, equal_images, same_images
 from src.data.same_page import SIDE
-from src.data.seen_pages import Small
 from src.data.splits import Splits, cut
 
 # Names of images, what tells each from any other, and the folder of both.
@@ -151,7 +148,7 @@ def find_images(cfg: DataConfig, *, decode: bool = False) -> FoundImages:
         ]
         ahead.keep(contents, (file_of(listing.root, name) for name in names))
     looks = [pages[i] for i in good] if cfg.near_duplicates else None
-    same = _same((names, contents, listing.root), looks, cfg.cache_dir)
+    same = _same((names, contents, listing.root), looks, cfg)
     targets = np.array([listing.targets[i] for i in origin], np.int64)
     unreadable = [name for name, _ in faults]
     corrected = decided(
@@ -178,41 +175,10 @@ def find_images(cfg: DataConfig, *, decode: bool = False) -> FoundImages:
         faults=faults,
         corrected=corrected,
     )
-    found.notes.extend(describe_duplicates(found))
+    found.notes.extend(
+        describe_same(same, found.corrected, found.names, found.classes, found.splits)
+    )
     return found
-
-
-def describe_duplicates(found: FoundImages) -> list[str]:
-    """Say which images are there several times, and where that does harm."""
-    members = defaultdict(list)
-    for row, number in enumerate(found.same.tolist()):
-        members[number].append(row)
-    several = [rows for rows in members.values() if len(rows) > 1]
-    if not several:
-        return []
-    names, targets = found.names, found.corrected
-    notes = [
-        f"{sum(map(len, several))} images are {len(several)} in truth, the others being copies "
-        f"or scans of the same sheet ({_examples(several, names)}); they stay in one fold "
-        "(data.near_duplicates=false keeps together only what is equal byte for byte)"
-    ]
-    torn = [rows for rows in several if len({int(targets[row]) for row in rows} - {NOWHERE}) > 1]
-    if torn:
-        labelled = [f"{n} ({found.classes[t]})" for n, t in zip(names, targets, strict=True)]
-        notes.append(f"{len(torn)} of them have several classes: {_examples(torn, labelled)}")
-    splits = found.splits or [""] * len(names)
-    leaking = [rows for rows in several if len({splits[row] for row in rows}) > 1]
-    if leaking:
-        notes.append(
-            f"{len(leaking)} of them are in several of the splits that the folders make, so scores "
-            f"on validation and test look better than they are: {_examples(leaking, names)}"
-        )
-    return notes
-
-
-def _examples(groups: Sequence[Sequence[int]], names: Sequence[str], most: int = 3) -> str:
-    told = [" = ".join(names[row] for row in rows[:3]) for rows in groups[:most]]
-    return "; ".join(told) + ("; ..." if len(groups) > most else "")
 
 
 def _root(cfg: DataConfig) -> Path:
@@ -298,8 +264,8 @@ def _describe_words(pages: Sequence[Page]) -> list[str]:
     return [f"of {len(pages)} images: {'; '.join(told)} (python -m src.look shows them)"]
 
 
-def _same(found: Named, looks: list[Page] | None, cache_dir: str) -> Indices:
-    """Number the images that are the same; kept, as every trial asks.
+def _same(found: Named, looks: list[Page] | None, cfg: DataConfig) -> Indices:
+    """Number the images that are the same.
 
     Raises:
         UserError: an image was changed meanwhile.
@@ -311,31 +277,10 @@ def _same(found: Named, looks: list[Page] | None, cache_dir: str) -> Indices:
         path = root / file
         return near_file(path, open_image, path, SIDE // 2, page, names[index]).image
 
-    def fill(out: Indices) -> None:
-        pairs = None
-        if looks is not None:
-            # Of equal files one is enough.
-            firsts = np.unique(np.array(contents), return_index=True)[1]
-            chosen = firsts.tolist()
-            inks = small_pages(root, cache_dir).all()
-
-            def small(index: int) -> Small:
-                page = looks[chosen[index]]
-                return inks[page.small], page.size
-
-            with pdfs_in_processes():
-                near = same_sheets(
-                    [looks[i].look for i in chosen],
-                    [looks[i].waves for i in chosen],
-                    small,
-                    lambda index: open_page(chosen[index]),
-                )
-            pairs = firsts[near]
-        out[:] = group_same([contents], pairs)
-
-    name = f"same-{short_hash([contents, looks is not None, NEAR_VERSION, DECODING_VERSION])}"
     try:
-        kept = cached_array(cache_dir, name, (len(contents),), fill, np.int64)
+        if looks is None:
+            return equal_images(contents, cfg.cache_dir)
+        small = small_pages(root, cfg.cache_dir).all
+        return same_images(contents, looks, small, open_page, cfg.cache_dir)
     except UnreadableImageError as error:
-        raise UserError(f"{root}: changed while it was read: {error}") from error
-    return np.asarray(kept)
+        raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error
