@@ -62,6 +62,23 @@ def test_new_images_are_read_once(
     assert leftovers(tmp_path / "cache") == []
 
 
+def test_other_sizes_fits_and_images_are_decoded_by_themselves(
+    tmp_path: Path, data: Callable[..., Any]
+) -> None:
+    root = write(tmp_path / "images")
+    load_splits(data())
+    for fit, size in (("stretch", 24), ("pad", 32), ("stretch", 32)):
+        splits = load_splits(data(fit=fit, img_size=size))
+        assert splits.train.pixels.shape[1:] == (size, size, 3)
+        assert_as_decoded_alone(splits, root, fit)
+    for number in range(3):
+        page(200 + number).save(root / "note" / f"new-{number}.png")
+    (root / "letter" / "02.png").unlink()
+    splits = load_splits(data())
+    assert sum(map(len, (splits.train, splits.val, splits.test))) == 32
+    assert_as_decoded_alone(splits, root)
+
+
 def test_what_cannot_be_read_leaves_no_gap(
     tmp_path: Path, data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
