@@ -17,7 +17,7 @@ from src.data.duplicates import group_same
 from src.data.files import Listing
 from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
-from src.data.inspection import FileFacts, inspect_files, small_pages
+from src.data.inspection import FileFacts, inspect_files, seen_file
 from src.data.labels import changes, decided, with_decisions
 from src.data.processes import near_file
 from src.data.reading import Page
@@ -280,7 +280,7 @@ def _same(found: Named, looks: list[Page] | None, cfg: DataConfig) -> Indices:
     try:
         if looks is None:
             return equal_images(contents, cfg.cache_dir)
-        small = small_pages(root, cfg.cache_dir).all
-        return same_images(contents, looks, small, open_page, cfg.cache_dir)
+        seen = seen_file(root, cfg.cache_dir).all
+        return same_images(contents, looks, seen, open_page, cfg.cache_dir)
     except UnreadableImageError as error:
         raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error

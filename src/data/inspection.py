@@ -21,11 +21,11 @@ from src.data.formats import PAGED
 from src.data.processes import near_file, pdfs_in_processes
 from src.data.progress import counting
 from src.data.reading import Page, Read, read_pages
-from src.data.small_pages import SmallPages
+from src.data.seen_file import SeenFile
 from src.data.threads import map_ahead
 
 # Raised whenever the same file would be described differently, so that no old index is used.
-VERSION = 5
+VERSION = 6
 
 # Pages of one file that are read together, and bytes of their pixels; where there are more, some
 # are read side by side.
@@ -58,14 +58,14 @@ def inspect_files(
         ahead: takes the pixels of all images, if all files are new.
     """
     names = list(dict.fromkeys(names))
-    path, small = _index(root, cache_dir), small_pages(root, cache_dir)
-    known = _load(path, small)
+    path, seen = _index(root, cache_dir), seen_file(root, cache_dir)
+    known = _load(path, seen)
     if not _outdated(root, names, known):
         return {name: known[name] for name in names}
     with lock(path):
-        known = _load(path, small)
+        known = _load(path, seen)
         if not known:
-            small.clear()
+            seen.clear()
         outdated = _outdated(root, names, known)
         if ahead is not None and len(outdated) < len(names):
             ahead = None
@@ -73,14 +73,14 @@ def inspect_files(
             counts = _count_pages(root, outdated)
             if ahead is not None:
                 ahead.reserve(counts)
-            into = _Into(known, small, ahead)
+            into = _Into(known, seen, ahead)
             _read(root, counts, into, lambda: _save(path, known))
     return {name: known[name] for name in names}
 
 
-def small_pages(root: Path, cache_dir: str) -> SmallPages:
-    """Return the small pictures of the pages of the files in a folder; arguments as above."""
-    return SmallPages(_index(root, cache_dir).with_suffix(".small"))
+def seen_file(root: Path, cache_dir: str) -> SeenFile:
+    """Return what the pages of the files in a folder look like; arguments as above."""
+    return SeenFile(_index(root, cache_dir).with_suffix(".seen"))
 
 
 def _index(root: Path, cache_dir: str) -> Path:
@@ -127,19 +127,21 @@ class _Into:
 
     Args:
         known: facts by the names of files.
-        small: pictures.
+        seen: what pages look like.
         ahead: pixels, where they are wanted.
     """
 
     known: dict[str, FileFacts]
-    small: SmallPages
+    seen: SeenFile
     ahead: RowsAhead | None
 
     def take(self, file: str, index: int, read: Read) -> Page:
         """Keep what was read of a page of a file."""
         if self.ahead is not None and read.pixels is not None:
             self.ahead.write(file, index, read.pixels)
-        return read.page if read.ink is None else replace(read.page, small=self.small.add(read.ink))
+        if read.seen is None:
+            return read.page
+        return replace(read.page, place=self.seen.add(read.seen))
 
 
 def _read(root: Path, counts: dict[str, int], into: _Into, save: Callable[[], None]) -> None:
@@ -209,8 +211,8 @@ def _pages(path: Path, file: str, into: _Into, advance: Callable[[int], None]) -
     return dict(zip(names, (page for pages in found for page in pages), strict=True))
 
 
-def _load(path: Path, small: SmallPages) -> dict[str, FileFacts]:
-    """Return what is known; nothing where the small pictures were lost that belong to it."""
+def _load(path: Path, seen: SeenFile) -> dict[str, FileFacts]:
+    """Return what is known; nothing where it was lost what pages look like."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -221,14 +223,14 @@ def _load(path: Path, small: SmallPages) -> dict[str, FileFacts]:
             changed,
             digest,
             {
-                page: Page(look, fault, tuple(sides), tuple(words), waves, at)
-                for page, (look, fault, sides, words, waves, at) in pages.items()
+                page: Page(fault, tuple(sides), tuple(words), place)
+                for page, (fault, sides, words, place) in pages.items()
             },
         )
         for name, (size, changed, digest, pages) in content.items()
     }
-    last = max((page.small for facts in known.values() for page in facts.pages.values()), default=0)
-    return known if last < len(small) else {}
+    last = max((page.place for facts in known.values() for page in facts.pages.values()), default=0)
+    return known if last < len(seen) else {}
 
 
 def _save(path: Path, known: dict[str, FileFacts]) -> None:

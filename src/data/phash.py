@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+Look = npt.NDArray[np.uint8]
+
 # The hash has SIDE x SIDE bits (`duplicates.py` says why so many) and looks at a square of twice
 # that side.
 SIDE = 32
@@ -26,19 +28,19 @@ def _waves() -> npt.NDArray[np.float64]:
 _WAVES = _waves()
 
 
-def phash(grey: Image.Image) -> str:
+def phash(grey: Image.Image) -> Look:
     """Return the hash of a page.
 
     Args:
         grey: in mode L.
 
     Returns:
-        SIDE x SIDE bits in hexadecimal, row by row.
+        SIDE x SIDE bits, row by row, uint8 [128].
     """
     return bits(np.asarray(grey.resize((SQUARE, SQUARE), Image.Resampling.LANCZOS)))
 
 
-def bits(square: npt.NDArray[np.uint8]) -> str:
+def bits(square: npt.NDArray[np.uint8]) -> Look:
     """Return the hash of what is uint8 [SQUARE, SQUARE]."""
     waves = _WAVES @ square @ _WAVES.T
-    return np.packbits(waves > np.median(waves) + NOTHING).tobytes().hex()
+    return np.packbits(waves > np.median(waves) + NOTHING)

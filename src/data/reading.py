@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from src.data.decode import Pixels, UnreadableImageError, as_square, open_at
 from src.data.phash import SQUARE, phash
+from src.data.seen_file import SEEN, Seen
 from src.data.spectrum import spectrum_and_ink
 
 # Decoded a little larger than the hash looks at it, a page is the same at whatever resolution it
@@ -28,33 +29,29 @@ class Page:
     """An image of a file, or what is wrong with it.
 
     Args:
-        look: its perceptual hash in hexadecimal.
         fault: why it cannot be read; empty where it can.
         size: width and height, in pixels or in points of a PDF.
         words: what had to be done to it and what is odd, as in `Picture`; "blank".
-        waves: its spectrum, as `src/data/spectrum.py` describes pages.
-        small: where its small picture is, as `src/data/small_pages.py` counts.
+        place: in the file of what pages look like, as `src/data/seen_file.py` counts.
     """
 
-    look: str = ""
     fault: str = ""
     size: tuple[int, int] = (0, 0)
     words: tuple[str, ...] = ()
-    waves: str = ""
-    small: int = -1
+    place: int = -1
 
 
 class Read(NamedTuple):
     """A page as it comes from reading.
 
     Args:
-        page: what is known of it, but for `small`.
-        ink: of its small picture, uint8 [96, 96]; None where it cannot be read.
+        page: what is known of it, but for its place.
+        seen: what it looks like, SEEN []; None where it cannot be read.
         pixels: as they are wanted, uint8 [size, size, 3]; None where none are.
     """
 
     page: Page
-    ink: Pixels | None = None
+    seen: Seen | None = None
     pixels: Pixels | None = None
 
 
@@ -78,9 +75,9 @@ def read_pages(
             continue
         grey = picture.image.convert("L")
         blank = ("blank",) if _is_blank(grey) else ()
-        waves, ink = spectrum_and_ink(grey)
-        page = Page(phash(grey), "", picture.size, (*picture.words, *blank), waves)
-        found.append(Read(page, ink, as_square(larger[0], *square) if square else None))
+        seen = np.array((phash(grey), *spectrum_and_ink(grey)), SEEN)
+        page = Page("", picture.size, (*picture.words, *blank))
+        found.append(Read(page, seen, as_square(larger[0], *square) if square else None))
     return found
 
 

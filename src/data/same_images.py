@@ -14,8 +14,8 @@ from src.data.labels import NOWHERE
 from src.data.near_duplicates import VERSION, same_sheets
 from src.data.processes import pdfs_in_processes
 from src.data.reading import Page
+from src.data.seen_file import Seen
 from src.data.seen_pages import Small
-from src.data.small_pages import Ink
 
 
 def equal_images(contents: Sequence[str], cache_dir: str) -> Indices:
@@ -31,7 +31,7 @@ def equal_images(contents: Sequence[str], cache_dir: str) -> Indices:
 def same_images(
     contents: Sequence[str],
     pages: Sequence[Page],
-    small: Callable[[], Ink],
+    seen: Callable[[], Seen],
     open_page: Callable[[int], Image.Image],
     cache_dir: str,
 ) -> Indices:
@@ -40,7 +40,7 @@ def same_images(
     Args:
         contents: what tells each from any other.
         pages: what is known of each.
-        small: returns all small pictures.
+        seen: returns what all pages of the files look like.
         open_page: opens an image, in the size in which pages are compared.
         cache_dir: where the numbers are kept.
 
@@ -51,17 +51,17 @@ def same_images(
     def pairs() -> Indices:
         # Of equal files one is enough.
         firsts = np.unique(np.array(contents), return_index=True)[1]
-        chosen, inks = firsts.tolist(), small()
+        chosen, all_seen = firsts.tolist(), seen()
+        places = [pages[i].place for i in chosen]
 
-        def look(index: int) -> Small:
-            page = pages[chosen[index]]
-            return inks[page.small], page.size
+        def small(index: int) -> Small:
+            return all_seen["ink"][places[index]], pages[chosen[index]].size
 
         with pdfs_in_processes():
             near = same_sheets(
-                [pages[i].look for i in chosen],
-                [pages[i].waves for i in chosen],
-                look,
+                all_seen["look"][places],
+                all_seen["waves"][places],
+                small,
                 lambda index: open_page(chosen[index]),
             )
         found: Indices = firsts[near]

@@ -7,8 +7,6 @@ lies. Measured on pages of tests.benchmarks.near_duplicates that lie up to 1.5 d
 apart: the right page is among the two nearest for 100 % by the spectrum, for 76 % by the hash.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -16,6 +14,7 @@ from PIL import Image
 from src.data.duplicates import Indices
 
 Floats = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int8]
 
 # Side of the square at which a page is looked at, waves across and down that count, and how many
 # numbers are kept: sums of their strengths with random signs.
@@ -40,19 +39,19 @@ _DOWN = np.exp(-2j * np.pi * _turns).astype(np.complex64)
 _ACROSS = _DOWN[WAVES:].T
 
 
-def spectrum(image: Image.Image) -> str:
+def spectrum(image: Image.Image) -> Numbers:
     """Describe a page.
 
     Args:
         image: in any mode and size.
 
     Returns:
-        `NUMBERS` bytes in hexadecimal, int8.
+        int8 [NUMBERS].
     """
     return spectrum_and_ink(image)[0]
 
 
-def spectrum_and_ink(image: Image.Image) -> tuple[str, npt.NDArray[np.uint8]]:
+def spectrum_and_ink(image: Image.Image) -> tuple[Numbers, npt.NDArray[np.uint8]]:
     """Return what `spectrum` does, and the ink that it was found in, uint8 [SIDE, SIDE]."""
     grey = image.convert("L")
     scale = SIDE / max(grey.size)
@@ -68,18 +67,17 @@ def spectrum_and_ink(image: Image.Image) -> tuple[str, npt.NDArray[np.uint8]]:
     waves[WAVES, 0] = 0
     numbers = waves.ravel() @ _SIGNS
     numbers *= 127 / max(float(np.abs(numbers).max()), 1e-6)
-    packed: bytes = np.rint(numbers).astype(np.int8).tobytes()
-    return packed.hex(), ink.clip(0).astype(np.uint8)
+    return np.rint(numbers).astype(np.int8), ink.clip(0).astype(np.uint8)
 
 
-def nearest(spectra: Sequence[str], most: int) -> Indices:
+def nearest(spectra: Numbers, most: int) -> Indices:
     """Find the pages that are most alike by their spectra.
 
     All are held against all: 0.1 ms a page of 10,000, and ten times that of ten times as many. Of
     the others that are nearest to a page those are left out that no scan of it could be.
 
     Args:
-        spectra: as `spectrum` returns them.
+        spectra: as `spectrum` returns them, int8 [N, NUMBERS].
         most: others that each page is paired with, at most.
 
     Returns:
@@ -89,8 +87,7 @@ def nearest(spectra: Sequence[str], most: int) -> Indices:
     most = min(most, count - 1)
     if most < 1:
         return np.empty((0, 2), np.int64)
-    raw = np.frombuffer(b"".join(map(bytes.fromhex, spectra)), np.int8)
-    whole = _unit(raw.reshape(count, NUMBERS).astype(np.float32))
+    whole = _unit(spectra.astype(np.float32))
     # What all pages share tells none apart.
     numbers = _unit(whole - whole.mean(0))
     found: list[Indices] = []

@@ -35,9 +35,9 @@ from PIL import Image, ImageDraw, ImageEnhance
 from src.data.config import DataConfig
 from src.data.image_files import find_images
 from src.data.near_duplicates import same_sheets
-from src.data.phash import phash
+from src.data.phash import Look, phash
 from src.data.seen_pages import Small
-from src.data.spectrum import spectrum_and_ink
+from src.data.spectrum import Numbers, spectrum_and_ink
 from tests.data.late_templates import ALL_KINDS, LATE_KINDS
 from tests.data.templates import COPIES, HEIGHT, KINDS, Sheet, fill_in, name, scan
 
@@ -161,16 +161,18 @@ class Drawn:
             self.seconds += time.thread_time() - began
         return image
 
-    def looks(self) -> tuple[list[str], list[str], list[Small]]:
+    def looks(self) -> tuple[Look, Numbers, list[Small]]:
         """Return the hashes, the spectra and the small pictures of all."""
-        hashes, spectra, pictures = [], [], []
+        hashes: list[Look] = []
+        spectra: list[Numbers] = []
+        pictures: list[Small] = []
         for index in range(self._pages):
             page = self(index).reduce(4)
             waves, ink = spectrum_and_ink(page)
             hashes.append(phash(page))
             spectra.append(waves)
             pictures.append((ink, page.size))
-        return hashes, spectra, pictures
+        return np.stack(hashes), np.stack(spectra), pictures
 
 
 def grow(pages: int, templates: int = 8) -> None:

@@ -185,12 +185,12 @@ def test_large_pages_are_read_in_parts_for_each_size(
 
 
 def described(root: Path, cache: Path) -> dict[str, Any]:
-    """Return what is known of each page, and its small picture instead of the place of it."""
+    """Return what is known of each page, and what it looks like instead of the place of that."""
     names = [path.relative_to(root).as_posix() for path in root.rglob("*.*")]
     facts = inspection.inspect_files(root, names, str(cache))
-    small = inspection.small_pages(root, str(cache)).all()
+    seen = inspection.seen_file(root, str(cache)).all()
     return {
-        f"{name}{suffix}": (replace(page, small=0), small[page.small].tobytes())
+        f"{name}{suffix}": (replace(page, place=0), seen[page.place].tobytes())
         for name in names
         for suffix, page in facts[name].pages.items()
     }
