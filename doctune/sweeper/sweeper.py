@@ -97,6 +97,21 @@ class AsyncSweeper(OptunaSweeperImpl):
         """Search, write the results and return the study; train once if not `enabled`."""
         arguments = [self._password.strip(argument) for argument in arguments]
         self._typed = arguments
+        with contextlib.ExitStack() as begun:
+            space = self._checked_space(arguments, begun)
+        if not self._keys.enabled:
+            return self._jobs.launch(space.job_overrides({}), 0)
+        if self._followed is not None:
+            show_focus(self._followed, space, self._console)
+        return self._search(space, arguments)
+
+    def _checked_space(self, arguments: list[str], begun: contextlib.ExitStack) -> SearchSpace:
+        """Return what is searched, once nothing is wrong with it, the study and the jobs.
+
+        Args:
+            arguments: as they were typed.
+            begun: takes what the app has begun in the background.
+        """
         if self._keys.enabled:
             # Before the app's own checks, which may look through its data.
             self._check_folder()
@@ -107,7 +122,10 @@ class AsyncSweeper(OptunaSweeperImpl):
                 self._check_not_empty(self._build_space(arguments))
         if self._keys.on_command is not None:
             at_once = self._jobs_at_once(arguments)
-            call("hydra.sweeper.on_command", self._keys.on_command, self._config, at_once)
+            call_at = "hydra.sweeper.on_command"
+            reads = call(call_at, self._keys.on_command, self._config, at_once)
+            if reads is not None:
+                begun.enter_context(reads)
         if self._keys.enabled:
             if len(self._get_directions()) > 1 and self._keys.stop_when is not None:
                 raise UserError(
@@ -115,6 +133,8 @@ class AsyncSweeper(OptunaSweeperImpl):
                     "is known with one objective alone; leave it out, or the other objectives"
                 )
             self._made_pruner = make_pruner(self._keys.pruner if self._keys.prune else None)
+            if self._is_new:
+                self._jobs.start()
         space = self._build_space(arguments)
         if self._keys.enabled:
             self._check_not_empty(space)
@@ -123,11 +143,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                 n_trials = min(self._keys.n_trials, points)
                 self._keys = dataclasses.replace(self._keys, n_trials=n_trials)
         self._check_jobs(space)
-        if not self._keys.enabled:
-            return self._jobs.launch(space.job_overrides({}), 0)
-        if self._followed is not None:
-            show_focus(self._followed, space, self._console)
-        return self._search(space, arguments)
+        return space
 
     def _check_jobs(self, space: SearchSpace) -> None:
         """Have the app check its jobs, while the workers of a new search import what they need."""
