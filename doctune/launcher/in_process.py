@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from doctune.launcher.composing import JobComposer
-from doctune.launcher.job_config import SharedConfig, for_one_job
+from doctune.launcher.job.composing import JobComposer
+from doctune.launcher.job.config import SharedConfig, for_one_job
 
 
 def make_quick(launcher: Any) -> None:

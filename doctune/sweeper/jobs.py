@@ -39,10 +39,10 @@ def _submitted(launcher: Any) -> Any:
     """Return jobs that serve many trials, but where several tasks share one."""
     tasks = [int(launcher.params.get(key) or 1) for key in ("nodes", "tasks_per_node")]
     if max(tasks) > 1:
-        from doctune.launcher.submitted import SubmittedJobs
+        from doctune.launcher.slurm.submitted import SubmittedJobs
 
         return SubmittedJobs(launcher)
-    from doctune.launcher.served import ServedJobs
+    from doctune.launcher.slurm.served import ServedJobs
 
     return ServedJobs(launcher)
 

@@ -1,7 +1,7 @@
 """What configs ask of a model before it is trained; timm knows it, which brings torch along.
 
-It is asked where torch is (`doctune.launcher.beside`), each thing once a process. Importing this
-file registers the resolvers of the configs:
+It is asked where torch is (`doctune.launcher.workers.beside`), each thing once a process.
+Importing this file registers the resolvers of the configs:
 
     ${without_effect:PARAMETER,${model},SIZE}  takes an entry out of the search
     ${poolings:${model},SIZE}                  the kinds that the model takes
@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from doctune.launcher.beside import call_beside
+from doctune.launcher.workers.beside import call_beside
 from src.training.config import ModelConfig
 
 

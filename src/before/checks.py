@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from doctune.commands import task_overrides
 from doctune.errors import UserError
 from doctune.hydra_messages import dangling
-from doctune.launcher.beside import call_beside
-from doctune.launcher.packing import JobNeeds
+from doctune.launcher.workers.beside import call_beside
+from doctune.launcher.workers.packing import JobNeeds
 from doctune.study.keys import StudyKeys
 from src.before.elsewhere import is_elsewhere, notes_on_machines
 from src.before.models import check_models, fetch_weights

@@ -9,8 +9,8 @@ from omegaconf import MISSING, OmegaConf
 
 from doctune.space.focus_rule import FocusRule
 from doctune.study.keys import StudyKeys
-from src.before import comparable as comparable  # registers the resolvers of `settings`
 from src.before import asked_of_timm as asked_of_timm  # registers resolvers of search spaces
+from src.before import comparable as comparable  # registers the resolvers of `settings`
 from src.before import elsewhere as elsewhere  # registers the schemas of conf/hydra/launcher
 from src.before import objectives as objectives  # registers the resolver of conf/train.yaml
 from src.before import sizes as sizes  # registers resolvers of conf/data and search spaces

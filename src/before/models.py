@@ -1,7 +1,8 @@
 """What is asked and checked of models before a search, where torch is.
 
 The process of a search does without it: all this is called in a copy of the process that its
-workers are copies of (`doctune.launcher.beside`), which imports torch, timm and Lightning anyway.
+workers are copies of, which imports torch, timm and Lightning anyway
+(`doctune.launcher.workers.beside`).
 """
 
 from collections.abc import Sequence

@@ -21,8 +21,9 @@ from typing import Any
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
 
-from doctune.launcher import workers
-from doctune.launcher.fork_server import ForkServer
+from doctune.launcher.workers import place
+from doctune.launcher.workers.fork_server import ForkServer
+from doctune.launcher.workers.pool import WorkerPool
 
 WORKERS = (2, 4, 8)
 PRELOAD = "src.trial.run"
@@ -65,14 +66,14 @@ class Held:
 
 def measure(n_workers: int, *, copied: bool) -> Held:
     """Start a pool, let each worker train, and end it."""
-    begin = ForkServer._begin
-    workers._work = train_steps
+    begin = ForkServer._launch
+    place.work = train_steps
     if not copied:
-        ForkServer._begin = lambda self: False  # type: ignore[method-assign]
+        ForkServer._launch = lambda self: False  # type: ignore[method-assign]
     context: Any = NoHydra()
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        pool = workers.WorkerPool(n_workers, [], [PRELOAD], context, folder)
+        pool = WorkerPool(n_workers, [], [PRELOAD], context, folder)
         try:
             pool.start()
             each_runs(pool, n_workers)
@@ -83,11 +84,11 @@ def measure(n_workers: int, *, copied: bool) -> Held:
             trained = proportional_set_size()
         finally:
             pool.close()
-            ForkServer._begin = begin  # type: ignore[method-assign]
+            ForkServer._launch = begin  # type: ignore[method-assign]
     return Held(seconds, cpu, ready, trained)
 
 
-def each_runs(pool: workers.WorkerPool, n_workers: int, *words: str) -> None:
+def each_runs(pool: WorkerPool, n_workers: int, *words: str) -> None:
     """Run a job in each worker."""
     with ThreadPoolExecutor(n_workers) as threads:
         list(threads.map(lambda place: place.run(list(words), 0, ()), pool._places))

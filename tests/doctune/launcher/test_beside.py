@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from doctune.errors import UserError
-from doctune.launcher.beside import call_beside
-from doctune.launcher.fork_server import ForkServer, server_pid
+from doctune.launcher.workers.beside import call_beside
+from doctune.launcher.workers.fork_server import ForkServer, server_pid
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is copied elsewhere")
 HERE = "tests.doctune.launcher.preloads"
@@ -18,7 +18,9 @@ HERE = "tests.doctune.launcher.preloads"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ForkServer]:
-    found = ForkServer(["doctune.launcher.beside", f"{HERE}.plain"], {}, str(tmp_path / "log"))
+    found = ForkServer(
+        ["doctune.launcher.workers.beside", f"{HERE}.plain"], {}, str(tmp_path / "log")
+    )
     found.start()
     yield found
     found.close()
@@ -71,8 +73,8 @@ def test_all_calls_are_of_one_copy_of_the_server() -> None:
 
 @pytest.mark.usefixtures("server")
 def test_what_is_raised_there_is_raised_here() -> None:
-    with pytest.raises(UserError, match="optimizer.lr=-1"):
-        call_beside(refuse, "optimizer.lr=-1")
+    with pytest.raises(UserError, match="optimizer"):
+        call_beside(refuse, "optimizer.lr=-1: must be above 0")
     with pytest.raises(RuntimeError, match="it went wrong"):
         call_beside(fail_untold)
     # It answers on.

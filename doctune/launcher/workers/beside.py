@@ -1,7 +1,7 @@
 """Functions called in a copy of the process that workers are copies of.
 
-What needs the libraries of a trial before there is one, as a look at its model does, is asked there:
-the process of the search imports none of them, and needs not wait while they are imported.
+What needs the libraries of a trial before there is one, as a look at its model does, is asked
+there: the process of the search imports none of them, and does other things while others import.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from multiprocessing import reduction
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
-from doctune.launcher.fork_server import ForkServer, leave_server
+from doctune.launcher.workers.fork_server import ForkServer, leave_server
 
 Result = TypeVar("Result")
 

@@ -22,13 +22,13 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import psutil
 
-from doctune.launcher.preloaded import ORDERS, Orders
+from doctune.launcher.workers.preloaded import ORDERS, Orders
 
 log = logging.getLogger(__name__)
 
 # Files of the drivers of CUDA and ROCm; who has one open has begun to use a card.
 DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
-# Taken by the pool that the server is of; a second pool at the same time has workers that start anew.
+# Taken by the pool that the server is of; the workers of a second one at the same time start anew.
 _in_use = threading.Lock()
 
 
@@ -121,7 +121,7 @@ class ForkServer:
         self._owns_server, ForkServer._one = True, self
         try:
             with self._orders_in_environment():
-                forkserver.set_forkserver_preload(["doctune.launcher.preloaded"])
+                forkserver.set_forkserver_preload(["doctune.launcher.workers.preloaded"])
                 forkserver.ensure_running()
         except (OSError, EOFError) as error:
             self._leave(f"it has ended ({error})")
@@ -131,7 +131,7 @@ class ForkServer:
         return True
 
     def _is_whole(self) -> bool:
-        """Wait until the server has imported everything, and tell whether copies of it are whole."""
+        """Wait until the server has imported it all, and tell whether copies of it are whole."""
         try:
             # Returns when the server has made a copy.
             probe: Any = multiprocessing.get_context("forkserver").Process(target=int)
