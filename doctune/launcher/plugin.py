@@ -77,10 +77,10 @@ class WorkersLauncher(Launcher):
         # Resolved before the picture is taken: a name that holds the time is the same for all.
         log_folder = str(config.hydra.sweep.dir)
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
-        context = JobContext.capture(self)
+        self._context = JobContext.capture(self)
         try:
             self._pool: Any = WorkerPool(
-                self._n_workers, self._devices, self._preload, context, log_folder
+                self._n_workers, self._devices, self._preload, self._context, log_folder
             )
         except OSError as error:
             # Semaphores, which Linux keeps in a folder that small containers are without.
@@ -123,6 +123,10 @@ class WorkersLauncher(Launcher):
             return [self._pool.run(*numbered[0])]
         with ThreadPoolExecutor(self._n_workers) as threads:
             return list(threads.map(lambda job: self._pool.run(*job), numbered))
+
+    def compose_with(self, composer: Any) -> None:
+        """Give the workers what a `JobComposer` of their sweep has composed when they start."""
+        self._context.composer = composer
 
     @property
     def slots(self) -> int:

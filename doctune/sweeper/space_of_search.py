@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
 from doctune.hydra_messages import as_whole_numbers, in_short
+from doctune.launcher.job.composing import JobComposer
 from doctune.space.entries import check_condition, choices, conditions_of
 from doctune.space.focus import Focus
 from doctune.space.focus_rule import FocusRule
@@ -26,7 +27,8 @@ class SpaceOfSearch:
     Args:
         keys: of the sweeper.
         config: of the whole search.
-        loader: composes the configs of jobs.
+        loader: knows what may be chosen of a group.
+        composer: of the jobs' configs.
         study: of the search, which may follow an earlier one.
         params: `hydra.sweeper.params` as overrides.
         arguments: the overrides of the command line.
@@ -38,13 +40,15 @@ class SpaceOfSearch:
         keys: OptunaAsyncSweeperConf,
         config: DictConfig,
         loader: ConfigLoader,
+        composer: JobComposer,
         study: StudyOfSearch,
         params: Sequence[str],
         arguments: Sequence[str],
         *,
         is_extended: bool,
     ) -> None:
-        self._keys, self._config, self._loader, self._study = keys, config, loader, study
+        self._keys, self._config, self._study = keys, config, study
+        self._loader, self._composer = loader, composer
         self._params, self._arguments, self._is_extended = params, list(arguments), is_extended
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
@@ -129,7 +133,7 @@ class SpaceOfSearch:
         words = tuple(overrides)
         try:
             if words not in self._composed:
-                self._composed[words] = self._loader.load_sweep_config(self._config, overrides)
+                self._composed[words] = self._composer.compose(overrides)
             return self._composed[words]
         except HydraException as error:
             told = in_short(error)

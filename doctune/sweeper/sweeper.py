@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from doctune.errors import UserError
+from doctune.launcher.job.composing import JobComposer
 from doctune.launcher.job.portable import portable, runs_by_name
 from doctune.named_in_config import call, check_installed, told_by_key
 from doctune.passwords import StoragePassword
@@ -30,10 +31,7 @@ from doctune.study.keys import check_limits
 from doctune.study.outage import told_if_away
 from doctune.study.pruners import make_pruner
 from doctune.study.storage import try_folder
-from doctune.study.study import (
-    finished,
-    is_complete,
-)
+from doctune.study.study import finished, is_complete
 from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
@@ -84,8 +82,9 @@ class AsyncSweeper(OptunaSweeperImpl):
         super().setup(hydra_context=hydra_context, task_function=task, config=config)
         assert self.launcher is not None
         self._config = config
-        self._jobs = LaunchedJobs(self.launcher, hidden)
         self._loader = hydra_context.config_loader
+        self._composer = JobComposer(self._loader, config)
+        self._jobs = LaunchedJobs(self.launcher, hidden, self._composer)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search, write the results and return the study; train once if not `enabled`."""
@@ -94,6 +93,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             self._keys,
             self._config,
             self._loader,
+            self._composer,
             self._study,
             self._parse_sweeper_params_config(),
             arguments,

@@ -67,7 +67,7 @@ class Held:
 def measure(n_workers: int, *, copied: bool) -> Held:
     """Start a pool, let each worker train, and end it."""
     begin = ForkServer._launch
-    place.work = train_steps
+    place.work = train_steps  # type: ignore[attr-defined]
     if not copied:
         ForkServer._launch = lambda self: False  # type: ignore[method-assign]
     context: Any = NoHydra()

@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import open_dict
 
 from doctune import is_of_search
-from doctune.launcher.job.composing import JobComposer
+from doctune.launcher.job.composing import JobComposer, Templates
 from doctune.launcher.job.config import SharedConfig, for_one_job
 from doctune.launcher.job.family import left_by_job
 from doctune.launcher.job.portable import failed, portable
@@ -88,15 +88,30 @@ class JobRunner:
         return done
 
 
-@dataclass
 class JobContext:
     """What every job of a sweep has in common, as a picture that crosses processes.
 
     The task function is usually defined in `__main__`, which has another meaning in a worker;
     cloudpickle therefore carries it by value.
+
+    Args:
+        picture: pickled.
+        templates: of jobs' configs, which need not be composed again.
+
+    Attributes:
+        composer: whose templates go along, as they are when the context is sent; None: those that
+            it was made with.
     """
 
-    picture: bytes
+    def __init__(self, picture: bytes, templates: Templates | None = None) -> None:
+        self._picture = picture
+        self._templates = templates or {}
+        self.composer: JobComposer | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the picture, with what is composed by now."""
+        templates = self._templates if self.composer is None else self.composer.templates
+        return type(self), (self._picture, templates)
 
     @classmethod
     def capture(cls, launcher: Any) -> "JobContext":
@@ -112,10 +127,10 @@ class JobContext:
     def restore(self) -> JobRunner:
         """Bring Hydra into the same state in the worker."""
         setup_globals()
-        hydra_context, task_function, config, state = pickle.loads(self.picture)
+        hydra_context, task_function, config, state = pickle.loads(self._picture)
         Singleton.set_state(state)
         SharedConfig.install()
-        composer = JobComposer(hydra_context.config_loader, config)
+        composer = JobComposer(hydra_context.config_loader, config, self._templates)
         return JobRunner(hydra_context, task_function, composer)
 
 

@@ -15,8 +15,8 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from optuna.trial import TrialState
 
-from doctune.launcher import served, serving
 from doctune.launcher.job.run import JobContext
+from doctune.launcher.slurm import served, serving
 from doctune.launcher.slurm.mailbox import Mailbox, Trial
 from doctune.launcher.slurm.scheduler import JobLostError, JobRefusedError
 from doctune.launcher.slurm.served import ServedJobs
