@@ -24,12 +24,13 @@ from hydra.core.hydra_config import HydraConfig
 from optuna.storages import BaseStorage
 
 from doctune import is_trial
+from doctune.study.location import study_location
 from doctune.study.ownership import Heartbeat, this_process
 from doctune.study.patient import open_patiently
 from doctune.study.pruners import NOTES, StudyOfPruners, compares_running
 from doctune.study.pruners import make_pruner as make_pruner
 from doctune.study.pruning_safety import BY_PRUNER, LET_THROUGH, STOPPED, is_let_through
-from doctune.study.storage import load_study, study_location
+from doctune.study.study import load_study
 from doctune.words import settings_of
 
 # Trial, and when it was handed out -> when this process has begun with it, by the monotonic clock

@@ -60,7 +60,7 @@ def _plan(words: Sequence[str]) -> None:
         from src.before.checks import check_references
         from src.before.typed_keys import check_typed_keys
         from src.before.values import check_values
-        from src.planning.search_plan import make_plan
+        from src.planning.planner import make_plan
         from src.planning.show import print_plan, to_json
 
         screen = Console()

@@ -2,6 +2,7 @@
 CONTRIBUTING.md."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ CONTRIBUTING = (HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PACKAGES = ("doctune", "src")
 
 
+@functools.cache
 def _files() -> list[str]:
     return sorted(
         path.relative_to(HOUSE).as_posix()
@@ -22,22 +24,39 @@ def _files() -> list[str]:
 
 
 def _room(file: str) -> str:
-    """Return the room of a file: a folder below a package, the doors, or the ground floor."""
-    package, _, rest = file.partition("/")
-    if "/" in rest:
-        return f"{package}/{rest.split('/')[0]}"
-    if package == "src":
-        return "doors"
-    return "doctune/trial" if rest == "trial.py" else "ground"
+    """Return the room of a file: a folder that is drawn, the doors, or the ground floor."""
+    package, *folders = file.split("/")[:-1]
+    if not folders:
+        if package == "src":
+            return "doors"
+        return "doctune/trial" if file == "doctune/trial.py" else "ground"
+    within = f"{package}/{'/'.join(folders)}"
+    return within if within in _drawn() else f"{package}/{folders[0]}"
 
 
+@functools.cache
+def _drawn() -> list[str]:
+    return [room for floor in _floors() for room in floor]
+
+
+@functools.cache
+def _text(file: str) -> str:
+    return (HOUSE / file).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _nodes(file: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(_text(file))))
+
+
+@functools.cache
 def _modules() -> dict[str, str]:
     return {file.removesuffix(".py").replace("/", "."): file for file in _files()}
 
 
 def _imported(file: str, known: dict[str, str]) -> Iterator[str]:
     """Yield the files of the house that a file imports, also within functions."""
-    for node in ast.walk(ast.parse((HOUSE / file).read_text(encoding="utf-8"))):
+    for node in _nodes(file):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
@@ -54,6 +73,7 @@ def _arrows() -> set[tuple[str, str]]:
     return {(mine, theirs) for mine, theirs in pairs if mine != theirs}
 
 
+@functools.cache
 def _floors() -> list[list[str]]:
     """Return the rooms of CONTRIBUTING.md, from the top floor to the ground."""
     drawing = CONTRIBUTING.split("```text\n")[1].split("```")[0]
@@ -61,8 +81,7 @@ def _floors() -> list[list[str]]:
 
 
 def test_every_room_stands_on_its_floor() -> None:
-    drawn = [room for floor in _floors() for room in floor]
-    assert sorted(drawn) == sorted({_room(file) for file in _files()})
+    assert sorted(_drawn()) == sorted({_room(file) for file in _files()})
 
 
 def test_arrows_go_down_alone() -> None:
@@ -88,7 +107,7 @@ def test_arguments_of_a_call_are_not_folded_into_a_tuple() -> None:
     folded = [
         f"{file}:{argument.lineno}"
         for file in _files()
-        for call in ast.walk(ast.parse((HOUSE / file).read_text(encoding="utf-8")))
+        for call in _nodes(file)
         if isinstance(call, ast.Call)
         for argument in call.args
         if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Tuple)
@@ -106,7 +125,7 @@ def test_arguments_of_a_call_are_not_folded_into_a_tuple() -> None:
     ],
 )
 def test_what_all_rooms_need_stands_once(written: str, file: str) -> None:
-    assert [path for path in _files() if written in (HOUSE / path).read_text("utf-8")] == [file]
+    assert [path for path in _files() if written in _text(path)] == [file]
 
 
 @pytest.mark.parametrize("package", ["torch", "timm", "pytorch_lightning", "torchmetrics", "src"])
@@ -115,8 +134,6 @@ def test_what_serves_any_app_knows_no_images(package: str) -> None:
         file
         for file in _files()
         if file.startswith("doctune/")
-        and re.search(
-            rf"^\s*(from|import) {package}\b", (HOUSE / file).read_text("utf-8"), re.MULTILINE
-        )
+        and re.search(rf"^\s*(from|import) {package}\b", _text(file), re.MULTILINE)
     ]
     assert not users

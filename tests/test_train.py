@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from sklearn.metrics import f1_score
 
-from doctune.study.storage import load_study
+from doctune.study.study import load_study
 from src.trial.out_of_fold import OutOfFold
 from tests.conftest import TINY, Door, Run
 

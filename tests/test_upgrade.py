@@ -7,7 +7,7 @@ with three trials of the command below; names of the machine are replaced.
 import re
 from pathlib import Path
 
-from doctune.study.storage import load_study
+from doctune.study.study import load_study
 from src.before.comparable import code_version
 from tests.conftest import Door
 

@@ -18,8 +18,8 @@ import psutil
 from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
-from doctune.launcher.family import descendants, end_all
-from doctune.launcher.job import JobContext, run
+from doctune.launcher.job.family import descendants, end_all
+from doctune.launcher.job.run import JobContext
 from doctune.passwords import VARIABLE
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,7 @@ class RayJobs:
 
     def __init__(self, launcher: Any) -> None:
         self._launcher = launcher
-        self._context = JobContext.capture(
-            launcher.hydra_context, launcher.task_function, launcher.config
-        )
+        self._context = JobContext.capture(launcher)
         self._starting = threading.Lock()
         self._task: Any = None
         # By the numbers of the trials.
@@ -168,7 +166,7 @@ def run_on_ray(
 
     _internal_kv_put(sign.encode(), b"began")
     os.environ.update(secrets)
-    return run(*context.restore(), overrides, number)
+    return context.restore().run(overrides, number)
 
 
 def _is_signed(sign: str) -> bool:

@@ -1,7 +1,5 @@
-"""The keys of `hydra/launcher: workers`.
-
-The Hydra plugin `hydra/launcher: workers`; light, as Hydra imports it at every start.
-"""
+"""The Hydra plugin `hydra/launcher: workers`, and its keys; light, as Hydra imports it at every
+start."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,22 +64,23 @@ class WorkersLauncher(Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Describe the jobs to the workers; their processes start with `start`, or with a job."""
-        from doctune.launcher.job import JobContext
-        from doctune.launcher.workers import WorkerPool
+        from doctune.launcher.job.run import JobContext
+        from doctune.launcher.workers.pool import WorkerPool
 
         self._check_preload(hydra_context.execution_whitelist)
         if self._asked_for is None:
             self._n_workers = self._by_default(config.hydra.sweeper)
         if self._packs:
-            from doctune.launcher.packing import Packing
+            from doctune.launcher.workers.packing import Packing
 
             self._packing = Packing(self._devices, self._n_workers)
         # Resolved before the picture is taken: a name that holds the time is the same for all.
         log_folder = str(config.hydra.sweep.dir)
-        context = JobContext.capture(hydra_context, task_function, config)
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+        self._context = JobContext.capture(self)
         try:
             self._pool: Any = WorkerPool(
-                self._n_workers, self._devices, self._preload, context, log_folder
+                self._n_workers, self._devices, self._preload, self._context, log_folder
             )
         except OSError as error:
             # Semaphores, which Linux keeps in a folder that small containers are without.
@@ -125,6 +124,10 @@ class WorkersLauncher(Launcher):
         with ThreadPoolExecutor(self._n_workers) as threads:
             return list(threads.map(lambda job: self._pool.run(*job), numbered))
 
+    def compose_with(self, composer: Any) -> None:
+        """Give the workers what a `JobComposer` of their sweep has composed when they start."""
+        self._context.composer = composer
+
     @property
     def slots(self) -> int:
         """Return how many jobs run at a time."""
@@ -145,7 +148,7 @@ class WorkersLauncher(Launcher):
         return self._pool.began(number)  # type: ignore[no-any-return]
 
     def expect(self, needs: Any) -> None:
-        """Take what is known beforehand of a job (`doctune.launcher.packing.JobNeeds`)."""
+        """Take what is known beforehand of a job (`doctune.launcher.workers.packing.JobNeeds`)."""
         if self._packing is not None:
             self._packing.expect(needs)
 
@@ -157,7 +160,7 @@ class WorkersLauncher(Launcher):
 
     def device_lines(self) -> list[str]:
         """Return how busy and how full each device is, a line each; none on a CPU."""
-        from doctune.launcher.device_use import device_lines
+        from doctune.launcher.workers.device_use import device_lines
 
         return device_lines(self._devices)
 

@@ -13,8 +13,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, get_storage
 
 from doctune.errors import UserError
+from doctune.study.location import is_file, parse_url
 from doctune.study.outage import AWAY, Outage
-from doctune.study.storage import is_file, open_storage, parse_url
+from doctune.study.storage import open_storage
 from doctune.study.tables import TableStorage
 
 log = logging.getLogger(__name__)

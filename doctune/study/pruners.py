@@ -28,8 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from doctune.named_in_config import told_by_key
 from doctune.study.pruning_safety import LET_THROUGH, STOPPED
-from doctune.study.storage import StudyLedByFirst
-from doctune.study.study import BEGAN_AS, was_interrupted
+from doctune.study.study import BEGAN_AS, StudyLedByFirst, was_interrupted
 
 PRUNER_WHITELIST = ("optuna.pruners.*", "doctune.study.pruners.*")
 

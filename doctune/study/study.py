@@ -1,30 +1,34 @@
-"""The study that a search works on: created or continued, and what it counts.
+"""The study that a search works on: created, continued or found, and what it counts.
 
-What makes the scores of a study comparable, and what to do when it has changed.
+A study of several objectives is pruned by the first of them. Optuna refuses that: `Trial.report`
+and `Trial.should_prune` raise, and so does what reads `study.direction`, as pruners do, and TPE
+once a trial is pruned. What a job reports is the first objective, so its direction is the one that
+they ask for.
 """
 
-import json
-import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from doctune.shown_keys import shown
-from doctune.study.storage import open_storage, prunable
-from doctune.words import counted, is_worked_out
-
-log = logging.getLogger(__name__)
+from doctune.study.location import as_typed, is_file, parse_url
+from doctune.study.settings import check_settings
+from doctune.study.storage import open_storage, try_folder
+from doctune.words import counted, did_you_mean
 
 # What a trial calls those parameters that its job takes from the config.
 AS_IN_CONFIG = "as_in_config"
 # What the number of the first of several trials is called in those that continue it.
 BEGAN_AS = "began_as"
+# Databases that a study may be in.
+SERVERS = ("postgresql", "postgres", "mysql")
 # States that use up one of the `n_trials`.
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -60,6 +64,78 @@ def open_study(
         )
     check_settings(study, settings or {}, accept_changes, assumed or {})
     return prunable(study)
+
+
+def existing_study(url: str, name: str) -> optuna.Study | None:
+    """Return a study that there is already, None without one; no file is made for it.
+
+    Raises:
+        UserError: the storage cannot be, be opened or be reached.
+    """
+    parsed = parse_url(url)
+    if is_file(parsed):
+        path = Path(str(parsed.database))
+        if not path.exists():
+            try:
+                try_folder(path.parent)
+            except OSError as error:
+                raise UserError(
+                    f"{as_typed(parsed)}: it cannot be made ({error.strerror})"
+                ) from error
+            return None
+    elif parsed.get_backend_name() not in SERVERS:
+        try:
+            parsed.get_dialect()
+        except Exception as error:
+            # Whatever SQLAlchemy raises where there is no such database.
+            raise UserError(
+                f"{as_typed(parsed)}: this is no storage of studies; "
+                "write sqlite:///FILE, postgresql://HOST/DATABASE or journal:///FILE"
+            ) from error
+    storage = open_storage(url)
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return None
+
+
+def load_study(
+    url: str, name: str, storage: BaseStorage | None = None, **kwargs: Any
+) -> optuna.Study:
+    """Open an existing study.
+
+    Args:
+        url: of its storage.
+        name: of the study.
+        storage: the same, opened in a way of one's own.
+        kwargs: of `optuna.load_study`.
+
+    Raises:
+        UserError: the storage has no study of that name; its studies are listed.
+    """
+    storage = storage or open_storage(url)
+    try:
+        return prunable(optuna.load_study(study_name=name, storage=storage, **kwargs))
+    except KeyError:
+        names = sorted(optuna.get_all_study_names(storage))
+        hint = did_you_mean(name, names) if names else "; it has none yet"
+        raise UserError(f"study '{name}' is not in the storage{hint}") from None
+
+
+class StudyLedByFirst(optuna.Study):
+    """A study whose `direction` is the first objective's; `directions` keeps them all."""
+
+    @property
+    def direction(self) -> StudyDirection:
+        """Return the direction of what is reported."""
+        return self.directions[0]
+
+
+def prunable(study: optuna.Study) -> optuna.Study:
+    """Return the study as pruners and samplers can take it, whatever its objectives."""
+    if len(study.directions) == 1:
+        return study
+    return StudyLedByFirst(study.study_name, study._storage, study.sampler, study.pruner)
 
 
 def check_folder(study: optuna.Study, folder: Path) -> None:
@@ -119,74 +195,3 @@ def is_complete(name: str, done: int, n_trials: int) -> str:
         f"study {name} has {has} already; extend it with {shown('n_trials')}={done + n_trials}, "
         f"or start another with {shell_word(override(shown('study_name'), name + '-2'))}"
     )
-
-
-def check_settings(
-    study: optuna.Study,
-    settings: dict[str, Any],
-    accept_changes: bool,
-    assumed: Mapping[str, Any],
-) -> None:
-    """Compare `settings` with those that the study remembers; a new study takes them on.
-
-    Settings that only one side has are taken on too: an older study knows nothing of them, unless
-    it is known what they were then.
-
-    Args:
-        study: new, or made under settings of its own.
-        settings: name -> JSON value.
-        accept_changes: the user wants old and new scores side by side.
-        assumed: values of settings in studies that do not know them.
-
-    Raises:
-        UserError: shows the difference, and the ways out.
-    """
-    wanted = json.loads(json.dumps(settings))
-    if not accept_changes:
-        _refuse_changes(study, wanted, assumed)
-    before = study.user_attrs.get("settings", {})
-    if before != {**before, **wanted}:
-        study.set_user_attr("settings", {**before, **wanted})
-
-
-def check_quick_settings(
-    study: optuna.Study, settings: DictConfig, assumed: Mapping[str, Any]
-) -> None:
-    """Compare those settings that take no time to know; `check_settings` compares all of them.
-
-    Args:
-        study: made under settings of its own.
-        settings: a node of the config, not resolved.
-        assumed: as in `check_settings`.
-
-    Raises:
-        UserError: shows the difference, and the ways out.
-    """
-    raw: Any = OmegaConf.to_container(settings, resolve=False)
-    quick = {key: settings[key] for key, value in raw.items() if not is_worked_out(value)}
-    plain = {
-        key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-        for key, value in quick.items()
-    }
-    _refuse_changes(study, json.loads(json.dumps(plain)), assumed)
-
-
-def _refuse_changes(
-    study: optuna.Study, wanted: Mapping[str, Any], assumed: Mapping[str, Any]
-) -> None:
-    remembered = study.user_attrs.get("settings", {})
-    # A new study remembers nothing yet.
-    before = {**assumed, **remembered} if remembered else {}
-    changed = [
-        f"  {key} was {before[key]!r}, now {wanted[key]!r}"
-        for key in sorted(before.keys() & wanted.keys())
-        if before[key] != wanted[key]
-    ]
-    if changed:
-        differences = "\n".join(changed)
-        raise UserError(
-            f"study '{study.study_name}' cannot go on, its scores would not be comparable:\n"
-            f"{differences}\n"
-            f"Go back to the old values, or start another study with {shown('study_name')}=NAME. "
-            f"(If you know that scores stay comparable: {shown('accept_changes')}=true.)"
-        )

@@ -26,8 +26,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from doctune.errors import UserError
 from doctune.shown_keys import shown
-from doctune.study.storage import load_study
-from doctune.study.study import AS_IN_CONFIG
+from doctune.study.study import AS_IN_CONFIG, load_study
 from doctune.words import key_of, settings_of
 
 

@@ -52,8 +52,8 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     # user to read.
     on_command: str | None = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
-    # raise for the user to read; what it returns (JobNeeds of doctune/launcher/packing.py) helps
-    # a launcher that packs several jobs on a device.
+    # raise for the user to read; what it returns (JobNeeds of `doctune.launcher.workers.packing`)
+    # helps a launcher that packs several jobs on a device.
     on_start: str | None = None
     # Called with (study, folder, config) when the search ends.
     on_end: str | None = None

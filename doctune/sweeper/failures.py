@@ -17,7 +17,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
-from doctune.launcher.job import is_device_error
+from doctune.launcher.job.run import is_device_error
 from doctune.shown_keys import shown
 from doctune.study.budget import Budget
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
+from doctune.launcher.job.composing import JobComposer
 from doctune.shown_keys import shown
 
 # As the stock Optuna sweeper.
@@ -14,11 +15,12 @@ BY_DEFAULT = 2
 NAMES = {"slurm": "submitit_slurm", "local": "submitit_local"}
 
 
-def looked_after(launcher: Any) -> Any:
+def looked_after(launcher: Any, composer: JobComposer) -> Any:
     """Return a launcher of another package as one whose jobs can be cancelled, where we know how.
 
     Args:
         launcher: any, set up.
+        composer: of the jobs' configs.
     """
     kinds = {kind.__name__ for kind in type(launcher).__mro__}
     # By name, as their packages need not be installed.
@@ -27,7 +29,7 @@ def looked_after(launcher: Any) -> Any:
     if "BasicLauncher" in kinds:
         from doctune.launcher.in_process import make_quick
 
-        make_quick(launcher)
+        make_quick(launcher, composer)
     if "RayLauncher" in kinds:
         from doctune.launcher.on_ray import RayJobs
 
@@ -39,10 +41,10 @@ def _submitted(launcher: Any) -> Any:
     """Return jobs that serve many trials, but where several tasks share one."""
     tasks = [int(launcher.params.get(key) or 1) for key in ("nodes", "tasks_per_node")]
     if max(tasks) > 1:
-        from doctune.launcher.submitted import SubmittedJobs
+        from doctune.launcher.slurm.submitted import SubmittedJobs
 
         return SubmittedJobs(launcher)
-    from doctune.launcher.served import ServedJobs
+    from doctune.launcher.slurm.served import ServedJobs
 
     return ServedJobs(launcher)
 
@@ -53,10 +55,13 @@ class LaunchedJobs:
     Args:
         launcher: any of Hydra's; more is known of those with `slots`, `cancel` and `close`.
         overrides: what every job is given beside its own.
+        composer: of the jobs' configs, for launchers that compose in this process or beside it.
     """
 
-    def __init__(self, launcher: Any, overrides: Sequence[str]) -> None:
-        self._launcher = looked_after(launcher)
+    def __init__(self, launcher: Any, overrides: Sequence[str], composer: JobComposer) -> None:
+        self._launcher = looked_after(launcher, composer)
+        if hasattr(self._launcher, "compose_with"):
+            self._launcher.compose_with(composer)
         self._overrides = list(overrides)
         name = type(launcher).__name__.removesuffix("Launcher").lower()
         self.name = NAMES.get(name, name)

@@ -10,14 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import optuna
 from hydra.core.utils import JobReturn
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.launcher.submission import JobTimeError
 from doctune.space.search_space import SearchSpace
 from doctune.study.budget import Budget
 from doctune.study.expected_gain import ExpectedGain
@@ -39,15 +37,10 @@ from doctune.study.study import finished, was_interrupted
 from doctune.study.window import WindowedSampler
 from doctune.sweeper.ahead import Ahead
 from doctune.sweeper.display import Display
-from doctune.sweeper.failures import (
-    FailureWindow,
-    TrialTimeoutError,
-    error_of,
-    is_transient,
-    values_of,
-)
+from doctune.sweeper.failures import FailureWindow
 from doctune.sweeper.notices import Notices
 from doctune.sweeper.records import SLOTS
+from doctune.sweeper.telling import InFlight, Teller
 
 # What we write into a trial, so that an app's key of that name is not written beside it.
 OUR_NAMES = frozenset(
@@ -56,8 +49,6 @@ OUR_NAMES = frozenset(
         *("progress", "stopped", "processes_left"),
     )
 )
-# Why a trial was stopped whose job had no more time, beside what `current_trial` knows.
-JOB_TIME = "job_time"
 # How often a process that has nothing to start looks at the others' trials, in seconds.
 LOOK_SECONDS = 1.0
 # How often it is looked for what ended and what hangs, in seconds.
@@ -84,17 +75,6 @@ class Jobs(Protocol):
 
     def most_ahead(self, at_once: int) -> int:
         """Return how many jobs beyond those that run may be handed over."""
-
-
-@dataclass
-class InFlight:
-    """A trial that was handed to the launcher."""
-
-    trial: optuna.Trial
-    # Because it hangs.
-    cancelled: bool = False
-    # Because it waited when the search's time was over.
-    put_back: bool = False
 
 
 class AsyncLoop:
@@ -145,6 +125,7 @@ class AsyncLoop:
         self._asker = Asker(this_process(), Watch(heartbeat), set())
         self._heartbeat = Heartbeat(study._storage, heartbeat)
         self._failures = FailureWindow(budget)
+        self._teller = Teller(study, budget, self._failures, lock)
         self._notices = Notices(study, display, budget.stop_when)
         self._outage = Outage(display.tell)
         self._most_ahead = jobs.most_ahead(budget.n_jobs) if ahead else 0
@@ -269,7 +250,7 @@ class AsyncLoop:
             return False
         copy_result(self._study, trial, twin)
         is_complete = twin.state is TrialState.COMPLETE
-        self._tell(trial, twin.values if is_complete else None, twin.state)
+        self._teller.tell(trial, twin.values if is_complete else None, twin.state)
         self._display.trial_finished(self._study._storage.get_trial(trial._trial_id))
         return True
 
@@ -294,13 +275,13 @@ class AsyncLoop:
             began = self._jobs.began(entry.trial.number)
             if began is not None:
                 self._ahead.ended(time.monotonic() - began)
-            self._finish(entry, future)
+            self._teller.end_of_job(entry, future, stopping=self._stopping)
             frozen = self._study._storage.get_trial(entry.trial._trial_id)
             if self._stopping and not frozen.state.is_finished():
                 # It was ended with everything else; `release` hands it on.
                 continue
             del self._in_flight[future]
-            self._tell_left(entry, future)
+            self._show_left(entry, future)
             self._heartbeat.remove(entry.trial._trial_id)
             self._look_again = 0.0
             self._ended.append(frozen)
@@ -323,7 +304,7 @@ class AsyncLoop:
         while self._ended:
             self._display.trial_finished(self._ended.pop(0))
 
-    def _tell_left(self, entry: InFlight, future: "Future[JobReturn]") -> None:
+    def _show_left(self, entry: InFlight, future: "Future[JobReturn]") -> None:
         """Tell of processes that a job has started and left; they may keep the device."""
         left = [] if future.exception() else getattr(future.result(), "processes_left", [])
         if left:
@@ -331,65 +312,3 @@ class AsyncLoop:
                 f"trial {entry.trial.number} has left processes that run on until the search "
                 f"ends: {', '.join(left)}"
             )
-
-    def _state(self, entry: InFlight) -> TrialState:
-        return self._study._storage.get_trial(entry.trial._trial_id).state
-
-    def _finish(self, entry: InFlight, future: "Future[JobReturn]") -> None:
-        # The job may have told its result itself, or another process taken the trial over.
-        error = future.exception() or error_of(future.result())
-        if isinstance(error, optuna.TrialPruned):
-            self._tell(entry.trial, None, TrialState.PRUNED)
-        elif error is None:
-            self._complete(entry, future.result()._return_value)
-        elif self._state(entry).is_finished():
-            return
-        elif entry.cancelled:
-            self._fail(entry.trial, TrialTimeoutError(self._budget.trial_timeout or 0.0))
-        elif entry.put_back:
-            self._put_back(entry.trial)
-        elif isinstance(error, JobTimeError) and self._has_reported(entry.trial):
-            entry.trial.set_user_attr("stopped", JOB_TIME)
-            self._tell(entry.trial, None, TrialState.PRUNED)
-        elif not self._stopping:
-            self._fail(entry.trial, error)
-
-    def _complete(self, entry: InFlight, returned: Any) -> None:
-        try:
-            values = values_of(returned, len(self._study.directions))
-        except ValueError as error:
-            if not self._state(entry).is_finished():
-                self._fail(entry.trial, error)
-            return
-        self._tell(entry.trial, values, TrialState.COMPLETE)
-
-    def _fail(self, trial: optuna.Trial, error: BaseException) -> None:
-        """End a trial as failed; after a fault that may be gone next time it runs again."""
-        lines = str(error).strip().splitlines() or [""]
-        trial.set_user_attr("error", f"{type(error).__name__}: {lines[0]}"[:500])
-        attempts = int(trial.user_attrs.get("attempts", 0))
-        if is_transient(error) and attempts < self._budget.retries:
-            trial.set_user_attr("attempts", attempts + 1)
-            self._put_back(trial)
-            return
-        self._failures.last_error = error
-        self._tell(trial, None, TrialState.FAIL)
-
-    def _put_back(self, trial: optuna.Trial) -> None:
-        """End a trial as interrupted, queued again."""
-        with self._lock():
-            interrupt(self._study, self._study._storage.get_trial(trial._trial_id))
-            requeue_interrupted(self._study)
-
-    def _has_reported(self, trial: optuna.Trial) -> bool:
-        frozen = self._study._storage.get_trial(trial._trial_id)
-        return bool(frozen.intermediate_values)
-
-    def _tell(self, trial: optuna.Trial, values: list[float] | None, state: TrialState) -> None:
-        try:
-            self._study.tell(trial, values, state, skip_if_finished=True)
-        except Exception:
-            # A grid sampler that has run out asks to stop, and knows nothing of queued trials;
-            # outside of Study.optimize both are errors, after the trial has been told.
-            if not self._study._storage.get_trial(trial._trial_id).state.is_finished():
-                raise

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from doctune.launcher.family import descendants, end_all, words_of
+from doctune.launcher.job.family import descendants, end_all, words_of
 
 # How long jobs may take to end that were cancelled, in seconds.
 LEAVE_SECONDS = 2.0

@@ -17,9 +17,11 @@ from doctune.shown_keys import shown
 from doctune.space.entries import choices
 from doctune.space.record import record_space
 from doctune.space.search_space import SearchSpace
+from doctune.study.location import study_location
 from doctune.study.lock import creation_lock, study_lock
-from doctune.study.storage import existing_study, open_storage, study_location
-from doctune.study.study import check_folder, check_quick_settings, open_study
+from doctune.study.settings import check_quick_settings
+from doctune.study.storage import open_storage
+from doctune.study.study import check_folder, existing_study, open_study
 from doctune.study.warm_start import FirstTrials, check_source
 from doctune.study.window import windowed
 from doctune.sweeper.config import OptunaAsyncSweeperConf

@@ -5,46 +5,40 @@ import dataclasses
 import functools
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from doctune.errors import UserError
-from doctune.hydra_messages import as_whole_numbers, in_short
-from doctune.launcher.portable import portable, runs_by_name
+from doctune.launcher.job.composing import JobComposer
+from doctune.launcher.job.portable import portable, runs_by_name
 from doctune.named_in_config import call, check_installed, told_by_key
 from doctune.passwords import StoragePassword
 from doctune.shown_keys import key_of_folder, shown
-from doctune.space.entries import check_condition, choices, conditions_of
-from doctune.space.focus import Focus
-from doctune.space.focus_rule import FocusRule
-from doctune.space.follow import follow, show_focus
+from doctune.space.follow import show_focus
 from doctune.space.grid import fit_sampler
-from doctune.space.search_space import SearchSpace, build_search_space
+from doctune.space.search_space import SearchSpace
 from doctune.study.budget import Budget
 from doctune.study.expected_gain import ExpectedGain
 from doctune.study.keys import check_limits
 from doctune.study.outage import told_if_away
 from doctune.study.pruners import make_pruner
 from doctune.study.storage import try_folder
-from doctune.study.study import (
-    finished,
-    is_complete,
-)
+from doctune.study.study import finished, is_complete
 from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
 from doctune.sweeper.loop import AsyncLoop
 from doctune.sweeper.records import SLOTS, lines, log_to, shell_command
 from doctune.sweeper.results import write_results
+from doctune.sweeper.space_of_search import SpaceOfSearch
 from doctune.sweeper.stop_signals import StopSignals, leave, stop_signals
 from doctune.sweeper.study_of_search import StudyOfSearch
 from doctune.words import did_you_mean
@@ -72,7 +66,6 @@ class AsyncSweeper(OptunaSweeperImpl):
             super().__init__(sampler=sampler, **keys.of_stock)
         self._keys = keys
         self._console = Console()
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
         self._is_new = False
 
     def setup(
@@ -90,23 +83,30 @@ class AsyncSweeper(OptunaSweeperImpl):
         super().setup(hydra_context=hydra_context, task_function=task, config=config)
         assert self.launcher is not None
         self._config = config
-        self._jobs = LaunchedJobs(self.launcher, hidden)
         self._loader = hydra_context.config_loader
+        self._composer = JobComposer(self._loader, config)
+        self._jobs = LaunchedJobs(self.launcher, hidden, self._composer)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search, write the results and return the study; train once if not `enabled`."""
         arguments = [self._password.strip(argument) for argument in arguments]
-        self._typed = arguments
+        self._wanted = SpaceOfSearch(
+            self._keys,
+            self._config,
+            self._loader,
+            self._composer,
+            self._study,
+            self._parse_sweeper_params_config(),
+            arguments,
+            is_extended=self.custom_search_space_extender is not None,
+        )
         if self._keys.enabled:
             # Before the app's own checks, which may look through its data.
             self._check_folder()
             self._is_new = self._study.check()
-            typed = self._keys.search_space
-            entries: Any = OmegaConf.to_container(typed) if typed else {}
-            if self._keys.focus is None and not any(entries.values()):
-                self._check_not_empty(self._build_space(arguments))
+            self._wanted.check_not_empty_at_once()
         if self._keys.on_command is not None:
-            at_once = self._jobs_at_once(arguments)
+            at_once = self._wanted.jobs_at_once()
             call("hydra.sweeper.on_command", self._keys.on_command, self._config, at_once)
         if self._keys.enabled:
             if len(self._get_directions()) > 1 and self._keys.stop_when is not None:
@@ -115,9 +115,9 @@ class AsyncSweeper(OptunaSweeperImpl):
                     "is known with one objective alone; leave it out, or the other objectives"
                 )
             self._made_pruner = make_pruner(self._keys.pruner if self._keys.prune else None)
-        space = self._build_space(arguments)
+        space = self._wanted.build()
         if self._keys.enabled:
-            self._check_not_empty(space)
+            self._wanted.check_not_empty(space)
             self.sampler, points = fit_sampler(self.sampler, space, self._to_grid_sampler_choices)
             if points is not None:
                 n_trials = min(self._keys.n_trials, points)
@@ -125,8 +125,8 @@ class AsyncSweeper(OptunaSweeperImpl):
         self._check_jobs(space)
         if not self._keys.enabled:
             return self._jobs.launch(space.job_overrides({}), 0)
-        if self._followed is not None:
-            show_focus(self._followed, space, self._console)
+        if self._wanted.followed is not None:
+            show_focus(self._wanted.followed, space, self._console)
         return self._search(space, arguments)
 
     def _check_jobs(self, space: SearchSpace) -> None:
@@ -136,9 +136,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         if self._keys.enabled and self._is_new:
             self._jobs.start()
         try:
-            jobs = [self._compose(space.job_overrides(params)) for params in space.examples()]
-            # They are many where there are many branches.
-            self._composed.clear()
+            jobs = self._wanted.examples(space)
             if self._keys.on_start is not None:
                 needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
                 self._jobs.expect(needs)
@@ -151,12 +149,6 @@ class AsyncSweeper(OptunaSweeperImpl):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
             raise
-
-    def _jobs_at_once(self, arguments: list[str]) -> Iterator[DictConfig]:
-        """Compose the jobs of what is known to be searched at once, each when it is asked for."""
-        space = self._build_space(arguments, at_once=True)
-        for params in space.examples():
-            yield self._compose(space.job_overrides(params))
 
     def _search(self, space: SearchSpace, arguments: list[str]) -> optuna.Study:
         folder = Path(str(self.sweep_dir))
@@ -212,7 +204,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             heartbeat=self._keys.heartbeat,
             extend=extend,
             # Without parameters every trial is a repetition, and is meant to be.
-            reuse=self._keys.reuse_duplicates and not self._is_empty(space),
+            reuse=self._keys.reuse_duplicates and not self._wanted.is_empty(space),
             ahead=not self._is_a_sequence(budget),
             creation_lock=self._study.creation_lock,
         )
@@ -275,18 +267,6 @@ class AsyncSweeper(OptunaSweeperImpl):
                 f"with {key_of_folder(self._config)}"
             ) from error
 
-    def _check_not_empty(self, space: SearchSpace) -> None:
-        """Refuse a search of nothing in an app that has typed entries; others run as stock does."""
-        if not self._is_empty(space) or self._keys.search_space is None:
-            return
-        preset = ""
-        if "hparams_search" in choices(self._config):
-            preset = "choose a preset (hparams_search=fast), or "
-        raise UserError(
-            f"there is nothing to search: {preset}give a key a range, as in "
-            "'optimizer.lr=tag(log, interval(1e-5, 1e-2))'"
-        )
-
     def _get_directions(self) -> list[str]:
         """Return what is done with each objective.
 
@@ -299,47 +279,6 @@ class AsyncSweeper(OptunaSweeperImpl):
                 hint = did_you_mean(direction, DIRECTIONS)
                 raise UserError(f"{shown('direction')}={direction}: unknown{hint}")
         return directions
-
-    def _is_empty(self, space: SearchSpace) -> bool:
-        return not space.distributions and self.custom_search_space_extender is None
-
-    @functools.cached_property
-    def _followed(self) -> Focus | None:
-        """Return the ranges around the best of an earlier study, where the search follows one."""
-        keys = self._keys
-        if keys.focus is None or not keys.enabled:
-            return None
-        rule: Any = OmegaConf.to_container(keys.focus, resolve=True) if keys.focus else {}
-        study = self._study
-        return follow(
-            self._keys.from_study, study.url, study.name, FocusRule.read(rule), study.settings()
-        )
-
-    def _build_space(self, arguments: list[str], *, at_once: bool = False) -> SearchSpace:
-        options = self._loader.get_group_options
-        for where, when in conditions_of(self._keys.search_space).items():
-            check_condition(where, when, self._config, options)
-        params = self._parse_sweeper_params_config()
-        return build_search_space(
-            self._keys.search_space,
-            params,
-            arguments,
-            self._config,
-            self._compose,
-            base=None if self._followed is None else self._followed.space,
-            at_once=at_once,
-        )
-
-    def _compose(self, overrides: list[str]) -> DictConfig:
-        """Compose the config of a job, once; what cannot be is the search space's mistake."""
-        words = tuple(overrides)
-        try:
-            if words not in self._composed:
-                self._composed[words] = self._loader.load_sweep_config(self._config, overrides)
-            return self._composed[words]
-        except HydraException as error:
-            told = in_short(error)
-            raise UserError(f"search space: {told}{as_whole_numbers(told, self._typed)}") from error
 
     def _say(self, text: str) -> None:
         lines.info(text)

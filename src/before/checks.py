@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from doctune.commands import task_overrides
 from doctune.errors import UserError
 from doctune.hydra_messages import dangling
-from doctune.launcher.packing import JobNeeds
+from doctune.launcher.workers.packing import JobNeeds
 from doctune.study.keys import StudyKeys
 from src.before.elsewhere import is_elsewhere, notes_on_machines
 from src.before.notes import tell, tell_all, tell_notes, tell_pages_to_come

@@ -119,7 +119,8 @@ def _composed(flags: Namespace, given: Sequence[Override]) -> DictConfig:
 
 def _attributes(cfg: DictConfig) -> Mapping[str, Any]:
     # Imported here, as Optuna comes along.
-    from doctune.study.storage import counted_from, load_study
+    from doctune.study.location import counted_from
+    from doctune.study.study import load_study
 
     if cfg.optuna.from_study is None:
         return {}

@@ -72,7 +72,7 @@ def _value(word: str) -> str:
 def _storage(flags: Namespace, own: Sequence[str]) -> str:
     """Return the URL of the storage, a file by its whole path."""
     # Imported here, as Optuna comes along.
-    from doctune.study.storage import counted_from
+    from doctune.study.location import counted_from
 
     with initialize_config_dir(CONF):
         cfg = compose(flags.config_name or "train", list(own))
@@ -86,7 +86,7 @@ def _attributes(url: str, name: str) -> dict[str, Any]:
         UserError: there is none, or another program has made it.
     """
     from doctune.passwords import without_passwords
-    from doctune.study.storage import existing_study
+    from doctune.study.study import existing_study
     from doctune.words import did_you_mean
 
     there = f"optuna.storage={without_passwords(url)}"
@@ -113,7 +113,8 @@ def _names(url: str) -> list[str]:
     """Return the studies of a storage; no file is made for it."""
     import optuna
 
-    from doctune.study.storage import is_file, open_storage, parse_url
+    from doctune.study.location import is_file, parse_url
+    from doctune.study.storage import open_storage
 
     parsed = parse_url(url)
     if is_file(parsed) and not Path(str(parsed.database)).exists():

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
-from doctune.launcher.packing import JobNeeds
+from doctune.launcher.workers.packing import JobNeeds
 from src.data.image_set import ON_DEVICE, ImageSet
 from src.hardware import memory
 from src.hardware.config import AUTO

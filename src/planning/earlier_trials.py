@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from doctune.study.storage import counted_from, open_storage
+from doctune.study.location import counted_from
+from doctune.study.storage import open_storage
 from src.hardware.detect import cards
 
 log = logging.getLogger(__name__)

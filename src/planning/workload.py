@@ -19,7 +19,7 @@ from doctune.errors import UserError
 from doctune.space.focus_rule import FocusRule
 from doctune.space.follow import follow
 from doctune.space.search_space import SearchSpace, build_search_space
-from doctune.study.storage import counted_from
+from doctune.study.location import counted_from
 from src.data.documents.generate import class_sizes
 from src.data.image_files import find_images
 

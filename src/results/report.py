@@ -1,9 +1,6 @@
 """The report: one HTML file that opens anywhere, with nothing loaded from the net."""
 
 import datetime
-import functools
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +8,6 @@ from typing import Any
 
 import optuna
 import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from optuna.trial import FrozenTrial
 
@@ -26,9 +22,9 @@ from src.results.best_trials import describe_score
 from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes
 from src.results.ensemble.result import EnsembleResult
+from src.results.html import Plot, environment, packed_json, packed_plotly
 from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
 from src.results.more_trials import more_trials
-from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.pruning import was_it_safe, what_was_ended
 from src.results.summary import Summary
@@ -41,12 +37,6 @@ from src.trial.length import LENGTH
 NAMED = 10
 # Groups of trials, those of one model for instance, that have plots of their own.
 MOST_GROUPS = 6
-# In advice: a command in quotes, `key=value`, or a key of several parts.
-CODE = re.compile(
-    # A name in a command may bring quotes of its own, within others: "study='my study'".
-    r"'(?P<quoted>(?=[^']*=)(?:\"[^\"]*\"|[^'\"])+)'"
-    r"|[a-z]\w*(?:\.\w+)+=(?:[^\s,;]*[^\s,;.:])|[a-z]\w*(?:\.[a-z]\w*)+"
-)
 
 
 @dataclass(frozen=True)
@@ -76,29 +66,6 @@ class Labels:
     def again(self) -> str:
         """Return what is added to the command of a search to take the table back."""
         return override("data.labels", str(self.table))
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure and its place on the page."""
-
-    name: str
-    figure: go.Figure
-
-    @property
-    def height(self) -> int:
-        """Return the pixels to keep free until it is drawn."""
-        return int(self.figure.layout.height)
-
-    @property
-    def min_width(self) -> int:
-        """Return the pixels below which it scrolls sideways in its own box."""
-        return int((self.figure.layout.meta or {}).get("min_width", 0))
-
-    @property
-    def json(self) -> Markup:
-        """Return the figure as JSON that cannot end the script it stands in."""
-        return _safe(self.figure.to_json())
 
 
 @dataclass(frozen=True)
@@ -249,12 +216,6 @@ def _group_plots(found: Summary) -> list[GroupPlots]:
     return drawn
 
 
-def _safe(text: str) -> Markup:
-    for char, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(char, code)
-    return Markup(text)
-
-
 def _failures(found: Summary) -> list[tuple[str, int, str]]:
     """Return reasons, the most frequent first, with their count and the first few trials."""
     return [
@@ -300,28 +261,3 @@ def _subject(facts: dict[str, str], trials: Sequence[FrozenTrial]) -> str:
     elif epochs and folds:
         parts.append(f"{counted(int(folds), 'fold')} of {counted(int(epochs), 'epoch')}")
     return " · ".join(part for part in parts if part)
-
-
-def with_code(text: str) -> Markup:
-    """Return a text safe for the page, its keys, values and commands set as code."""
-    found = Markup("")
-    rest = 0
-    for match in CODE.finditer(text):
-        found += text[rest : match.start()]
-        found += Markup("<code>{}</code>").format(match["quoted"] or match[0])
-        rest = match.end()
-    return found + text[rest:]
-
-
-@functools.cache
-def environment() -> Environment:
-    """Return what fills the templates of the pages in."""
-    found = Environment(
-        loader=PackageLoader("src.results"),
-        autoescape=select_autoescape(default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters["with_code"] = with_code
-    found.filters["for_script"] = lambda value: _safe(json.dumps(value))
-    return found

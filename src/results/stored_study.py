@@ -11,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
-from doctune.study.storage import open_storage, parse_url
+from doctune.study.location import parse_url
+from doctune.study.storage import open_storage
 from doctune.words import nearest
 from src.before.config import ExperimentConfig
 

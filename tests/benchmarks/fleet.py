@@ -49,7 +49,8 @@ from doctune.study.tables import TableStorage
 from doctune.study.window import windowed
 from doctune.sweeper import loop as sweeper_loop
 from doctune.sweeper.display import make_display
-from doctune.sweeper.loop import AsyncLoop, InFlight
+from doctune.sweeper.loop import AsyncLoop
+from doctune.sweeper.telling import InFlight
 from doctune.trial import RunningTrial
 from tests.benchmarks.prefilled import SPACE, STEPS, curve, prefill, score
 from tests.doctune.postgresql import new_database, server

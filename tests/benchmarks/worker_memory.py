@@ -21,8 +21,9 @@ from typing import Any
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
 
-from doctune.launcher import workers
-from doctune.launcher.fork_server import ForkServer
+from doctune.launcher.workers import place
+from doctune.launcher.workers.fork_server import ForkServer
+from doctune.launcher.workers.pool import WorkerPool
 
 WORKERS = (2, 4, 8)
 PRELOAD = "src.trial.run"
@@ -66,13 +67,13 @@ class Held:
 def measure(n_workers: int, *, copied: bool) -> Held:
     """Start a pool, let each worker train, and end it."""
     begin = ForkServer._begin
-    workers._work = train_steps
+    place.work = train_steps  # type: ignore[attr-defined]
     if not copied:
         ForkServer._begin = lambda self: False  # type: ignore[method-assign]
     context: Any = NoHydra()
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        pool = workers.WorkerPool(n_workers, [], [PRELOAD], context, folder)
+        pool = WorkerPool(n_workers, [], [PRELOAD], context, folder)
         try:
             pool.start()
             each_runs(pool, n_workers)
@@ -87,7 +88,7 @@ def measure(n_workers: int, *, copied: bool) -> Held:
     return Held(seconds, cpu, ready, trained)
 
 
-def each_runs(pool: workers.WorkerPool, n_workers: int, *words: str) -> None:
+def each_runs(pool: WorkerPool, n_workers: int, *words: str) -> None:
     """Run a job in each worker."""
     with ThreadPoolExecutor(n_workers) as threads:
         list(threads.map(lambda place: place.run(list(words), 0, ()), pool._places))

@@ -7,7 +7,8 @@ import optuna
 import pytest
 from optuna.samplers import RandomSampler
 
-from src.results.advice import advice, edges
+from src.results.advice import advice
+from src.results.pressed_ends import edges
 from src.results.summary import summarize
 from tests.results.example_study import make_study
 

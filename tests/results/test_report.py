@@ -9,7 +9,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from src.data.load import load_splits
-from src.results.report import with_code
+from src.results.html import with_code
 from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.write import write_results

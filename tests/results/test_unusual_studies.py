@@ -13,10 +13,10 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from src.results.advice import edges
 from src.results.confusions import MOST_CLASSES, Mistakes
 from src.results.importances import ENOUGH_FOR_IMPORTANCES, Importances
 from src.results.plots import confusion, parameters, progress
+from src.results.pressed_ends import edges
 from src.results.summary import summarize
 from src.results.time_spent import Span, runs
 from src.results.write import trials_table

@@ -16,7 +16,7 @@ from pebble import ProcessExpired
 from rich.console import Console
 
 from doctune.errors import UserError
-from doctune.launcher.pinned import call_pinned
+from doctune.launcher.workers.pinned import call_pinned
 from src.data.folds import stratified_folds
 from src.data.load import load_splits
 from src.data.progress import show_progress

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from doctune.launcher.composing import JobComposer
+from doctune.launcher.job.composing import JobComposer
 
 FILES = {
     "app.yaml": """

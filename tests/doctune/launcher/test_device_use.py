@@ -9,8 +9,8 @@ import pynvml
 import pytest
 from rich.console import Console
 
-from doctune.launcher.device_use import GIB, device_lines
 from doctune.launcher.plugin import WorkersLauncher
+from doctune.launcher.workers.device_use import GIB, device_lines
 from doctune.study.budget import Budget
 from doctune.sweeper.display import make_display
 

@@ -13,8 +13,8 @@ import pytest
 from hydra.core.utils import JobReturn
 from pebble import ProcessExpired
 
-from doctune.launcher.fork_server import server_pid
-from doctune.launcher.workers import WorkerPool
+from doctune.launcher.workers.fork_server import server_pid
+from doctune.launcher.workers.pool import WorkerPool
 from tests.doctune.launcher.jobs import NoHydra, job
 from tests.waiting import wait_until
 
@@ -37,7 +37,7 @@ def look(words: list[str], number: int) -> JobReturn:
 
 @pytest.fixture
 def pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr("doctune.launcher.workers._work", look)
+    monkeypatch.setattr("doctune.launcher.workers.place.work", look)
     made: list[WorkerPool] = []
 
     def make(*preload: str, n_workers: int = 1) -> WorkerPool:
@@ -76,7 +76,7 @@ def test_what_cannot_be_copied_starts_anew(
     device = tmp_path / "nvidia0"
     device.touch()
     monkeypatch.setenv("DEVICE_OF_TEST", str(device))
-    monkeypatch.setattr("doctune.launcher.fork_server.DEVICES", (str(device),))
+    monkeypatch.setattr("doctune.launcher.workers.fork_server.DEVICES", (str(device),))
     seen = seen_by(pools(f"{HERE}.{preload}"))
     assert seen["parent"] == os.getpid()
     assert server_pid() == 0

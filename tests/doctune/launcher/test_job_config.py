@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from doctune.launcher.job_config import SharedConfig, for_one_job
+from doctune.launcher.job.config import SharedConfig, for_one_job
 
 
 @pytest.fixture

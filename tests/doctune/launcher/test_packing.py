@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doctune.launcher.device_use import DeviceUse
-from doctune.launcher.packing import GAIN, JobNeeds, Packing
+from doctune.launcher.workers.device_use import DeviceUse
+from doctune.launcher.workers.packing import GAIN, JobNeeds, Packing
 
 GIB = 2**30
 

@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 from pebble import ProcessExpired
 
-from doctune.launcher.pinned import call_pinned
+from doctune.launcher.workers.pinned import call_pinned
 
 
 def place_of(number: int) -> tuple[int, int, str, str | None]:

@@ -15,13 +15,13 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from optuna.trial import TrialState
 
-from doctune.launcher import served, serving
-from doctune.launcher.job import JobContext
-from doctune.launcher.mailbox import Mailbox, Trial
-from doctune.launcher.scheduler import JobLostError, JobRefusedError
-from doctune.launcher.served import ServedJobs
-from doctune.launcher.serving import CutOff, Serving
-from doctune.launcher.submission import JobTimeError
+from doctune.launcher.job.run import JobContext
+from doctune.launcher.slurm import served, serving
+from doctune.launcher.slurm.mailbox import Mailbox, Trial
+from doctune.launcher.slurm.scheduler import JobLostError, JobRefusedError
+from doctune.launcher.slurm.served import ServedJobs
+from doctune.launcher.slurm.serving import CutOff, Serving
+from doctune.launcher.slurm.submission import JobTimeError
 from tests.doctune.launcher.test_submitted import beside, trials_in, until
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
@@ -85,7 +85,6 @@ class Served:
         monkeypatch.setenv("SUBMITIT_EXECUTOR", "local")
         monkeypatch.setenv("SUBMITIT_LOCAL_JOB_ID", "9")
         monkeypatch.setattr(serving, "IDLE_SECONDS", 0.0)
-        monkeypatch.setattr(serving, "run_beside", self.run)
         monkeypatch.setattr("gc.freeze", lambda: None)
         self.mailbox = mailbox
         self.minutes = 100.0
@@ -93,11 +92,10 @@ class Served:
         self.seconds: dict[int, float] = {}
         self.signal_in: int | None = None
 
-    def restore(self) -> tuple[None, None, None]:
-        return None, None, None
+    def restore(self) -> "Served":
+        return self
 
-    def run(self, *given: Any) -> JobReturn:
-        *_, number, job_id = given
+    def run_beside(self, _: list[str], number: int, job_id: str) -> JobReturn:
         assert job_id == "9"
         self.ran.append(number)
         if number == self.signal_in:

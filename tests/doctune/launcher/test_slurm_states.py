@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from doctune.launcher.slurm_states import FORGOTTEN, UNKNOWN, SlurmStates
+from doctune.launcher.slurm.states import FORGOTTEN, UNKNOWN, SlurmStates
 
 
 @pytest.fixture

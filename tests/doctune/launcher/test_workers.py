@@ -14,7 +14,7 @@ import pytest
 from hydra.core.utils import JobReturn
 from pebble import ProcessExpired
 
-from doctune.launcher.workers import WorkerPool
+from doctune.launcher.workers.pool import WorkerPool
 from tests.doctune.launcher.jobs import NoHydra, work
 from tests.waiting import wait_until
 
@@ -24,7 +24,7 @@ Make = Callable[..., WorkerPool]
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Return a function that makes a pool of one worker, which is closed in the end."""
-    monkeypatch.setattr("doctune.launcher.workers._work", work)
+    monkeypatch.setattr("doctune.launcher.workers.place.work", work)
     pools: list[WorkerPool] = []
 
     def pool(*preload: str) -> WorkerPool:

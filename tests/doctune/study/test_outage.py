@@ -18,8 +18,8 @@ from doctune.errors import UserError
 from doctune.study import outage
 from doctune.study.outage import Outage
 from doctune.study.patient import PatientStorage, open_patiently
-from doctune.study.storage import load_study as load_stored
 from doctune.study.storage import open_storage
+from doctune.study.study import load_study as load_stored
 from doctune.study.study import was_interrupted
 from tests import preloaded
 from tests.doctune.conftest import app_command, app_environment, load_study

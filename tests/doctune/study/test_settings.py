@@ -4,7 +4,7 @@ import optuna
 import pytest
 
 from doctune.errors import UserError
-from doctune.study.study import check_settings
+from doctune.study.settings import check_settings
 
 ASSUMED = {"wear": "none"}
 

@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from doctune.study.storage import prunable
+from doctune.study.study import prunable
 from doctune.trial import RunningTrial
 
 

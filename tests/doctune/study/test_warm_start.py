@@ -7,7 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from doctune.errors import UserError
-from doctune.study.storage import load_study, open_storage
+from doctune.study.storage import open_storage
+from doctune.study.study import load_study
 from doctune.study.warm_start import fit_into, warm_start
 from tests.conftest import TINY, Door
 from tests.doctune.conftest import sqlite

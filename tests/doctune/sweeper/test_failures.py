@@ -8,9 +8,9 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState, create_trial
 from pebble import ProcessExpired
 
-from doctune.launcher.job import is_device_error
-from doctune.launcher.scheduler import JobLostError
-from doctune.launcher.submission import JobTimeError
+from doctune.launcher.job.run import is_device_error
+from doctune.launcher.slurm.scheduler import JobLostError
+from doctune.launcher.slurm.submission import JobTimeError
 from doctune.study.study import finished
 from doctune.sweeper.failures import TrialTimeoutError, is_transient
 

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from doctune.study.ownership import this_process
 from doctune.study.pruners import Hyperband, PromotedPruner, make_pruner
 from doctune.study.queue import interrupt, requeue_interrupted, reserve
-from doctune.study.storage import prunable
+from doctune.study.study import prunable
 from doctune.trial import RunningTrial
 
 STEPS = 9

@@ -13,7 +13,7 @@ from statistics import fmean
 
 import psutil
 
-from doctune.launcher.device_use import DeviceUse, device_use
+from doctune.launcher.workers.device_use import DeviceUse, device_use
 
 # Percent: a device that is so busy has no room, nor has a machine whose cores are.
 FULL, CORES_FULL = 90.0, 95.0

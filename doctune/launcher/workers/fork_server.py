@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from doctune.launcher.preloaded import ORDERS, Orders
+from doctune.launcher.workers.preloaded import ORDERS, Orders
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class ForkServer:
         self._owns_server = True
         try:
             with self._orders_in_environment():
-                forkserver.set_forkserver_preload(["doctune.launcher.preloaded"])
+                forkserver.set_forkserver_preload(["doctune.launcher.workers.preloaded"])
                 forkserver.ensure_running()
             if self._is_closed:
                 _end_server()

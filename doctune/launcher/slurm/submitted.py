@@ -3,7 +3,7 @@
 The launcher itself hands a job over and waits for its result, which nobody can break off. Here the
 same executor is given the same parameters and another function, and jobs are cancelled, their
 states are told, and one that reaches its time limit says so. A job runs one trial: those of several
-tasks, which begin and end together. Others serve many (`doctune/launcher/served.py`).
+tasks, which begin and end together. Others serve many (`doctune/launcher/slurm/served.py`).
 """
 
 import threading
@@ -14,8 +14,8 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from doctune.launcher.job import JobContext
-from doctune.launcher.scheduler import (
+from doctune.launcher.job.run import JobContext
+from doctune.launcher.slurm.scheduler import (
     SUBMIT_SECONDS,
     JobLostError,
     JobRefusedError,
@@ -24,8 +24,8 @@ from doctune.launcher.scheduler import (
     last_words,
     read,
 )
-from doctune.launcher.slurm_states import OUT_OF_TIME, UNKNOWN, WAITING
-from doctune.launcher.submission import JobTimeError, Submission
+from doctune.launcher.slurm.states import OUT_OF_TIME, UNKNOWN, WAITING
+from doctune.launcher.slurm.submission import JobTimeError, Submission
 
 # How often a job's result is looked for, in seconds.
 LOOK_SECONDS = 0.5
@@ -43,10 +43,7 @@ class SubmittedJobs:
 
     def __init__(self, launcher: Any) -> None:
         self._scheduler = Scheduler(launcher)
-        self._submission = Submission(
-            JobContext.capture(launcher.hydra_context, launcher.task_function, launcher.config),
-            self._scheduler.minutes,
-        )
+        self._submission = Submission(JobContext.capture(launcher), self._scheduler.minutes)
         self._submitting = threading.Lock()
         # By the numbers of the trials.
         self._jobs: dict[int, Any] = {}

@@ -6,7 +6,7 @@ for each choice of files, and Hydra's own function sets the values in a copy of 
 """
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -16,6 +16,8 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+Templates = Mapping[tuple[str, ...], bytes]
+
 
 class JobComposer:
     """Composes the configs of a sweep's jobs.
@@ -23,14 +25,20 @@ class JobComposer:
     Args:
         loader: Hydra's, of the sweep.
         master: the sweep's own config.
+        templates: of another composer of the same sweep.
+
+    Attributes:
+        templates: what chooses files or sets Hydra's own keys -> the config of that, pickled;
+            replaced whole, as another thread may be reading.
     """
 
-    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
+    def __init__(
+        self, loader: ConfigLoader, master: DictConfig, templates: Templates | None = None
+    ) -> None:
         self._loader = loader
         self._master = master
         self._groups: dict[str, bool] = {}
-        # What chooses files or sets Hydra's own keys -> the config of that, pickled.
-        self._templates: dict[tuple[str, ...], bytes] = {}
+        self.templates: Templates = templates or {}
         # A search path of the config's own may bring groups that the loader has not looked up.
         self._copies = isinstance(loader, ConfigLoaderImpl) and not master.hydra.searchpath
 
@@ -65,10 +73,10 @@ class JobComposer:
         return config
 
     def _copy_with(self, words: tuple[str, ...]) -> DictConfig:
-        if words not in self._templates:
+        if words not in self.templates:
             template = self._loader.load_sweep_config(self._master, list(words))
-            self._templates[words] = pickle.dumps(template)
-        copy: DictConfig = pickle.loads(self._templates[words])
+            self.templates = {**self.templates, words: pickle.dumps(template)}
+        copy: DictConfig = pickle.loads(self.templates[words])
         return copy
 
     def _is_plain(self, override: Override) -> bool:

@@ -16,9 +16,9 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from doctune.launcher.job import JobContext
-from doctune.launcher.mailbox import END, KEPT, OF, TRIAL, Mailbox, Trial
-from doctune.launcher.scheduler import (
+from doctune.launcher.job.run import JobContext
+from doctune.launcher.slurm.mailbox import END, KEPT, OF, TRIAL, Mailbox, Trial
+from doctune.launcher.slurm.scheduler import (
     SUBMIT_SECONDS,
     JobLostError,
     JobRefusedError,
@@ -27,9 +27,9 @@ from doctune.launcher.scheduler import (
     last_words,
     read,
 )
-from doctune.launcher.serving import CutOff, Serving
-from doctune.launcher.slurm_states import OUT_OF_TIME, WAITING
-from doctune.launcher.submission import JobTimeError
+from doctune.launcher.slurm.serving import CutOff, Serving
+from doctune.launcher.slurm.states import OUT_OF_TIME, WAITING
+from doctune.launcher.slurm.submission import JobTimeError
 
 # How often the mailbox and the jobs are looked at, by whichever thread comes first, in seconds.
 LOOK_SECONDS = 0.2
@@ -49,9 +49,7 @@ class ServedJobs:
 
     def __init__(self, launcher: Any) -> None:
         self._scheduler = Scheduler(launcher)
-        self._context = JobContext.capture(
-            launcher.hydra_context, launcher.task_function, launcher.config
-        )
+        self._context = JobContext.capture(launcher)
         # What comes before the part that names a job.
         folder = str(launcher.params["submitit_folder"]).partition("%j")[0]
         self._mailbox = Mailbox(Path(folder).absolute() / f"trials-{uuid.uuid4().hex[:8]}")

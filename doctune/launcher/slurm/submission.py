@@ -1,15 +1,12 @@
-"""What is handed to submitit: one job of a sweep, and the executor that its launcher would make."""
+"""What is submitted where a job runs one trial: those of several tasks, which begin together."""
 
 import sys
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from doctune.launcher.job import JobContext, run
-from doctune.launcher.portable import failed
-
-# Keys of the launcher that make the executor; all others are parameters of its jobs.
-OF_EXECUTOR = ("max_num_timeout", "python")
+from doctune.launcher.job.portable import failed
+from doctune.launcher.job.run import JobContext
 
 
 class JobTimeError(Exception):
@@ -46,15 +43,7 @@ class Submission:
         import submitit
 
         environment = submitit.JobEnvironment()
-        hydra_context, task_function, composer = self._context.restore()
-        job = run(
-            hydra_context,
-            task_function,
-            composer,
-            overrides,
-            number,
-            job_id=environment.job_id,
-        )
+        job = self._context.restore().run(overrides, number, environment.job_id)
         error = job._return_value if job.status is JobStatus.FAILED else None
         # Raised by submitit's handler of the signal that Slurm sends before the end.
         if type(error).__name__ == "UncompletedJobError":
@@ -75,26 +64,3 @@ class Submission:
         return submitit.helpers.DelayedSubmission(
             Submission(self._context, self.minutes), overrides, number
         )
-
-
-def make_executor(params: dict[str, Any], kind: str) -> Any:
-    """Return submitit's executor of `kind` as the launcher makes it.
-
-    Args:
-        params: the launcher's keys.
-        kind: slurm or local.
-    """
-    import submitit
-    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
-
-    shared = BaseQueueConf.__dataclass_fields__
-    of_executor = {f"{kind}_{name}": params[name] for name in OF_EXECUTOR if name in params}
-    executor = submitit.AutoExecutor(params["submitit_folder"], cluster=kind, **of_executor)
-    executor.update_parameters(
-        **{
-            name if name in shared else f"{kind}_{name}": value
-            for name, value in params.items()
-            if name not in ("submitit_folder", *OF_EXECUTOR)
-        }
-    )
-    return executor

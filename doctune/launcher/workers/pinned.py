@@ -12,8 +12,11 @@ from typing import TypeVar
 
 from pebble import ProcessPool
 
-from doctune.launcher.surroundings import pin, surroundings
-from doctune.launcher.workers import LOOK_SECONDS, end_with
+from doctune.launcher.workers.process import end_with
+from doctune.launcher.workers.surroundings import pin, surroundings
+
+# How often it is looked whether all processes live, in seconds.
+LOOK_SECONDS = 1.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -12,15 +12,16 @@ from typing import Any
 import psutil
 
 from doctune.errors import UserError
-from doctune.launcher.family import descendants, end_all
-from doctune.launcher.slurm_states import (
+from doctune.launcher.job.family import descendants, end_all
+from doctune.launcher.slurm.states import (
     FORGOTTEN,
     OVER,
     SlurmStates,
     cancel,
 )
-from doctune.launcher.submission import make_executor
 
+# Keys of the launcher that make the executor; all others are parameters of its jobs.
+OF_EXECUTOR = ("max_num_timeout", "python")
 # How long a network folder may take to show what a job has left that has ended well, or otherwise.
 RESULT_SECONDS = 15.0
 OTHERWISE = 2.0
@@ -111,6 +112,29 @@ class Scheduler:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(job._process.pid)
                 end_all([process, *descendants(process.pid)])
+
+
+def make_executor(params: dict[str, Any], kind: str) -> Any:
+    """Return submitit's executor of `kind` as the launcher makes it.
+
+    Args:
+        params: the launcher's keys.
+        kind: slurm or local.
+    """
+    import submitit
+    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+
+    shared = BaseQueueConf.__dataclass_fields__
+    of_executor = {f"{kind}_{name}": params[name] for name in OF_EXECUTOR if name in params}
+    executor = submitit.AutoExecutor(params["submitit_folder"], cluster=kind, **of_executor)
+    executor.update_parameters(
+        **{
+            name if name in shared else f"{kind}_{name}": value
+            for name, value in params.items()
+            if name not in ("submitit_folder", *OF_EXECUTOR)
+        }
+    )
+    return executor
 
 
 def has_result(job: Any) -> bool:

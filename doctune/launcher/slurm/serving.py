@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 from hydra.core.utils import JobReturn, JobStatus
 
-from doctune.launcher.job import JobContext, JobParts, is_device_error, run_beside
-from doctune.launcher.mailbox import Mailbox, Trial
-from doctune.launcher.portable import tellable_end
+from doctune.launcher.job.portable import tellable_end
+from doctune.launcher.job.run import JobContext, JobRunner, is_device_error
+from doctune.launcher.slurm.mailbox import Mailbox, Trial
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Serving:
         self._began = psutil.Process().create_time()
         # In place of submitit's own handler, which knows of one function a job.
         signal.signal(environment._usr_sig(), self._tell)
-        parts = self._context.restore()
+        runner = self._context.restore()
         # What was imported stays.
         gc.freeze()
         # Of this job, if Slurm has started it anew.
@@ -88,7 +88,7 @@ class Serving:
         while not (self._is_told or self._is_broken) and self._has_time():
             trial = begun.pop(0) if begun else self._take()
             if trial is not None:
-                self._serve(parts, trial)
+                self._serve(runner, trial)
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > IDLE_SECONDS:
                 break
@@ -104,14 +104,14 @@ class Serving:
                 return trial
         return self._mailbox.take(self._job_id)
 
-    def _serve(self, parts: JobParts, trial: Trial) -> None:
+    def _serve(self, runner: JobRunner, trial: Trial) -> None:
         log.info("trial %d", trial.number)
         began = time.monotonic()
         came: Any = None
         try:
             self._runs = True
             if not self._is_told:
-                came = run_beside(*parts, trial.overrides, trial.number, self._job_id)
+                came = runner.run_beside(trial.overrides, trial.number, self._job_id)
         except JobToEndError:
             # In the moment before it began, or after it was over.
             pass

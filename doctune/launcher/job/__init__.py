@@ -1,0 +1,1 @@
+"""One Hydra job in another process: composed, run, and its end told."""
