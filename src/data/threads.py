@@ -1,14 +1,18 @@
 """Work on many files at once, in constant memory."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import TypeVar
 
 from src.hardware.detect import cores
 
 # Items taken ahead for every thread.
 AHEAD = 4
+# Once set, the work of this context ends before its next item.
+TO_END: ContextVar[threading.Event | None] = ContextVar("TO_END", default=None)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,12 +30,17 @@ def map_ahead(
         function: what is done.
         items: taken as they are needed.
         threads: one a core by default.
+
+    Raises:
+        concurrent.futures.CancelledError: `TO_END` was set.
     """
-    count = threads or cores()
+    count, to_end = threads or cores(), TO_END.get()
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(count, "map-ahead") as pool:
         try:
             for item in items:
+                if to_end is not None and to_end.is_set():
+                    raise CancelledError
                 waiting.append(pool.submit(function, item))
                 if len(waiting) >= AHEAD * count:
                     yield waiting.popleft().result()
