@@ -190,7 +190,8 @@ def test_as_a_competition_they_have_wrong_labels_and_a_score(
     share = first / len(guess)
     expected = 2 * share / (1 + share) / len(KINDS)
     assert competition.score(tmp_path, tmp_path / "guess.csv") == pytest.approx(expected)
-    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+    with monkeypatch.context() as patched:
         patched.setattr("sys.argv", ["competition", str(tmp_path), "--score", "lost.csv"])
-        competition.main()
+        with pytest.raises(SystemExit):
+            competition.main()
     assert "there is no lost.csv" in capsys.readouterr().err
