@@ -29,6 +29,8 @@ def test_products_take_one_thread_within_and_as_many_as_before_later() -> None:
 
 
 def test_work_that_overlaps_ends_in_any_order() -> None:
+    first: Any
+    second: Any
     first, second = (map_ahead(lambda _: of_products(), range(20), 2) for _ in range(2))
     assert [next(first), next(second)] == [{1}] * 2
     # Nested, too, and after one of them has ended.
