@@ -49,7 +49,8 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     places: Any = None
     # Called with (config, an iterator that composes job configs that hold every choice) before the
     # app works out what is searched (`unless: ${...:}`), which may take its time; may raise for the
-    # user to read.
+    # user to read. A context manager that it returns is entered, and left before the first trial or
+    # when the search is refused: what the app does meanwhile.
     on_command: str | None = None
     # Called with (config, job configs that hold every choice) before the study is opened; may
     # raise for the user to read; what it returns (JobNeeds of `doctune.launcher.workers.packing`)

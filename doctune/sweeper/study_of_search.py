@@ -50,11 +50,8 @@ class StudyOfSearch:
         """Return what is to be held while a trial is created and nothing else is decided."""
         return creation_lock(self.url, open_storage(self.url), self.name)
 
-    def check(self) -> bool:
+    def check(self) -> None:
         """Tell what is wrong with the storage or the study before anything is read for it.
-
-        Returns:
-            Whether the study is new; another may be complete, and need no workers.
 
         Raises:
             UserError: names the key and what to do.
@@ -67,7 +64,6 @@ class StudyOfSearch:
             check_source(keys.from_study, self.url)
         if study is not None and keys.settings is not None and not keys.accept_changes:
             check_quick_settings(study, keys.settings, keys.assumed_settings or {})
-        return study is None
 
     def settings(self) -> dict[str, Any]:
         """Return what makes scores comparable, as it is now."""

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,6 @@ class AsyncSweeper(OptunaSweeperImpl):
             super().__init__(sampler=sampler, **keys.of_stock)
         self._keys = keys
         self._console = Console()
-        self._is_new = False
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -100,14 +99,32 @@ class AsyncSweeper(OptunaSweeperImpl):
             arguments,
             is_extended=self.custom_search_space_extender is not None,
         )
+        with self._ended_if_refused(), contextlib.ExitStack() as begun:
+            space = self._checked_space(begun)
+        if not self._keys.enabled:
+            return self._jobs.launch(space.job_overrides({}), 0)
+        if self._wanted.followed is not None:
+            show_focus(self._wanted.followed, space, self._console)
+        return self._search(space, arguments)
+
+    def _checked_space(self, begun: contextlib.ExitStack) -> SearchSpace:
+        """Return what is searched, when nothing is wrong with it, with the study and with the jobs.
+
+        Args:
+            begun: takes what the app does in the background meanwhile.
+        """
         if self._keys.enabled:
             # Before the app's own checks, which may look through its data.
             self._check_folder()
-            self._is_new = self._study.check()
+            self._study.check()
             self._wanted.check_not_empty_at_once()
+            # From here on they import what they need.
+            self._jobs.start()
         if self._keys.on_command is not None:
             at_once = self._wanted.jobs_at_once()
-            call("hydra.sweeper.on_command", self._keys.on_command, self._config, at_once)
+            on = call("hydra.sweeper.on_command", self._keys.on_command, self._config, at_once)
+            if on is not None:
+                begun.enter_context(on)
         if self._keys.enabled:
             if len(self._get_directions()) > 1 and self._keys.stop_when is not None:
                 raise UserError(
@@ -122,32 +139,28 @@ class AsyncSweeper(OptunaSweeperImpl):
             if points is not None:
                 n_trials = min(self._keys.n_trials, points)
                 self._keys = dataclasses.replace(self._keys, n_trials=n_trials)
-        self._check_jobs(space)
-        if not self._keys.enabled:
-            return self._jobs.launch(space.job_overrides({}), 0)
-        if self._wanted.followed is not None:
-            show_focus(self._wanted.followed, space, self._console)
-        return self._search(space, arguments)
+        jobs = self._wanted.examples(space)
+        if self._keys.on_start is not None:
+            needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
+            self._jobs.expect(needs)
+        return space
 
-    def _check_jobs(self, space: SearchSpace) -> None:
-        """Have the app check its jobs, while the workers of a new search import what they need."""
+    @contextlib.contextmanager
+    def _ended_if_refused(self) -> Iterator[None]:
+        """End the workers where there is a mistake, which leaves nothing behind."""
         folder = Path(str(self.sweep_dir))
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
         there = set(folder.glob("*"))
-        if self._keys.enabled and self._is_new:
-            self._jobs.start()
         try:
-            jobs = self._wanted.examples(space)
-            if self._keys.on_start is not None:
-                needs = call("hydra.sweeper.on_start", self._keys.on_start, self._config, jobs)
-                self._jobs.expect(needs)
+            yield
         except BaseException:
             self._jobs.close()
-            # A mistake leaves nothing behind.
             for log_of_worker in set(folder.glob("worker-*.log")) - there:
                 log_of_worker.unlink(missing_ok=True)
-            if not there:
+            for one in missing:
+                # Another process may have begun to use it.
                 with contextlib.suppress(OSError):
-                    folder.rmdir()
+                    one.rmdir()
             raise
 
     def _search(self, space: SearchSpace, arguments: list[str]) -> optuna.Study:

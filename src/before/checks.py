@@ -11,11 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from doctune.commands import task_overrides
 from doctune.errors import UserError
 from doctune.hydra_messages import dangling
+from doctune.launcher.workers.beside import call_beside
 from doctune.launcher.workers.packing import JobNeeds
 from doctune.study.keys import StudyKeys
 from src.before.elsewhere import is_elsewhere, notes_on_machines
+from src.before.models import check_models, fetch_weights
+from src.before.needs import job_needs
 from src.before.notes import tell, tell_all, tell_notes, tell_pages_to_come
 from src.before.objectives import check_objectives
+from src.before.reading import Reading, splits_of
 from src.before.same_in_all import compared
 from src.before.sizes import told_if_bounded
 from src.before.trial_length import told_if_longer, told_if_timed
@@ -23,11 +27,11 @@ from src.before.typed_keys import check_typed_keys
 from src.before.untrusted_config import check_environment
 from src.before.values import check_values
 from src.data.folds import check_enough, notes_on_folds, stratified_folds
-from src.data.load import check_listing, load_splits
+from src.data.load import check_listing
 from src.data.splits import Splits
 from src.data.wear_presets import check_one_wear, notes_on_wear
 from src.hardware.profile import check_device, check_jobs, differing_card
-from src.training.logger_needs import check_logger
+from src.training.logger_needs import check_logger, prepare_logger
 from src.training.model_names import check_known
 
 # What conf/hydra/sweeper/optuna_async.yaml calls the fingerprint of the data.
@@ -85,7 +89,6 @@ def check_model(cfg: DictConfig) -> None:
     tell_all(notes_on(cfg.model, cfg.data.img_size))
     if not is_file:
         check_weights(cfg.model, cfg.data.img_size)
-    from src.training.logger_needs import prepare_logger
     from src.training.trainer_arguments import check_trainer_arguments
 
     prepare_logger(cfg.logger)
@@ -126,8 +129,10 @@ def check_command(hydra: Any) -> None:
         )
 
 
-def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
+def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> Reading:
     """Check what a search needs as far as it can be told at once, without torch.
+
+    Returns what reads the images, in the background, as soon as it is entered.
 
     Args:
         cfg: the config of the search.
@@ -161,6 +166,7 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> None:
         check_one_card(job, EACH_TRIAL)
         check_values(job, ask_timm=False)
         _check_model_at_once(job)
+    return Reading(cfg.data)
 
 
 def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None:
@@ -177,36 +183,14 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     Raises:
         UserError: names the key, the value and what to do.
     """
+    jobs = jobs or [cfg]
     for job in [cfg, *jobs]:
         check_values(job)
     check_one_wear(jobs)
-    # Imported here, as it brings torch along; timm and Lightning, which come later, take theirs.
-    from src.training.weights import check_file
-
-    for file in dict.fromkeys(job.model.checkpoint_path for job in jobs or [cfg]):
-        if file is not None:
-            check_file(file)
-    from src.training.backbone import check_backbone, check_weights
-    from src.training.model_notes import check_acting
-    from src.training.optimizer import check_optimizer
-
-    for job in jobs or [cfg]:
-        check_optimizer(job.optimizer, job.trainer.precision)
-    # Most jobs differ in what does not concern the model's shape.
-    shapes = {f"{job.data.img_size} {job.model}": job for job in jobs or [cfg]}
-    for job in shapes.values():
-        check_backbone(job.model, job.data.img_size)
-        check_acting(job.model, job.data.img_size)
-    for note in dict.fromkeys(note for job in jobs or [cfg] for note in notes_on_model(job)):
-        tell(note)
-    from src.training.logger_needs import prepare_logger
-    from src.training.trainer_arguments import check_trainer_arguments
-
+    tell_all(call_beside(check_models, cfg, jobs))
     prepare_logger(cfg.logger)
-    for job in jobs or [cfg]:
-        check_trainer_arguments(job, in_search=True)
-    tell_all(notes_on_wear(cfg, jobs or [cfg]))
-    splits = load_splits(cfg.data)
+    tell_all(notes_on_wear(cfg, jobs))
+    splits = splits_of(cfg.data)
     tell_notes(splits)
     tell_pages_to_come(cfg)
     train, quick = splits.train, cfg.quick_validation
@@ -217,18 +201,13 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     told = told_if_bounded(cfg, batches), told_if_longer(cfg, len(train), max(batches))
     tell_all([note for note in (*told, told_if_timed(cfg)) if note is not None])
     # Last, as they may have to be fetched: now and not by every worker at once.
-    sources = ("name", "pretrained", "checkpoint_path")
-    models = {str([job.model[key] for key in sources]): job for job in jobs or [cfg]}
-    for job in models.values():
-        check_weights(job.model, job.data.img_size)
-    from src.before.needs import job_needs
-
-    return job_needs(cfg, jobs, train)
+    call_beside(fetch_weights, jobs)
+    return call_beside(job_needs, cfg, jobs, len(train), len(train.classes))
 
 
 def _batches(cfg: DictConfig, jobs: Sequence[DictConfig]) -> set[int]:
     override = cfg.quick_validation.batch_size_override
-    return {override} if override else {job.data.batch_size for job in jobs or [cfg]}
+    return {override} if override else {job.data.batch_size for job in jobs}
 
 
 def check_references(cfg: DictConfig) -> None:
@@ -240,15 +219,6 @@ def check_references(cfg: DictConfig) -> None:
     told = dangling(cfg, ASK_TIMM)
     if told is not None:
         raise UserError(told)
-
-
-def notes_on_model(job: DictConfig) -> list[str]:
-    """Return what is different in a job's model from what its keys and the search space say."""
-    from src.training.model_notes import notes_on
-
-    entries: Any = OmegaConf.to_container(job.search_space, resolve=False)
-    searched = [entry["key"] for entry in entries.values() if entry]
-    return notes_on(job.model, job.data.img_size, searched)
 
 
 def _check_model_at_once(cfg: DictConfig) -> None:

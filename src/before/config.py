@@ -9,6 +9,7 @@ from omegaconf import MISSING, OmegaConf
 
 from doctune.space.focus_rule import FocusRule
 from doctune.study.keys import StudyKeys
+from src.before import asked_of_timm as asked_of_timm  # registers resolvers of search spaces
 from src.before import comparable as comparable  # registers the resolvers of `settings`
 from src.before import elsewhere as elsewhere  # registers the schemas of conf/hydra/launcher
 from src.before import objectives as objectives  # registers the resolver of conf/train.yaml
@@ -127,23 +128,6 @@ class ExperimentConfig:
     focus: FocusRule = field(default_factory=FocusRule)
 
 
-def _without_effect(parameter: str, model: Any, img_size: int) -> bool:
-    # Imported here, as it brings torch along.
-    from src.training.abilities import without_effect
-
-    return without_effect(parameter, model, img_size)
-
-
-def _poolings(model: Any, img_size: int) -> list[str]:
-    from src.training.abilities import poolings_of
-
-    return poolings_of(model, img_size)
-
-
-# ${without_effect:PARAMETER,${model},SIZE} takes an entry out of the search.
-OmegaConf.register_resolver("without_effect", _without_effect, replace=True)
-# ${poolings:${model},SIZE} are the kinds that the model takes.
-OmegaConf.register_resolver("poolings", _poolings, replace=True)
 # ${either:A,B,...} is the first that is not null.
 OmegaConf.register_resolver(
     "either", lambda *of: next((value for value in of if value is not None), None), replace=True

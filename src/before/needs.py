@@ -7,30 +7,35 @@ from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
 from doctune.launcher.workers.packing import JobNeeds
-from src.data.image_set import ON_DEVICE, ImageSet
+from src.data.image_set import ON_DEVICE
 from src.hardware import memory
 from src.hardware.config import AUTO
-from src.hardware.speed import keep_busy
-from src.training.forecast import footprint_of
 
 
-def job_needs(cfg: DictConfig, jobs: Sequence[DictConfig], train: ImageSet) -> JobNeeds | None:
+def job_needs(
+    cfg: DictConfig, jobs: Sequence[DictConfig], n_images: int, n_classes: int
+) -> JobNeeds | None:
     """Count the largest job of each model; None where nothing is packed, or nothing can be counted.
 
     Args:
         cfg: the config of the search.
         jobs: configs of jobs that between them hold every choice and both ends of every range.
-        train: what is trained on, and scored: a part of it lies on the card where that is small.
+        n_images: that are trained on, and scored: they lie on the card where they are few.
+        n_classes: C.
     """
     if cfg.gpu.trials_per_device != AUTO or not cfg.gpu.memory_gb:
         return None
+    # Imported here, as they bring torch along.
+    from src.hardware.speed import keep_busy
+    from src.training.forecast import footprint_of
+
     found = []
-    for job in _largest(jobs or [cfg]):
+    for job in _largest(jobs):
         try:
-            footprint = footprint_of(job, len(train.classes))
+            footprint = footprint_of(job, n_classes)
         except UserError:
             return None
-        images = len(train) * 3 * job.data.img_size**2
+        images = n_images * 3 * job.data.img_size**2
         if images > 2 * ON_DEVICE * cfg.gpu.memory_gb * memory.GIB:
             images = 0
         # What does not fit whole runs in pieces that do.

@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import UserError
+from src.before.asked_of_timm import made_for
 
 # An epoch should have so many steps, unless that means batches below the second number, which
 # are usual for data of any size (guide section 4).
@@ -123,18 +124,6 @@ def _train_images(facts: str) -> int | None:
         total = splits.count("train") if splits else len(listing.names)
     held_out = sum(data[f"{name}_fraction"] for name in ("val", "test") if name not in splits)
     return int(total * (1 - held_out))
-
-
-@functools.cache
-def made_for(name: str) -> int | None:
-    """Return the side of the images that timm's weights of a model were trained at, if any."""
-    from timm import get_pretrained_cfg  # type: ignore[attr-defined]
-
-    try:
-        found = get_pretrained_cfg(name)
-    except (RuntimeError, KeyError):
-        return None
-    return int(found.input_size[-1]) if found is not None else None
 
 
 OmegaConf.register_resolver("batch_size", batch_size, replace=True)

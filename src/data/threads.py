@@ -1,16 +1,19 @@
 """Work on many files at once, in constant memory."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 from src.hardware.detect import cores
 
 # Items taken ahead for every thread.
 AHEAD = 4
+# Once set, the work of this context ends before its next item.
+TO_END: ContextVar[threading.Event | None] = ContextVar("TO_END", default=None)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,13 +32,19 @@ def map_ahead(
         function: what is done.
         items: taken as they are needed.
         threads: one a core by default.
+
+    Raises:
+        concurrent.futures.CancelledError: `TO_END` was set.
     """
-    count = threads or cores()
+    count, to_end = threads or cores(), TO_END.get()
     waiting: deque[Future[Result]] = deque()
     with products_in_one_thread(), ThreadPoolExecutor(count, "map-ahead") as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
+                if to_end is not None and to_end.is_set():
+                    raise CancelledError
+                # In this context, so that work within the work ends with it, too.
+                waiting.append(pool.submit(copy_context().run, function, item))
                 if len(waiting) >= AHEAD * count:
                     yield waiting.popleft().result()
             while waiting:
@@ -48,7 +57,7 @@ class _OneThread:
     """Blocks within which products take one thread, counted: they may overlap in any order."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._blocks = 0
         self._limits: Any = None
 

@@ -138,8 +138,8 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
-# While a door is imported, while the sweeper is set up, in the checks, and before the models'.
-@pytest.mark.parametrize("module", ["hydra", "optuna", "src.before.checks", "torch"])
+# While a door is imported, while the sweeper is set up, in the checks, and while images are read.
+@pytest.mark.parametrize("module", ["hydra", "optuna", "src.before.checks", "sklearn"])
 def test_ctrl_c_in_the_first_seconds_is_a_line(tmp_path: Path, module: str) -> None:
     code = STOP_AT.format(module=module, words=["src.train", *SEARCH])
     done = subprocess.run(

@@ -66,10 +66,10 @@ class Held:
 
 def measure(n_workers: int, *, copied: bool) -> Held:
     """Start a pool, let each worker train, and end it."""
-    begin = ForkServer._begin
+    begin = ForkServer._launch
     place.work = train_steps  # type: ignore[attr-defined]
     if not copied:
-        ForkServer._begin = lambda self: False  # type: ignore[method-assign]
+        ForkServer._launch = lambda self: False  # type: ignore[method-assign]
     context: Any = NoHydra()
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -84,7 +84,7 @@ def measure(n_workers: int, *, copied: bool) -> Held:
             trained = proportional_set_size()
         finally:
             pool.close()
-            ForkServer._begin = begin  # type: ignore[method-assign]
+            ForkServer._launch = begin  # type: ignore[method-assign]
     return Held(seconds, cpu, ready, trained)
 
 

@@ -1,12 +1,16 @@
-"""Work in threads: products of matrices within it start none of their own."""
+"""Work in threads: it ends when it is told to, and products of matrices start none of their own."""
 
+import threading
+from concurrent.futures import CancelledError
+from contextvars import copy_context
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from src.data.threads import map_ahead
+from src.data.threads import TO_END, map_ahead
 
 
 def of_products() -> set[int]:
@@ -48,3 +52,23 @@ def test_nothing_is_left_of_work_that_fails() -> None:
     with pytest.raises(ValueError, match="no"):
         list(map_ahead(fail, range(3)))
     assert of_products() == {3}
+
+
+def test_work_within_work_ends_with_it() -> None:
+    """As the pages of a long PDF, which are read within a thread that reads files."""
+    end, done = threading.Event(), 0
+
+    def read(page: int) -> int:
+        nonlocal done
+        done += 1
+        if page == 20:
+            end.set()
+        return page
+
+    def files() -> None:
+        TO_END.set(end)
+        list(map_ahead(lambda _: list(map_ahead(read, count(), 2)), ["a.pdf"], 1))
+
+    with pytest.raises(CancelledError):
+        copy_context().run(files)
+    assert 20 < done < 60

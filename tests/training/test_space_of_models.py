@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from doctune.space.entries import typed_distributions
 from src.before import config as config
-from src.before.checks import notes_on_model
+from src.before.models import notes_on_model
 from src.hardware import profile as profile
 from tests.conftest import CONF
 

@@ -14,11 +14,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import psutil
 
@@ -28,18 +28,33 @@ log = logging.getLogger(__name__)
 
 # Files of the drivers of CUDA and ROCm; who has one open has begun to use a card.
 DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
-# Python has one server a process; a second pool at the same time has workers that start anew.
+# Taken by the pool that the server is of; the workers of a second one at the same time start anew.
 _in_use = threading.Lock()
 
 
+class Closable(Protocol):
+    """What a server ends with itself."""
+
+    def close(self) -> None:
+        """End it at once."""
+
+
+Kept = TypeVar("Kept", bound=Closable)
+
+
 class ForkServer:
-    """Says how the workers of a pool are started; the server itself starts at the first question.
+    """Says how the workers of a pool are started.
+
+    The server itself starts with `start`, or at the first question.
 
     Args:
         modules: what workers need; one that cannot be imported is left to them, who tell of it.
         environment: variables that libraries read while they are imported; the same for all.
         log_file: gets what modules print while they are imported.
     """
+
+    # Python has one server a process.
+    _one: ClassVar["ForkServer | None"] = None
 
     def __init__(
         self, modules: Sequence[str], environment: Mapping[str, str], log_file: str
@@ -50,15 +65,38 @@ class ForkServer:
         self._context: BaseContext | None = None
         self._owns_server = False
         self._is_closed = False
+        self._kept: list[Any] = []
+
+    @classmethod
+    def started(cls) -> "ForkServer | None":
+        """Return the server of this process; None where none was started, or it has ended."""
+        return cls._one
+
+    def start(self) -> None:
+        """Let the server begin to import; returns at once."""
+        with self._start:
+            if self._context is None:
+                self._launch()
 
     def context(self) -> BaseContext:
         """Return what starts workers; waits until the server has imported what it is to."""
         with self._start:
             if self._context is None:
-                is_there = not self._is_closed and sys.platform == "linux" and self._begin()
-                method = "forkserver" if is_there else "spawn"
+                method = "forkserver" if self._launch() and self._is_whole() else "spawn"
                 self._context = multiprocessing.get_context(method)
             return self._context
+
+    def kept(self, make: Callable[[], Kept]) -> Kept:
+        """Return the copy that is there for questions, made at the first; it ends with the server.
+
+        Args:
+            make: starts it.
+        """
+        with self._start:
+            if not self._kept:
+                self._kept.append(make())
+            found: Kept = self._kept[0]
+            return found
 
     def forbid(self) -> None:
         """Let no worker be started any more; who waits for the server does so no longer."""
@@ -72,18 +110,30 @@ class ForkServer:
         with self._start:
             self._leave()
 
-    def _begin(self) -> bool:
-        """Start the server, and tell whether copies of it are whole."""
-        if server_pid() or not _in_use.acquire(blocking=False):
+    def _launch(self) -> bool:
+        """Start the server unless it runs; tell whether it does."""
+        if self._owns_server:
+            return True
+        if self._is_closed or sys.platform != "linux" or server_pid():
             return False
-        self._owns_server = True
+        if not _in_use.acquire(blocking=False):
+            return False
+        self._owns_server, ForkServer._one = True, self
         try:
             with self._orders_in_environment():
                 forkserver.set_forkserver_preload(["doctune.launcher.workers.preloaded"])
                 forkserver.ensure_running()
-            if self._is_closed:
-                _end_server()
-            # Returns when the server has imported everything, and has made a copy.
+        except (OSError, EOFError) as error:
+            self._leave(f"it has ended ({error})")
+            return False
+        if self._is_closed:
+            _end_server()
+        return True
+
+    def _is_whole(self) -> bool:
+        """Wait until the server has imported it all, and tell whether copies of it are whole."""
+        try:
+            # Returns when the server has made a copy.
             probe: Any = multiprocessing.get_context("forkserver").Process(target=int)
             probe.start()
             reason = what_is_not_copied(server_pid())
@@ -92,9 +142,7 @@ class ForkServer:
         except (OSError, EOFError) as error:
             reason = f"it has ended ({error})"
         if reason is not None:
-            if not self._is_closed:
-                log.info("workers are not copied from a server: %s", reason)
-            self._leave()
+            self._leave(reason)
         return reason is None
 
     @contextlib.contextmanager
@@ -106,11 +154,15 @@ class ForkServer:
         finally:
             del os.environ[ORDERS]
 
-    def _leave(self) -> None:
+    def _leave(self, reason: str = "") -> None:
+        if reason and not self._is_closed:
+            log.info("workers are not copied from a server: %s", reason)
+        while self._kept:
+            self._kept.pop().close()
         if self._owns_server:
             _end_server()
             forkserver.set_forkserver_preload(["__main__"])
-            self._owns_server = False
+            self._owns_server, ForkServer._one = False, None
             _in_use.release()
 
 

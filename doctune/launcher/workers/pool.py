@@ -108,6 +108,7 @@ class WorkerPool:
 
         Returns at once.
         """
+        self._server.start()
         self._starting = threading.Thread(target=self._start_all, daemon=True)
         self._starting.start()
 
