@@ -85,13 +85,20 @@ class _Helpers:
                 return None
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(cores() - 1, mp_context=context)
+                self._pool = ProcessPoolExecutor(cores() - 1, context, _begin)
                 self._started = self._pool.submit(int)
             return self._pool if self._started is not None and self._started.done() else None
 
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Let a process take no more than the core that it is for, to its end."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, "blas")
 
 
 _helpers: _Helpers | None = None

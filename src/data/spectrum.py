@@ -73,7 +73,7 @@ def spectrum_and_ink(image: Image.Image) -> tuple[Numbers, npt.NDArray[np.uint8]
 def nearest(spectra: Numbers, most: int) -> Indices:
     """Find the pages that are most alike by their spectra.
 
-    All are held against all: 0.1 ms a page of 10,000, and ten times that of ten times as many. Of
+    All are held against all: 0.05 ms a page of 10,000, and ten times that of ten times as many. Of
     the others that are nearest to a page those are left out that no scan of it could be.
 
     Args:

@@ -10,7 +10,6 @@ a number of images; each in a folder of its own, which goes at once.
 """
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 from PIL import Image
@@ -80,6 +80,26 @@ def configured(root: Path, cache: Path) -> DataConfig:
     return DataConfig("image_folder", str(root), cache_dir=str(cache))
 
 
+class Peak:
+    """The most memory of its own that this process has in a block, in MB; mapped files left out."""
+
+    def __enter__(self) -> "Peak":
+        self.most, self._ended = 0.0, Event()
+        self._thread = Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            rows = Path("/proc/self/status").read_text().splitlines()
+            own = next(int(row.split()[1]) for row in rows if row.startswith("RssAnon"))
+            self.most = max(self.most, own / 1024)
+
+
 def main(*counts: int) -> None:
     """Print a line for each number of images."""
     print(f"load of the machine before: {os.getloadavg()[0]:.1f}; CPU ms an image")
@@ -107,12 +127,13 @@ def measured(how: str, folder: Path) -> list[float]:
 if __name__ == "__main__":
     if sys.argv[1:2] in (["first"], ["again"]):
         images, cache = Path(sys.argv[2]) / "images", Path(sys.argv[2]) / "cache"
-        if sys.argv[1] == "first":
-            taken = stages(images, cache)
-        else:
-            began = time.process_time()
-            load_splits(configured(images, cache))
-            taken = [time.process_time() - began]
-        print(*taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        with Peak() as peak:
+            if sys.argv[1] == "first":
+                taken = stages(images, cache)
+            else:
+                began = time.process_time()
+                load_splits(configured(images, cache))
+                taken = [time.process_time() - began]
+        print(*taken, peak.most)
     else:
         main(*(int(word) for word in sys.argv[1:]))
