@@ -6,50 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-
-def is_worked_out(value: Any) -> bool:
-    """Tell whether a value of a config is `${resolver:...}`, a colon behind its name.
-
-    A function of the app works it out then, which may take its time.
-    """
-    name = str(value).partition("${")[2].partition("}")[0]
-    return ":" in name
-
-
-def nearest(name: str, names: Iterable[str], most: int = 1, alike: float = 0.6) -> list[str]:
-    """Return which names may be meant by a misspelt one, the nearest first, whatever their case.
-
-    Args:
-        name: as typed.
-        names: all that there are.
-        most: how many to return.
-        alike: how alike they have to be, up to 1 for equal ones.
-    """
-    lower = {other.lower(): other for other in reversed(list(names))}
-    return [lower[near] for near in difflib.get_close_matches(name.lower(), lower, most, alike)]
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return `; did you mean X?`, or what names are known where none is near.
-
-    A name without dots is compared with the last parts of dotted names as well.
-    """
-    known = list(names)
-    lower = {other.lower(): other for other in reversed(known)}
-    name = name.lower().replace("/", ".") if name.lower() not in lower else name.lower()
-    close = [lower[name]] if "." in name and name in lower else nearest(name, known)
-    if not close:
-        by_last_part = {other.rsplit(".", 1)[-1]: other for other in reversed(known)}
-        close = [by_last_part[last] for last in nearest(name.rsplit(".", 1)[-1], by_last_part)]
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known are {', '.join(known)}" if len(known) <= MOST_LISTED else ""
-
-
 # Longer lists say nothing to a reader.
 MOST_LISTED = 15
-
-
 # What other programs and papers call it -> what it is called here, by the last part of a key or
 # by a whole one: timm's scripts, Ultralytics, Hugging Face's Trainer, lightning-hydra-template,
 # Ray, Kaggle's notebooks.
@@ -89,6 +47,45 @@ OTHER_NAMES = {
     "seed": "random_state random_seed manual_seed",
 }
 NAMES_HERE = {other: here for here, others in OTHER_NAMES.items() for other in others.split()}
+
+
+def is_worked_out(value: Any) -> bool:
+    """Tell whether a value of a config is `${resolver:...}`, a colon behind its name.
+
+    A function of the app works it out then, which may take its time.
+    """
+    name = str(value).partition("${")[2].partition("}")[0]
+    return ":" in name
+
+
+def nearest(name: str, names: Iterable[str], most: int = 1, alike: float = 0.6) -> list[str]:
+    """Return which names may be meant by a misspelt one, the nearest first, whatever their case.
+
+    Args:
+        name: as typed.
+        names: all that there are.
+        most: how many to return.
+        alike: how alike they have to be, up to 1 for equal ones.
+    """
+    lower = {other.lower(): other for other in reversed(list(names))}
+    return [lower[near] for near in difflib.get_close_matches(name.lower(), lower, most, alike)]
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return `; did you mean X?`, or what names are known where none is near.
+
+    A name without dots is compared with the last parts of dotted names as well.
+    """
+    known = list(names)
+    lower = {other.lower(): other for other in reversed(known)}
+    name = name.lower().replace("/", ".") if name.lower() not in lower else name.lower()
+    close = [lower[name]] if "." in name and name in lower else nearest(name, known)
+    if not close:
+        by_last_part = {other.rsplit(".", 1)[-1]: other for other in reversed(known)}
+        close = [by_last_part[last] for last in nearest(name.rsplit(".", 1)[-1], by_last_part)]
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known are {', '.join(known)}" if len(known) <= MOST_LISTED else ""
 
 
 def other_name(name: str, keys: Iterable[str]) -> str | None:

@@ -1,9 +1,16 @@
 """What the pages name is there: files, modules, make's targets, and places on other pages."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from src.before import config as config
+from src.hardware import profile as profile
+from tests.conftest import CONF
 
 HOUSE = Path(__file__).parents[1]
 PAGES = {
@@ -21,6 +28,10 @@ PATH = re.compile(rf"`((?:[\w.-]+/)+[\w.-]+\.(?:{EXTENSIONS})|(?:{FOLDERS})/(?:[
 IN_CODE = re.compile(rf"(?<![\w/.{{}}-])(?:{FOLDERS})/(?:[\w-]+/)*[\w-]+\.(?:py|yaml|md)\b")
 MODULE = re.compile(r"python -m ((?:src|tests|doctune|portfolio|findings)[\w.]*)")
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
+CODE = re.compile(r"`([^`\n]+)`|^    (.*)$", re.MULTILINE)
+KEY = re.compile(r"(?<![\w./~-])[~+]*([a-z]\w*(?:\.[a-z]\w*)+)(?=[=`\s'\",;)\]]|$)", re.MULTILINE)
+# What looks like a key, and is of Optuna's package, or a file.
+NO_KEYS = {"optuna.db", "optuna.pruners"}
 TARGET = re.compile(r"(?:^    |`)make ([a-z][\w-]*)", re.MULTILINE)
 
 
@@ -89,3 +100,35 @@ def test_links_lead_somewhere(page: str) -> None:
         elif anchor and anchor not in _anchors(target.read_text(encoding="utf-8")):
             broken.append(f"{file}#{anchor}")
     assert broken == []
+
+
+def _keys(config: DictConfig, above: str = "") -> Iterator[str]:
+    """Yield the keys of a config, whole."""
+    for name in config:
+        yield f"{above}{name}"
+        node = config._get_node(name)
+        if isinstance(node, DictConfig) and not (node._is_none() or node._is_interpolation()):
+            yield from _keys(node, f"{above}{name}.")
+
+
+def test_keys_that_are_named_are_there() -> None:
+    entries = "+search_space=[advanced,optimizer,imbalance,augment]"
+    with initialize_config_dir(CONF):
+        configs = [
+            compose("train", words, return_hydra_config=True)
+            for words in (
+                ["hparams_search=fast", entries, "data=csv"],
+                ["hparams_search=focus", "data=image_folder", "hydra/launcher=submitit_slurm"],
+            )
+        ]
+    keys = {key for config in configs for key in _keys(config)}
+    groups = {key.partition(".")[0] for key in keys if "." in key}
+    named = {
+        (page, key)
+        for page, text in PAGES.items()
+        for code in CODE.findall(text)
+        for key in KEY.findall("".join(code))
+        if key.partition(".")[0] in groups - {"hydra"}
+    }
+    assert len(named) > 150
+    assert [(page, key) for page, key in sorted(named) if key not in keys | NO_KEYS] == []

@@ -1,6 +1,6 @@
 """First along a coarse grid, then at random: for searches so large that no model steers them.
 
-Samplers that walk along a grid are told what is searched.
+Optuna's own sampler of a grid is laid over a search space here too.
 """
 
 import functools
@@ -26,6 +26,8 @@ from doctune.space.search_space import SearchSpace
 from doctune.words import key_of
 
 POINT = "grid_then_random:point"
+# Along a range for which no number is given.
+DEFAULT_POINTS = 5
 
 
 class GridThenRandomSampler(RandomSampler):
@@ -34,6 +36,11 @@ class GridThenRandomSampler(RandomSampler):
     When every point has been taken, everything is drawn at random. What has been taken is read
     from the study, so that a search which is continued, or shared by several processes, goes
     through the grid once.
+
+    Example, as `hydra/sweeper/sampler` of a config:
+
+        _target_: doctune.space.grid.GridThenRandomSampler
+        grid: {optimizer.lr: 5, model: null}
 
     Args:
         grid: config key -> number of points from the lowest to the highest value, on the
@@ -100,10 +107,6 @@ def _size(distribution: BaseDistribution, points: int | None) -> int:
     if isinstance(distribution, IntDistribution):
         return min(points or DEFAULT_POINTS, (distribution.high - distribution.low) + 1)
     return points or DEFAULT_POINTS
-
-
-# Along a range for which no number is given.
-DEFAULT_POINTS = 5
 
 
 def _value(distribution: BaseDistribution, index: int, points: int | None) -> Any:

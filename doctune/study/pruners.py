@@ -31,6 +31,9 @@ from doctune.study.pruning_safety import LET_THROUGH, STOPPED
 from doctune.study.study import BEGAN_AS, StudyLedByFirst, was_interrupted
 
 PRUNER_WHITELIST = ("optuna.pruners.*", "doctune.study.pruners.*")
+# What pruners know of a trial beside its values: whether it counts, for which bracket, and whether
+# it was ended or let through.
+NOTES = ("interrupted", BEGAN_AS, STOPPED, LET_THROUGH)
 
 
 def make_pruner(config: DictConfig | None) -> optuna.pruners.BasePruner:
@@ -53,11 +56,6 @@ def _with_brackets(described: Any) -> Any:
     if str(found.get("_target_")) == "optuna.pruners.HyperbandPruner":
         found["_target_"] = f"{__name__}.Hyperband"
     return found
-
-
-# What pruners know of a trial beside its values: whether it counts, for which bracket, and whether
-# it was ended or let through.
-NOTES = ("interrupted", BEGAN_AS, STOPPED, LET_THROUGH)
 
 
 def compares_running(pruner: optuna.pruners.BasePruner) -> bool:

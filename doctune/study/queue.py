@@ -1,17 +1,14 @@
-"""Which trial a process runs next. All of it happens under the study's lock.
+"""Which trial a process runs next; what is decided here is decided under the study's lock.
 
-Trials that were interrupted: ended, and queued again with the same parameters, once.
+Queued trials come first, among them those that were interrupted. Whatever kills a process leaves
+its trials RUNNING in the storage. The next process to look finds them by their owner and heartbeat.
+An interrupted trial ends as FAIL with `interrupted` set and does not count; a new one with
+`continues` and the same parameters takes its place. Ending and queueing are two steps, and the
+second is made up for when a process dies between them.
 
-Whatever kills a process leaves its trials RUNNING in the storage. The next process to look finds
-them by their owner and heartbeat. An interrupted trial ends as FAIL with `interrupted` set and
-does not count; a new one with `continues` and the same parameters takes its place. Ending and
-queueing are two steps, and the second is made up for when a process dies between them. All of it
-happens under the study's lock.
-
-A proposal equal to a finished trial is not trained again.
-
-Trials of the same parameters give the same score where a job is seeded, as ours are. A trial
-that is meant as a repetition carries the user attribute `repeat` and is trained.
+A proposal equal to a finished trial is not trained again: trials of the same parameters give the
+same score where a job is seeded, as ours are. One that is meant as a repetition carries the user
+attribute `repeat` and is trained.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +25,24 @@ from doctune.study.ownership import Owner, Watch
 from doctune.study.pruning_safety import LET_THROUGH
 from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, was_interrupted
 from doctune.study.tally import Tally
+
+# What a trial hands on to the one that continues it.
+HANDED_ON = (
+    *("defaults", AS_IN_CONFIG, "from_study", "repeat", "attempts"),
+    *("curves", "losses", "seconds_of_folds", "epochs_in_time", LET_THROUGH),
+)
+# What Optuna's grid sampler writes into a trial.
+OF_GRIDS = ("grid_id", "search_space")
+# What a trial does not share with its twin: who ran it, and where it came from.
+OF_ITS_OWN = (
+    *("owner", "runner", "heartbeat", "worker", "trial_seconds", "deadline"),
+    *("defaults", "from_study", "attempts", "continues", BEGAN_AS, "duplicate_of"),
+    LET_THROUGH,
+)
+# Of a study: the keys that any of its searches has fixed; the values are attributes of the trials.
+FIXED_KEYS = "fixed_keys"
+# States of trials whose result an equal one takes over.
+REUSED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 @dataclass
@@ -159,15 +174,6 @@ def _create(study: optuna.Study, attrs: Mapping[str, Any]) -> int:
     return study._storage.create_new_trial(study._study_id, fresh)
 
 
-# What a trial hands on to the one that continues it.
-HANDED_ON = (
-    *("defaults", AS_IN_CONFIG, "from_study", "repeat", "attempts"),
-    *("curves", "losses", "seconds_of_folds", "epochs_in_time", LET_THROUGH),
-)
-# What Optuna's grid sampler writes into a trial.
-OF_GRIDS = ("grid_id", "search_space")
-
-
 def _orphans(trials: Iterable[FrozenTrial], asker: Asker) -> list[FrozenTrial]:
     """Return the trials that no process runs any more."""
     return [
@@ -218,24 +224,11 @@ def requeue_interrupted(study: optuna.Study) -> None:
             )
 
 
-# What a trial does not share with its twin: who ran it, and where it came from.
-OF_ITS_OWN = (
-    *("owner", "runner", "heartbeat", "worker", "trial_seconds", "deadline"),
-    *("defaults", "from_study", "attempts", "continues", BEGAN_AS, "duplicate_of"),
-    LET_THROUGH,
-)
-# Of a study: the keys that any of its searches has fixed; the values are attributes of the trials.
-FIXED_KEYS = "fixed_keys"
-
-
 def note_fixed_keys(study: optuna.Study, keys: Iterable[str]) -> None:
     """Keep with the study which attributes of its trials are values of fixed keys."""
     known = set(study.user_attrs.get(FIXED_KEYS, ()))
     if not known.issuperset(keys):
         study.set_user_attr(FIXED_KEYS, sorted(known.union(keys)))
-
-
-REUSED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def finished_twin(

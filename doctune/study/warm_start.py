@@ -29,6 +29,9 @@ from doctune.shown_keys import shown
 from doctune.study.study import AS_IN_CONFIG, load_study
 from doctune.words import key_of, settings_of
 
+# None is a value that a parameter may have.
+ABSENT: Any = object()
+
 
 @dataclass(frozen=True)
 class Defaults:
@@ -97,8 +100,6 @@ class FirstTrials:
 
 
 Params = dict[str, Any]
-# None is a value that a parameter may have.
-ABSENT: Any = object()
 
 
 def warm_start(

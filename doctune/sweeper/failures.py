@@ -1,10 +1,9 @@
-"""What came out of a job: values, an error; and when a sweep is broken as a whole.
+"""What came out of a job: values or an error; which errors pass, and when a sweep is broken.
 
-Faults that may be gone the next time: such a trial is tried again (`optuna.retries`).
-
-A worker that died (killed by the kernel for memory, by a scheduler, by hand), a device whose
-driver gave up, a connection that was lost. An error of the task's own code, running out of GPU
-memory, a full disk and a trial that took too long would only happen again.
+A trial is tried again (`optuna.retries`) after a fault that may be gone the next time: a worker
+that died (killed by the kernel for memory, by a scheduler, by hand), a device whose driver gave
+up, a connection that was lost. An error of the task's own code, running out of GPU memory, a full
+disk and a trial that took too long would only happen again.
 """
 
 import math
@@ -23,6 +22,25 @@ from doctune.study.budget import Budget
 
 # Failures are counted over this many trials.
 FAILURE_WINDOW = 10
+# Faults that may be gone the next time.
+PASSING: tuple[type[BaseException], ...] = (
+    BrokenExecutor,
+    ConnectionError,
+    EOFError,
+    StorageInternalError,
+)
+# The same by name, as their packages need not be installed: pebble, joblib and Ray.
+PASSING_BY_NAME = (
+    "ProcessExpired",
+    "TerminatedWorkerError",
+    "WorkerCrashedError",
+    "NodeDiedError",
+    "RayActorError",
+    "LocalRayletDiedError",
+    # submitit's jobs, and what it says of them itself where it is used without us.
+    "JobLostError",
+    "UncompletedJobError",
+)
 
 
 class TrialTimeoutError(Exception):
@@ -83,27 +101,8 @@ def values_of(returned: Any, n_objectives: int) -> list[float]:
     return values
 
 
-TYPES: tuple[type[BaseException], ...] = (
-    BrokenExecutor,
-    ConnectionError,
-    EOFError,
-    StorageInternalError,
-)
-# By name, as their packages need not be installed: pebble, joblib and Ray.
-NAMES = (
-    "ProcessExpired",
-    "TerminatedWorkerError",
-    "WorkerCrashedError",
-    "NodeDiedError",
-    "RayActorError",
-    "LocalRayletDiedError",
-    # submitit's jobs, and what it says of them itself where it is used without us.
-    "JobLostError",
-    "UncompletedJobError",
-)
-
-
 def is_transient(error: BaseException) -> bool:
     """Tell whether trying the same again makes sense."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(error, TYPES) or not kinds.isdisjoint(NAMES) or is_device_error(error)
+    passes = isinstance(error, PASSING) or not kinds.isdisjoint(PASSING_BY_NAME)
+    return passes or is_device_error(error)

@@ -52,8 +52,17 @@ def _submitted(launcher: Any) -> Any:
 class LaunchedJobs:
     """Runs jobs through a launcher.
 
+    Any of Hydra's serves with its `launch` alone. Beside that a launcher may have, each on its own:
+
+    * `slots`: jobs that run at a time; `room()`: those that may now; `holds_next`: whether it
+      takes more, and starts them when there is room;
+    * `start()`: starts its processes before there are jobs; `compose_with(composer)`,
+      `expect(needs)`: what is known of jobs before they come;
+    * `began(number)`, `waits(number)`: how a job stands; `cancel(number)`: ends one; `close()`:
+      ends all.
+
     Args:
-        launcher: any of Hydra's; more is known of those with `slots`, `cancel` and `close`.
+        launcher: set up.
         overrides: what every job is given beside its own.
         composer: of the jobs' configs, for launchers that compose in this process or beside it.
     """

@@ -45,6 +45,8 @@ MOST_NAMED = 20
 
 # A name with the image in each of the predictor's formats, or with what is wrong with it.
 Item = tuple[str, list[Pixels] | UnreadableImageError]
+# Seconds between two lines in a log.
+EVERY = 30.0
 
 
 @dataclass
@@ -205,10 +207,6 @@ def _named(counts: Counts) -> str:
     lines = [f"  {name}: {reason}" for name, reason in counts.unreadable[:MOST_NAMED]]
     rest = len(counts.unreadable) - len(lines)
     return "\n".join([*lines, *([f"  and {rest} more"] if rest else [])])
-
-
-# Seconds between two lines in a log.
-EVERY = 30.0
 
 
 class ImageCount:

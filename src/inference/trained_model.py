@@ -43,6 +43,9 @@ TURNS: dict[str, tuple[View, ...]] = {
     "half_turn": (partial(torch.rot90, k=2, dims=(2, 3)),),
     "quarter_turn": tuple(partial(torch.rot90, k=k, dims=(2, 3)) for k in (1, 3)),
 }
+# Precision of Lightning's -> what a model computes in.
+MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+WHOLE = {"16-true": torch.float16, "bf16-true": torch.bfloat16, "64-true": torch.float64}
 
 
 def make_views(augment: DictConfig) -> list[View]:
@@ -67,11 +70,6 @@ def _posed(images: Tensor, degrees: float, zoom: float) -> Tensor:
     matrix = images.new_tensor([[cos, -sin, 0], [sin, cos, 0]]).expand(len(images), 2, 3)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-# Precision of Lightning's -> what a model computes in.
-MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
-WHOLE = {"16-true": torch.float16, "bf16-true": torch.bfloat16, "64-true": torch.float64}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,15 @@ from src.training.abilities import abilities
 from src.training.batch_norm import images_for_statistics
 from src.training.fit import scored_at_a_time
 
+# Share of the trials that a pruner ends, where trials come in random order; those of conf/hydra/
+# sweeper/pruner. Replayed on recorded curves, `promoted` ends two thirds (docs/curves.md) and
+# `patient` hardly any (tests/benchmarks/pruning.py); of others nothing is known.
+ENDS = {"promoted": 0.65, "median": 0.5, "percentile": 0.75}
+# Decides at the end of folds.
+AT_FOLDS = "promoted"
+# Fewer trials say little.
+ENOUGH_TRIALS = 10
+
 
 def trial_seconds(
     cfg: DictConfig,
@@ -105,16 +114,6 @@ def at_size(cfg: DictConfig, **data: int) -> DictConfig:
     found = OmegaConf.merge(cfg, {"data": data})
     assert isinstance(found, DictConfig)
     return found
-
-
-# Share of the trials that a pruner ends, where trials come in random order; those of conf/hydra/
-# sweeper/pruner. Replayed on recorded curves, `promoted` ends two thirds (docs/curves.md) and
-# `patient` hardly any (tests/benchmarks/pruning.py); of others nothing is known.
-ENDS = {"promoted": 0.65, "median": 0.5, "percentile": 0.75}
-# Decides at the end of folds.
-AT_FOLDS = "promoted"
-# Fewer trials say little.
-ENOUGH_TRIALS = 10
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,9 @@ from src.results.best_trials import describe_score
 from src.results.confirmation.judge import Confirmation
 from src.results.confusions import Mistakes
 from src.results.ensemble.result import EnsembleResult
-from src.results.html import Plot, environment
+from src.results.html import Plot, environment, packed_json, packed_plotly
 from src.results.importances import ENOUGH_FOR_IMPORTANCES, Group
 from src.results.more_trials import more_trials
-from src.results.packed import packed_json, packed_plotly
 from src.results.plots import confusion, folds, parameters, progress
 from src.results.pruning import was_it_safe, what_was_ended
 from src.results.summary import Summary

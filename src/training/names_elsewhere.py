@@ -27,6 +27,10 @@ SIZES = {
     "xxs": "xxsmall",
     "xl": "xlarge",
 }
+# What is least said by words of timm's that were not typed; others say more.
+USUAL = {"224": 0.0, "100": 0.0, "16": 0.0, "tiny": 0.7, "small": 0.8, "base": 0.9}
+# Pixels of windows and patches, and widths in hundredths.
+MEASURES = re.compile(r"window\d+|[4-9]|1[46]|32|0\d\d|1[0-5][05]|300|378|518")
 
 
 def _hundredths(found: re.Match[str]) -> str:
@@ -63,10 +67,6 @@ REWRITTEN = (
     (r"^regnet_([xyz])", r"regnet\1"),
     (r"(mnasnet|mobilenet_?v\d|mobilevitv2)_?(\d)[._](\d+)", _hundredths),
 )
-# What is least said by words of timm's that were not typed; others say more.
-USUAL = {"224": 0.0, "100": 0.0, "16": 0.0, "tiny": 0.7, "small": 0.8, "base": 0.9}
-# Pixels of windows and patches, and widths in hundredths.
-MEASURES = re.compile(r"window\d+|[4-9]|1[46]|32|0\d\d|1[0-5][05]|300|378|518")
 # From here on what was typed is missed too much, and by so much the likeliest is likelier.
 TOO_MUCH, MARGIN = 2.0, 0.5
 

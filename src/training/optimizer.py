@@ -32,6 +32,7 @@ GROUPING = ("layer_decay", *LAYER_DECAY, "fallback_list", "fallback_no_weight_de
 FSDP_PREFIX = "_fsdp_wrapped_module."
 # Of the gradients themselves, as Adam and all that came of it have it (Kingma & Ba, ICLR 2015).
 BETA1 = 0.9
+SCHEDULES = ("cosine", "constant")
 
 
 def build_optimizer(
@@ -181,9 +182,6 @@ def _timm_groups(
     return groups
 
 
-NAMES = ("cosine", "constant")
-
-
 def learning_rate_factor(
     cfg: SchedulerConfig, steps_per_epoch: int, max_epochs: int
 ) -> Callable[[int], float]:
@@ -196,8 +194,8 @@ def learning_rate_factor(
     Raises:
         UserError: the schedule's name is unknown.
     """
-    if cfg.name not in NAMES:
-        raise UserError(f"scheduler.name={cfg.name}: unknown; choose {' or '.join(NAMES)}")
+    if cfg.name not in SCHEDULES:
+        raise UserError(f"scheduler.name={cfg.name}: unknown; choose {' or '.join(SCHEDULES)}")
     # Read once: this is asked at every step, and a config takes its time to answer.
     is_constant, floor = cfg.name == "constant", cfg.min_lr_ratio
     total = steps_per_epoch * max_epochs

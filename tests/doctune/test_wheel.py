@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterable
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -83,21 +84,29 @@ def _installed_with(name: str, found: dict[str, Distribution]) -> dict[str, Dist
     return found
 
 
+def _bytes_of(packages: Iterable[Distribution]) -> int:
+    """Return what packages take as pip lays them down, without bytecode."""
+    files = [
+        Path(str(package.locate_file(file)))
+        for package in packages
+        for file in package.files or ()
+        if file.suffix != ".pyc"
+    ]
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
 def test_the_wheel_alone_takes_less_than_100_mb() -> None:
-    """As pip lays the files down, without the bytecode that Python writes beside them."""
+    """Nearly all of it is what Optuna and its Hydra plugin need; bytecode is 40 MB more."""
     found = _installed_with("doctune", {})
     assert {"optuna", "hydra-core", "numpy"} <= found.keys()
     assert not {"torch", "timm", "pandas", "plotly"} & found.keys()
     # Here it is linked, of its own files there are a few.
     del found["doctune"]
-    files = [
-        Path(str(package.locate_file(file)))
-        for package in found.values()
-        for file in package.files or ()
-        if file.suffix != ".pyc"
-    ]
-    size = sum(file.stat().st_size for file in files if file.exists())
-    assert 50e6 < size < 100e6, size
+    assert 50e6 < _bytes_of(found.values()) < 100e6
+    theirs = _installed_with("optuna", _installed_with("hydra-optuna-sweeper", {}))
+    added = {name: found[name] for name in found.keys() - theirs.keys()}
+    assert {"rich", "pebble"} <= added.keys()
+    assert _bytes_of(added.values()) < 10e6
 
 
 @pytest.mark.parametrize("launcher", ["workers", "joblib", "ray"])

@@ -22,6 +22,8 @@ from doctune.launcher.job.family import left_by_job
 from doctune.launcher.job.portable import failed, portable
 
 log = logging.getLogger(__name__)
+# Parts of the messages of CUDA, ROCm and their libraries.
+MARKS = ("cuda error", "hip error", "cublas_status", "cudnn_status", "cusolver_status", "nccl")
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,6 @@ class JobContext:
         SharedConfig.install()
         composer = JobComposer(hydra_context.config_loader, config, self._templates)
         return JobRunner(hydra_context, task_function, composer)
-
-
-# Parts of the messages of CUDA, ROCm and their libraries.
-MARKS = ("cuda error", "hip error", "cublas_status", "cudnn_status", "cusolver_status", "nccl")
 
 
 def is_device_error(error: BaseException) -> bool:

@@ -27,7 +27,12 @@ SPARE = 0.05
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """What an app knows beforehand of a job of its search.
+    """What an app knows beforehand of a job of its search, returned by its `on_start`.
+
+    Example:
+
+        def on_start(config, jobs):  # hydra.sweeper.on_start=my_app.on_start
+            return JobNeeds(device_bytes=max(bytes_of(job) for job in jobs), start_with=2)
 
     Args:
         device_bytes: the most that a job takes of its device's memory.

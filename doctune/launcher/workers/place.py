@@ -31,7 +31,17 @@ WARM_SECONDS = 30.0
 
 
 class Place:
-    """A worker's place: a device or its share of the cores, and the process that is there."""
+    """A worker's place: a device or its share of the cores, and the process that is there.
+
+    Args:
+        index: of the place.
+        n_places: of the pool.
+        devices: values of CUDA_VISIBLE_DEVICES, dealt out in turn; empty: cores are shared out.
+        preload: modules that the process imports.
+        context: of the jobs.
+        log_folder: gets the worker's log.
+        server: says how its processes are started.
+    """
 
     def __init__(
         self,

@@ -24,7 +24,15 @@ OURS = ("doctune.launcher.workers.process",)
 
 
 class WorkerPool:
-    """Hands every job to a worker that is free."""
+    """Hands every job to a worker that is free.
+
+    Args:
+        n_workers: processes at a time.
+        devices: values of CUDA_VISIBLE_DEVICES, dealt out in turn; empty: cores are shared out.
+        preload: modules that workers need.
+        context: of the jobs.
+        log_folder: gets a log of each worker.
+    """
 
     def __init__(
         self,

@@ -35,7 +35,17 @@ def begin(
     parent: int,
     pid: Any,
 ) -> None:
-    """Prepare a new worker process; Ctrl-C is the sweeper's business."""
+    """Prepare a new worker process; Ctrl-C is the sweeper's business.
+
+    Args:
+        environment: variables of its place.
+        cores: that it keeps to; empty: all.
+        preload: modules to import.
+        context: of the jobs.
+        log_file: gets what is printed.
+        parent: id of the process that sweeps, with which this one ends.
+        pid: shared number that gets this process's id once it can be asked where it is.
+    """
     global _runner
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lead_own_group()

@@ -15,8 +15,7 @@ from doctune.files import write_text
 from doctune.words import short
 from src.results.beside import plots
 from src.results.beside.compare import Comparison, compare
-from src.results.html import Plot, environment
-from src.results.packed import packed_plotly
+from src.results.html import Plot, environment, packed_plotly
 from src.results.stored_study import StoredStudy
 
 # Longer file names than this are refused by some file systems.

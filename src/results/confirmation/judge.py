@@ -14,6 +14,7 @@ from typing import Any
 from scipy import stats
 
 CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,6 @@ def corrected_resampled_t(
         t = mean / error
         p = float(stats.t.sf(t, n - 1) if tails == 1 else 2 * stats.t.sf(abs(t), n - 1))
     return PairedDifference(mean, mean - half, mean + half, p, n)
-
-
-SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 Caruana, Niculescu-Mizil, Crew & Ksikes, "Ensemble selection from libraries of models", ICML 2004:
 begin with the best model, then add again and again the one, chosen before or not, with which the
 mean of the probabilities scores best. Models that are chosen more often weigh more. The paper's
-selection with replacement and its early end are used; both keep it from fitting the noise.
-
-How good members and ensemble are on images that no selection has seen.
+selection with replacement and its early end are used; both keep it from fitting the noise. How good
+members and ensemble are is told on images that no selection has seen.
 """
 
 from collections.abc import Sequence
@@ -21,6 +20,9 @@ from src.inference.trained_model import TrainedModel
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.int64]
+# Of the images, to say how sure a score is; percent that the interval covers.
+RESAMPLES = 1000
+COVERED = 95
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,6 @@ def _score(probabilities: Floats, labels: Labels) -> tuple[float, float]:
     of_truth = probabilities[np.arange(len(labels)), labels]
     least = np.finfo(of_truth.dtype).tiny
     return macro_f1(probabilities, labels), float(np.log(np.maximum(of_truth, least)).mean())
-
-
-RESAMPLES = 1000
-COVERED = 95
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ def rows(tiny: bool, limit: float) -> Iterator[Row]:
                     continue
                 if time.monotonic() > ended:
                     return
-                seconds = way(case, Path(folder), images)
-                speed = case.images // case.batch * case.batch / statistics.median(seconds)
+                seconds = statistics.median(epoch.wall for epoch in way(case, Path(folder), images))
+                speed = case.images // case.batch * case.batch / seconds
                 limit_speed = limit_speed or speed
                 yield {
                     "model": case.name,
