@@ -64,7 +64,9 @@ def cross_validate(
     trial.note("environment", environment(cfg.trainer.accelerator))
     trial.note("classes", len(data.classes))
     fitting = Fitting(cfg, len(data.classes), trial.note)
-    folds = list(stratified_folds(data.labels, quick.folds, cfg.data.seed, data.groups))
+    where = cfg.data.cache_dir if data.stored_as else None
+    cut = data.labels, quick.folds, cfg.data.seed, data.groups
+    folds = stratified_folds(*cut, cache_dir=where)
     epochs = int(quick.epochs)
     if quick.seconds is not None:
         first = [data.subset(part) for part in folds[0]]
