@@ -16,7 +16,7 @@ from src.data.image_set import Indices
 def kept_cut(
     cache_dir: str | None,
     what: str,
-    depends_on: Sequence[Indices | int | float],
+    depends_on: Sequence[object],
     size: int,
     make: Callable[[], Indices],
 ) -> Indices:

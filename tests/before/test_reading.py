@@ -71,5 +71,6 @@ def test_what_is_wrong_with_the_images_is_told_when_they_are_asked_for(slow: Slo
         splits_of(nowhere)
     # Whoever has other images, or comes later, reads for himself.
     with Reading(DATA):
-        assert splits_of(OmegaConf.create({"root": "there"})) == "there"  # type: ignore[comparison-overlap]
+        there: Any = OmegaConf.create({"root": "there"})
+        assert splits_of(there) == "there"  # type: ignore[comparison-overlap]
     assert splits_of(DATA) == "here"  # type: ignore[comparison-overlap]
