@@ -70,6 +70,14 @@ def _migrations_are_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_debugger_is_looked_for() -> Iterator[None]:
+    """Hydra does so at every mistake, in the sources of the whole stack, which is pytest's here."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
+        yield
+
+
 @pytest.fixture
 def cfg() -> Compose:
     """Return a function that composes `conf/train.yaml` with overrides, on a CPU."""

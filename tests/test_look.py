@@ -13,8 +13,8 @@ from PIL import Image
 from src.data import files
 from src.data.formats import HEIF, SUFFIXES
 from src.data.image_files import WORDS
-from src.data.inspection import Page
 from src.data.look import _odd
+from src.data.reading import Page
 from tests.conftest import Door, Run
 from tests.data.pictures import write
 

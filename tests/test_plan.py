@@ -26,6 +26,8 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr(sys, "argv", ["plan"])
+    # What is counted in this process is counted once for all tests; one of them shares it out.
+    monkeypatch.setattr("src.planning.counting.cores", lambda: 1)
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:

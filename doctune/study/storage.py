@@ -10,16 +10,16 @@ import contextlib
 import functools
 import importlib
 import os
+import sqlite3
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import get_lock_file
-from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 
@@ -88,9 +88,8 @@ def _open_file(parsed: URL) -> BaseStorage:
         if parsed.drivername == "journal":
             return JournalStorage(MendingJournal(str(path)))
         url = parsed.render_as_string()
-        storage = TableStorage(url, engine_kwargs={"connect_args": {"timeout": SQLITE_PATIENCE}})
-        _use_write_ahead_log(storage)
-    return storage
+        connecting = {"timeout": SQLITE_PATIENCE, "factory": WriteAhead}
+        return TableStorage(url, engine_kwargs={"connect_args": connecting})
 
 
 def _open_server(parsed: URL) -> BaseStorage:
@@ -110,19 +109,17 @@ def _open_server(parsed: URL) -> BaseStorage:
     raise AssertionError
 
 
-def _use_write_ahead_log(storage: RDBStorage) -> None:
-    """Set what SQLite forgets with every connection; the connections made so far are dropped."""
+class WriteAhead(sqlite3.Connection):
+    """A connection with what SQLite forgets with every one: readers and writer do not wait.
 
-    def configure(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
+    From the very first one on: a table that is made with a rollback journal waits for the disk
+    several times, and a new study has thirteen.
+    """
 
-    event.listen(storage.engine, "connect", configure)
-    storage.engine.dispose()
-    with storage.engine.connect():
-        pass
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.execute("PRAGMA journal_mode=WAL")
+        self.execute("PRAGMA synchronous=NORMAL")
 
 
 class MendingJournal(JournalFileBackend):

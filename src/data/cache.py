@@ -55,9 +55,36 @@ def cached_array(
             return array
         log.info("building %s", path)
         with replacing(path, alone=True) as part:
-            _build(part, shape, fill, dtype)
+            fill(new_array(part, shape, dtype))
         built: Array = np.load(path, mmap_mode="r")
         return built
+
+
+def new_array(part: Path, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> Array:
+    """Return an array of zeros in a new file, as a memory map.
+
+    Raises:
+        UserError: there is no room for it on the disk.
+    """
+    array: Array = np.lib.format.open_memmap(part, "w+", dtype, shape)
+    _reserve(part)
+    return array
+
+
+def adopt(folder: str, name: str, part: Path, shape: tuple[int, ...]) -> None:
+    """Put a file that holds such an array into the cache, unless there is one of that name.
+
+    Args:
+        folder: of the cache, in which the file is, too.
+        name: as of `cached_array`.
+        part: of `new_array`.
+        shape: of it.
+    """
+    path = Path(folder) / f"{name}.npy"
+    with lock(path):
+        if _open(path, shape) is None:
+            with replacing(path, alone=True) as ready:
+                part.rename(ready)
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> Array | None:
@@ -96,15 +123,6 @@ def lock(path: Path) -> Iterator[None]:
         yield
     finally:
         guard.release()
-
-
-def _build(
-    part: Path, shape: tuple[int, ...], fill: Callable[[Array], None], dtype: type[np.generic]
-) -> None:
-    array = np.lib.format.open_memmap(part, "w+", dtype, shape)
-    _reserve(part)
-    fill(array)
-    array.flush()
 
 
 def _reserve(part: Path) -> None:

@@ -7,6 +7,8 @@ viewer is left to who knows it better, or refused with the reason (`tiff.py`, `j
 
 import re
 import warnings
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -115,8 +117,12 @@ def decode_sized(
 ) -> tuple[Pixels, tuple[int, int]]:
     """Return what `decode` does, and the width and height in the file: pixels, of a PDF points."""
     picture = open_image(path, size, page, name)
-    square = _fit(picture.image, size, fit).convert("RGB")
-    return np.asarray(square, dtype=np.uint8), picture.size
+    return as_square(picture, size, fit), picture.size
+
+
+def as_square(picture: Picture, size: int, fit: str) -> Pixels:
+    """Bring a picture that was opened for that size to it, uint8 [size, size, 3]."""
+    return np.asarray(_fit(picture.image, size, fit).convert("RGB"), dtype=np.uint8)
 
 
 def open_image(path: Path, size: int, page: int = 0, name: str = "") -> Picture:
@@ -127,7 +133,19 @@ def open_image(path: Path, size: int, page: int = 0, name: str = "") -> Picture:
     Raises:
         UnreadableImageError: it is missing, truncated, encrypted, too large, or no image.
     """
-    wanted = round(size * REDUCING_GAP)
+    return open_at(path, (size,), page, name)[0]
+
+
+def open_at(path: Path, sizes: Sequence[int], page: int = 0, name: str = "") -> list[Picture]:
+    """Open an image as `open_image` does, once for several sizes.
+
+    What comes is what each size alone would give, to the bit. A JPEG that its format makes smaller
+    by itself is read for each.
+
+    Raises:
+        UnreadableImageError: as in `open_image`.
+    """
+    wanted = [round(size * REDUCING_GAP) for size in sizes]
     try:
         if is_pdf(path):
             return pdf.draw_page(path, page, wanted)
@@ -139,31 +157,63 @@ def open_image(path: Path, size: int, page: int = 0, name: str = "") -> Picture:
         raise UnreadableImageError(name or str(path), _reason(path, error)) from error
 
 
-def _open(path: Path, page: int, wanted: int) -> Picture:
+def _open(path: Path, page: int, wanted: Sequence[int]) -> list[Picture]:
+    found: list[Picture] = []
     with warnings.catch_warnings():
         # Broken EXIF data say nothing about the pixels.
         warnings.simplefilter("ignore", UserWarning)
-        with Image.open(path) as image:
-            if page:
-                image.seek(page)
-            check_size(image.size)
-            size = image.size
-            deep = _deep_jpeg_2000(path, image)
-            words = ["16 bits"] if deep or image.mode.startswith(DEEP) else []
-            if png.in_strips(image, wanted):
-                small = png.read_reduced(path, image, wanted)
-            else:
-                image.draft("RGB", (wanted, wanted))
-                image.load()
-                small = to_grey_or_rgb(deep or image, wanted)
-            # The EXIF data are there. Where these say nothing Pillow would ask XMP; viewers do not.
-            small.info = {key: image.info[key] for key in image.info if key not in NOT_KEPT}
+        while len(found) < len(wanted):
+            with Image.open(path) as image:
+                if page:
+                    image.seek(page)
+                check_size(image.size)
+                found += _read(path, image, wanted[len(found) :])
+    return found
+
+
+def _read(path: Path, image: Image.Image, wanted: Sequence[int]) -> list[Picture]:
+    """Read a picture that is open for the first of some sizes, and for those that need no other.
+
+    Args:
+        path: of the file.
+        image: as Pillow opened it.
+        wanted: lengths of the shorter side that are enough.
+    """
+    size, first = image.size, wanted[0]
+    deep = _deep_jpeg_2000(path, image)
+    words = ("16 bits",) if deep or image.mode.startswith(DEEP) else ()
+    if png.in_strips(image, first):
+        return [_upright(png.read_reduced(path, image, first), image, size, words)]
+    alike = list(takewhile(lambda each: not png.in_strips(image, each), wanted))
+    if image.draft("RGB", (first, first)) is not None:
+        alike = list(takewhile(lambda each: _draft(size, each) == _draft(size, first), alike))
+    image.load()
+    return [_upright(to_grey_or_rgb(deep or image, each), image, size, words) for each in alike]
+
+
+def _draft(size: tuple[int, int], wanted: int) -> int:
+    """Return by how much Pillow lets a JPEG be divided by its format."""
+    return next((by for by in (8, 4, 2) if min(size) // wanted >= by), 1)
+
+
+def _upright(
+    small: Image.Image, image: Image.Image, size: tuple[int, int], words: tuple[str, ...]
+) -> Picture:
+    """Turn a picture as its file says.
+
+    Args:
+        small: the picture.
+        image: as Pillow opened it.
+        size: width and height in the file.
+        words: what is odd so far.
+    """
+    # The EXIF data are there. Where these say nothing Pillow would ask XMP; viewers do not.
+    small.info = {key: image.info[key] for key in image.info if key not in NOT_KEPT}
     orientation = _orientation(small)
-    if orientation in tiff.TRANSPOSE:
-        small = small.transpose(tiff.TRANSPOSE[orientation])
-        size = size[::-1] if orientation in tiff.ON_ITS_SIDE else size
-        words.append("turned")
-    return Picture(small, size, tuple(words))
+    if orientation not in tiff.TRANSPOSE:
+        return Picture(small, size, words)
+    size = size[::-1] if orientation in tiff.ON_ITS_SIDE else size
+    return Picture(small.transpose(tiff.TRANSPOSE[orientation]), size, (*words, "turned"))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -91,10 +91,9 @@ def near(hashes: Words, reach: int = REACH) -> tuple[Indices, Indices]:
     return pairs, apart(hashes, *pairs.T)
 
 
-def words(looks: Sequence[str]) -> Words:
-    """Return hashes in hexadecimal as uint64 [N, W]."""
-    raw = b"".join(bytes.fromhex(look) for look in looks)
-    return np.frombuffer(raw, np.uint64).reshape(len(looks), -1)
+def words(looks: npt.NDArray[np.uint8]) -> Words:
+    """Return hashes, uint8 [N, 8 W], as uint64 [N, W]."""
+    return np.ascontiguousarray(looks).view(np.uint64)
 
 
 def _key(bits: npt.NDArray[np.uint8]) -> Words:

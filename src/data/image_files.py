@@ -1,9 +1,6 @@
 """From a folder or table of image files to splits: found, judged, decoded and cut."""
 
-import hashlib
-import json
-import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,25 +9,21 @@ import numpy as np
 from PIL import Image
 
 from doctune.errors import UserError
-from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.csv_table import list_csv
-from src.data.decode import DECODING_VERSION, UnreadableImageError, decode, open_image, split_page
+from src.data.decode import UnreadableImageError, open_image, split_page
+from src.data.decoded import RowsAhead, decoded, decoded_name, short_hash
 from src.data.duplicates import group_same
 from src.data.files import Listing
 from src.data.image_folder import list_image_folder
 from src.data.image_set import ImageSet, Indices
-from src.data.inspection import FileFacts, Page, inspect_files
-from src.data.labels import NOWHERE, changes, decided, with_decisions
-from src.data.near_duplicates import VERSION as NEAR_VERSION
-from src.data.near_duplicates import same_sheets
-from src.data.pdf import drawn_in_processes
-from src.data.progress import show_progress
+from src.data.inspection import FileFacts, inspect_files, seen_file
+from src.data.labels import changes, decided, with_decisions
+from src.data.processes import near_file
+from src.data.reading import Page
+from src.data.same_images import describe_same, equal_images, same_images
 from src.data.same_page import SIDE
 from src.data.splits import Splits, cut
-from src.data.threads import map_ahead
-
-log = logging.getLogger(__name__)
 
 # Names of images, what tells each from any other, and the folder of both.
 Named = tuple[list[str], list[str], Path]
@@ -89,7 +82,7 @@ class FoundImages:
         facts = [self.names, self.contents, self.targets.tolist(), self.classes, self.splits]
         # Nothing more where no label was changed, as in studies of before.
         changed = changes(self.targets, self.corrected)
-        return _short_hash([*facts, self.groups.tolist(), *([changed] if changed else [])])
+        return short_hash([*facts, self.groups.tolist(), *([changed] if changed else [])])
 
 
 def load_image_files(cfg: DataConfig) -> Splits:
@@ -98,26 +91,12 @@ def load_image_files(cfg: DataConfig) -> Splits:
     Raises:
         UserError: names what is wrong with the data.
     """
-    found = find_images(cfg)
-    size = cfg.img_size
-
-    def fill(out: Pixels) -> None:
-        def decode_row(row: int) -> None:
-            name = found.names[row]
-            file, page = file_of(found.root, name)
-            out[row] = decode(found.root / file, size, fit=cfg.fit, page=page, name=name)
-
-        rows = map_ahead(decode_row, range(len(out)))
-        try:
-            with drawn_in_processes():
-                for _ in show_progress(rows, f"decoding images at {size} px", len(out)):
-                    pass
-        except UnreadableImageError as error:
-            raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error
-
-    content = _short_hash([found.contents, cfg.fit, DECODING_VERSION])
-    name = f"{cfg.source}-{content}-{size}px"
-    pixels = cached_array(cfg.cache_dir, name, (len(found.names), size, size, 3), fill)
+    found = find_images(cfg, decode=True)
+    files = [file_of(found.root, name) for name in found.names]
+    try:
+        pixels = decoded(cfg, found.contents, [(found.root / file, page) for file, page in files])
+    except UnreadableImageError as error:
+        raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error
     alone = len(np.unique(found.groups)) == len(found.groups)
     everything = ImageSet(
         pixels,
@@ -126,7 +105,7 @@ def load_image_files(cfg: DataConfig) -> Splits:
         files=found.names,
         codes=found.codes,
         group_of=np.empty(0, np.int64) if alone else found.groups,
-        stored_as=name,
+        stored_as=decoded_name(cfg, found.contents),
     )
     splits = cut(everything, cfg, found.splits, found.notes)
     splits = with_decisions(splits, found.corrected, cfg.labels)
@@ -142,28 +121,34 @@ def list_images(cfg: DataConfig) -> Listing:
     return SOURCES[cfg.source](cfg, _root(cfg))
 
 
-def find_images(cfg: DataConfig) -> FoundImages:
+def find_images(cfg: DataConfig, *, decode: bool = False) -> FoundImages:
     """List the images of `data.root`, and read those that are new.
+
+    Args:
+        cfg: the `data` group.
+        decode: their pixels will be needed, so of a new data set they are put into the cache, too.
 
     Raises:
         UserError: names what is wrong with the data.
     """
     listing = list_images(cfg)
     files = [file_of(listing.root, name)[0] for name in listing.names]
-    facts = inspect_files(listing.root, files, cfg.cache_dir)
-    names, origin, pages = _pages(listing, facts)
-    faults = [(name, page.fault) for name, page in zip(names, pages, strict=True) if page.fault]
-    notes = [*listing.notes, *_judge(faults, len(names), cfg), *_describe_words(pages)]
-    good = [i for i, page in enumerate(pages) if not page.fault]
-    if not good:
-        raise UserError(f"data.root={cfg.root}: none of its {len(names)} images can be read")
-    names, origin = [names[i] for i in good], [origin[i] for i in good]
-    # Of a file with pages its number belongs to the content.
-    contents = [
-        f"{facts[files[i]].digest}{_page_suffix(n)}" for n, i in zip(names, origin, strict=True)
-    ]
+    with RowsAhead(cfg, listing.root) as ahead:
+        facts = inspect_files(listing.root, files, cfg.cache_dir, ahead if decode else None)
+        names, origin, pages = _pages(listing, facts)
+        faults = [(name, page.fault) for name, page in zip(names, pages, strict=True) if page.fault]
+        notes = [*listing.notes, *_judge(faults, len(names), cfg), *_describe_words(pages)]
+        good = [i for i, page in enumerate(pages) if not page.fault]
+        if not good:
+            raise UserError(f"data.root={cfg.root}: none of its {len(names)} images can be read")
+        names, origin = [names[i] for i in good], [origin[i] for i in good]
+        # Of a file with pages its number belongs to the content.
+        contents = [
+            f"{facts[files[i]].digest}{_page_suffix(n)}" for n, i in zip(names, origin, strict=True)
+        ]
+        ahead.keep(contents, (file_of(listing.root, name) for name in names))
     looks = [pages[i] for i in good] if cfg.near_duplicates else None
-    same = _same((names, contents, listing.root), looks, cfg.cache_dir)
+    same = _same((names, contents, listing.root), looks, cfg)
     targets = np.array([listing.targets[i] for i in origin], np.int64)
     unreadable = [name for name, _ in faults]
     corrected = decided(
@@ -190,41 +175,10 @@ def find_images(cfg: DataConfig) -> FoundImages:
         faults=faults,
         corrected=corrected,
     )
-    found.notes.extend(describe_duplicates(found))
+    found.notes.extend(
+        describe_same(same, found.corrected, found.names, found.classes, found.splits)
+    )
     return found
-
-
-def describe_duplicates(found: FoundImages) -> list[str]:
-    """Say which images are there several times, and where that does harm."""
-    members = defaultdict(list)
-    for row, number in enumerate(found.same.tolist()):
-        members[number].append(row)
-    several = [rows for rows in members.values() if len(rows) > 1]
-    if not several:
-        return []
-    names, targets = found.names, found.corrected
-    notes = [
-        f"{sum(map(len, several))} images are {len(several)} in truth, the others being copies "
-        f"or scans of the same sheet ({_examples(several, names)}); they stay in one fold "
-        "(data.near_duplicates=false keeps together only what is equal byte for byte)"
-    ]
-    torn = [rows for rows in several if len({int(targets[row]) for row in rows} - {NOWHERE}) > 1]
-    if torn:
-        labelled = [f"{n} ({found.classes[t]})" for n, t in zip(names, targets, strict=True)]
-        notes.append(f"{len(torn)} of them have several classes: {_examples(torn, labelled)}")
-    splits = found.splits or [""] * len(names)
-    leaking = [rows for rows in several if len({splits[row] for row in rows}) > 1]
-    if leaking:
-        notes.append(
-            f"{len(leaking)} of them are in several of the splits that the folders make, so scores "
-            f"on validation and test look better than they are: {_examples(leaking, names)}"
-        )
-    return notes
-
-
-def _examples(groups: Sequence[Sequence[int]], names: Sequence[str], most: int = 3) -> str:
-    told = [" = ".join(names[row] for row in rows[:3]) for rows in groups[:most]]
-    return "; ".join(told) + ("; ..." if len(groups) > most else "")
 
 
 def _root(cfg: DataConfig) -> Path:
@@ -310,8 +264,8 @@ def _describe_words(pages: Sequence[Page]) -> list[str]:
     return [f"of {len(pages)} images: {'; '.join(told)} (python -m src.look shows them)"]
 
 
-def _same(found: Named, looks: list[Page] | None, cache_dir: str) -> Indices:
-    """Number the images that are the same; kept, as every trial asks.
+def _same(found: Named, looks: list[Page] | None, cfg: DataConfig) -> Indices:
+    """Number the images that are the same.
 
     Raises:
         UserError: an image was changed meanwhile.
@@ -320,30 +274,13 @@ def _same(found: Named, looks: list[Page] | None, cache_dir: str) -> Indices:
 
     def open_page(index: int) -> Image.Image:
         file, page = file_of(root, names[index])
-        return open_image(root / file, SIDE // 2, page, names[index]).image
+        path = root / file
+        return near_file(path, open_image, path, SIDE // 2, page, names[index]).image
 
-    def fill(out: Indices) -> None:
-        pairs = None
-        if looks is not None:
-            # Of equal files one is enough.
-            firsts = np.unique(np.array(contents), return_index=True)[1]
-            chosen = firsts.tolist()
-            with drawn_in_processes():
-                near = same_sheets(
-                    [looks[i].look for i in chosen],
-                    [looks[i].waves for i in chosen],
-                    lambda index: open_page(chosen[index]),
-                )
-            pairs = firsts[near]
-        out[:] = group_same([contents], pairs)
-
-    name = f"same-{_short_hash([contents, looks is not None, NEAR_VERSION, DECODING_VERSION])}"
     try:
-        kept = cached_array(cache_dir, name, (len(contents),), fill, np.int64)
+        if looks is None:
+            return equal_images(contents, cfg.cache_dir)
+        seen = seen_file(root, cfg.cache_dir).all
+        return same_images(contents, looks, seen, open_page, cfg.cache_dir)
     except UnreadableImageError as error:
-        raise UserError(f"{root}: changed while it was read: {error}") from error
-    return np.asarray(kept)
-
-
-def _short_hash(facts: object) -> str:
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+        raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error

@@ -8,18 +8,19 @@ square: each is read and laid on another once, and compared with a few. Spectra 
 are held all against all, in less than a hundredth of the time for 10,000 pages.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
 from src.data.duplicates import Indices, Words, apart, components, near, words
 from src.data.fillings import alike, find_fields, may_be_alike, read_fillings
-from src.data.seen_pages import SeenPages
-from src.data.spectrum import nearest
+from src.data.phash import Look
+from src.data.seen_pages import SeenPages, Small
+from src.data.spectrum import Numbers, nearest
 
 # Raised whenever other pages would be called the same.
-VERSION = 4
+VERSION = 5
 # From so many pages that are near to each other on, they are taken for fillings of a template.
 CROWD = 6
 # Pages with which each is compared, at most: the nearest by hash, or by filling.
@@ -35,13 +36,17 @@ TRIES, TEMPLATES = 5, 12
 
 
 def same_sheets(
-    looks: Sequence[str], spectra: Sequence[str], open_page: Callable[[int], Image.Image]
+    looks: Look,
+    spectra: Numbers,
+    small: Callable[[int], Small],
+    open_page: Callable[[int], Image.Image],
 ) -> Indices:
     """Find the pages that show the same sheet.
 
     Args:
-        looks: perceptual hashes in hexadecimal, one of each page.
-        spectra: what `spectrum.py` says of each.
+        looks: perceptual hashes, uint8 [N, 128].
+        spectra: what `spectrum.py` says of each, int8 [N, 256].
+        small: returns the small picture of a page by its index.
         open_page: opens a page by its index, in `same_page.SIDE` pixels or more.
 
     Returns:
@@ -49,7 +54,7 @@ def same_sheets(
     """
     if len(looks) < 2:
         return np.empty((0, 2), np.int64)
-    pages, hashes = SeenPages(open_page), words(looks)
+    pages, hashes = SeenPages(open_page, small), words(looks)
     pairs, distances = near(hashes)
     count = len(hashes)
     labels = components(pairs, count)

@@ -1,11 +1,9 @@
 """Pages of PDFs as viewers draw them: with fields, ticks, stamps and visible signatures."""
 
-import multiprocessing
+import ctypes
+import sys
 import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +14,16 @@ from PIL import Image
 
 from src.data.kept_open import KeptOpen
 from src.data.picture import Picture
-from src.hardware.detect import cores
 
 # PDFium may only be entered by one thread at a time.
 _PDFIUM = threading.Lock()
-# A document is opened again after so many pages, as PDFium keeps what it has read of each.
-PAGES_AN_OPENING = 250
-# Seconds of drawing after which other processes help; each takes a second to start.
-ALONE = 3.0
+# A document is opened again when so many bytes of it were read, as PDFium keeps them.
+BYTES_AN_OPENING = 64_000_000
+# Rows of a bitmap that are looked at together.
+BAND = 64
+# Where the next colour of a pixel is, and the bits in which one of three differs from it, if any
+# does; of four bytes the last is unused.
+SHIFT, COLOURS = (8, 0xFFFF) if sys.byteorder == "little" else (8, 0xFFFF00)
 
 
 class _Document:
@@ -31,6 +31,7 @@ class _Document:
 
     def __init__(self, path: Path) -> None:
         self.pdf = pdfium.PdfDocument(path)
+        self._bytes = path.stat().st_size
         self.drawn = 0
         # Before any page is taken, or its fields are not drawn.
         self.has_forms = bool(self.pdf.init_forms())
@@ -38,6 +39,11 @@ class _Document:
 
     def close(self) -> None:
         self.pdf.close()
+
+    def is_needed(self) -> bool:
+        """Whether pages are left, and what was read of it is not too much."""
+        read = self._bytes * self.drawn // max(1, self.pages)
+        return self.drawn == 0 or (self.pages > 1 and read < BYTES_AN_OPENING)
 
     def page(self, index: int) -> pdfium.PdfPage:
         """Take a page with its fields.
@@ -66,7 +72,7 @@ def _has_fields(page: pdfium.PdfPage) -> bool:
 _OPEN = KeptOpen(
     _Document,
     _Document.close,
-    several=lambda document: document.pages > 1 and document.drawn < PAGES_AN_OPENING,
+    several=_Document.is_needed,
     most=4,
 )
 
@@ -77,102 +83,72 @@ def count_pages(path: Path) -> int:
         return document.pages
 
 
-def draw_page(path: Path, index: int, side: int) -> Picture:
+def draw_page(path: Path, index: int, sides: Sequence[int]) -> list[Picture]:
     """Draw a page in grey, or in RGB where anything is coloured.
 
     Args:
         path: of the file.
         index: of the page, from 0.
-        side: length of its longer side in pixels.
+        sides: lengths of its longer side in pixels; the page is read once for all of them.
 
     Raises:
         ValueError: there is no such page.
     """
-    helpers = _helpers
-    return _draw(path, index, side) if helpers is None else helpers.draw(path, index, side)
-
-
-def _draw(path: Path, index: int, side: int) -> Picture:
     with _PDFIUM, _OPEN.take(path) as document:
         if index >= document.pages:
             raise ValueError(f"it has only {document.pages} pages")
         page = document.page(index)
         document.drawn += 1
-        size = page.get_size()
-        bitmap = page.render(scale=side / max(1.0, *size))
-        image = _in_grey(bitmap.to_numpy()) or bitmap.to_pil().convert("RGB")
-        bitmap.close()
+        drawn = [_draw(page, side) for side in sides]
         page.close()
-        return Picture(image, (round(size[0]), round(size[1])))
+        return drawn
+
+
+def _draw(page: pdfium.PdfPage, side: int) -> Picture:
+    size = page.get_size()
+    bitmap = page.render(
+        scale=side / max(1.0, *size), prefer_bgrx=True, bitmap_maker=_CANVAS.bitmap
+    )
+    image = _in_grey(bitmap.to_numpy()) or bitmap.to_pil().convert("RGB")
+    bitmap.close()
+    return Picture(image, (round(size[0]), round(size[1])))
+
+
+class _Canvas:
+    """Memory that pages are drawn in, one after the other: fresh one takes longer than most."""
+
+    def __init__(self) -> None:
+        self._buffer = (ctypes.c_ubyte * 0)()
+
+    def bitmap(
+        self, width: int, height: int, format: int, rev_byteorder: bool = False
+    ) -> pdfium.PdfBitmap:
+        """Return a bitmap in it, valid until the next one; as pypdfium2 asks for one."""
+        stride = width * 4
+        if len(self._buffer) < stride * height:
+            self._buffer = (ctypes.c_ubyte * (stride * height))()
+        return pdfium.PdfBitmap.new_native(
+            width, height, format, rev_byteorder, self._buffer, stride
+        )
+
+
+_CANVAS = _Canvas()
+
+
+def close_files() -> None:
+    """Close the files that wait for their next page."""
+    with _PDFIUM:
+        _OPEN.close()
 
 
 def _in_grey(drawn: npt.NDArray[np.uint8]) -> Image.Image | None:
-    """Return a bitmap [H, W, 3 or 4] in grey where nothing on it has a colour.
+    """Return a bitmap [H, W, 4] in grey where nothing on it has a colour; its fourth is unused.
 
     Most pages are such, and take a quarter of the time to be made smaller.
     """
-    channels, bytes_in_order = drawn.shape[-1], drawn.reshape(-1)
-    # Where a byte is another than the next: from the last of a pixel's colours on it may be.
-    steps = np.flatnonzero(bytes_in_order[:-1] != bytes_in_order[1:]) % channels
-    if (steps < 2).any():
-        return None
-    return Image.fromarray(drawn[..., 0].copy())
-
-
-class _Helpers:
-    """Processes that draw, started when there turns out to be much to draw."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seconds = 0.0
-        self._pool: ProcessPoolExecutor | None = None
-        # A worker of a search may not start processes of its own.
-        self._alone = cores() == 1 or multiprocessing.current_process().daemon
-
-    def draw(self, path: Path, index: int, side: int) -> Picture:
-        """Draw a page in one of the processes, or here as long as there are none."""
-        pool = self._processes()
-        if pool is not None:
-            try:
-                return pool.submit(_draw, path, index, side).result()
-            except BrokenExecutor:
-                # From a notebook none can be started, or one was killed.
-                self._alone = True
-        before = time.thread_time()
-        try:
-            return _draw(path, index, side)
-        finally:
-            self._seconds += time.thread_time() - before
-
-    def _processes(self) -> ProcessPoolExecutor | None:
-        with self._lock:
-            if self._alone or self._seconds < ALONE:
-                return None
-            if self._pool is None:
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(cores(), mp_context=context)
-            return self._pool
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-
-_helpers: _Helpers | None = None
-
-
-@contextmanager
-def drawn_in_processes() -> Iterator[None]:
-    """Let other processes draw within the block, as soon as it is worth while."""
-    global _helpers
-    if _helpers is not None:
-        yield
-        return
-    _helpers = helpers = _Helpers()
-    try:
-        yield
-    finally:
-        _helpers = None
-        helpers.close()
-        with _PDFIUM:
-            _OPEN.close()
+    # A band at a time, as large new arrays take longer than what is done with them.
+    for top in range(0, len(drawn), BAND):
+        pixels = drawn[top : top + BAND].view(np.uint32)
+        if ((pixels ^ (pixels >> SHIFT)) & COLOURS).any():
+            return None
+    return Image.fromarray(np.ascontiguousarray(drawn[..., 0]))

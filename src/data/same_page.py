@@ -90,8 +90,7 @@ class View:
     @cached_property
     def box(self) -> tuple[float, float]:
         """Return how far the page reaches from the middle but for its edges."""
-        width, height = (side / max(self.grey.size) - 2 * EDGE for side in self.grey.size)
-        return width, height
+        return reach(self.grey.size)
 
     @cached_property
     def fine(self) -> Floats:
@@ -106,6 +105,12 @@ class View:
         middle = smooth(_ink(square.reduce(2), paper), SMOOTHED / 2, 4)
         quarter = half(middle)
         return Level(half(quarter), self.box), Level(quarter, self.box), Level(middle, self.box)
+
+
+def reach(size: tuple[int, int]) -> tuple[float, float]:
+    """Return how far a page of that size reaches from the middle but for its edges."""
+    width, height = (side / max(size) - 2 * EDGE for side in size)
+    return width, height
 
 
 def _ink(square: Image.Image, paper: int) -> Floats:

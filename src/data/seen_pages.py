@@ -10,25 +10,27 @@ import numpy.typing as npt
 from PIL import Image
 
 from src.data.duplicates import Indices
-from src.data.laid import Level, Warp, lay_roughly
+from src.data.laid import Level, Warp, lay_roughly, smooth
 from src.data.progress import show_progress
-from src.data.same_page import SAME, View, difference, rough_difference, shrink
+from src.data.same_page import SAME, View, difference, reach, rough_difference, shrink
 from src.data.threads import map_ahead
 
-# Two that correlate by less, laid on each other at an eighth of the size, are not of one sheet:
-# these have 0.97 and more, other letters up to 0.75.
-ROUGHLY_SAME = 0.9
-# Nor those that correlate by less when they are laid a little better: 68 pairs of scans and copies
-# of one sheet, up to 1.5 degrees and 15 pixels apart, have 0.96 and more then, of other pages nine
-# of ten less than 0.61.
+# Two that correlate by less, laid on each other at an eighth of the size, are not of one sheet: of
+# 68 pairs of scans of one sheet, up to 1.5 degrees and 15 pixels apart, all have 0.989 and more.
+ROUGHLY_SAME = 0.93
+# Nor those that correlate by less when they are laid a little better.
 HOPELESS = 0.7
-# Nor those that differ by more there in a block of a word's size: scans up to 0.22, also where they
-# lie 1.5 degrees and 15 pixels apart. Six of ten fillings of a template do.
-ROUGHLY_OTHER = 0.35
-# Pages kept in memory: 0.4 MB each, and 1 to 4 MB each of those that are compared. Of every page
-# that is near to another 9 kB are kept besides.
+# Nor those that differ by more there in a block of a word's size: the same scans up to 0.09, seven
+# of ten fillings of a template more than this.
+ROUGHLY_OTHER = 0.25
+# Pages kept in memory: 0.4 MB each, and 1 to 4 MB each of those that are compared.
 PICTURES, VIEWS = 300, 48
 
+# Small pages that are smoothed by so many pixels, and so many of those that are kept: 0.2 MB each.
+SMOOTHED, ROUGH = 0.75, 300
+
+# The small picture of a page, ink as uint8 [96, 96], and the size of the page in any unit.
+Small = tuple[npt.NDArray[np.uint8], tuple[int, int]]
 Value = TypeVar("Value")
 
 
@@ -57,27 +59,15 @@ class _Recent(Generic[Value]):
 class SeenPages:
     """The pages of a data set, each at the sizes at which it is needed."""
 
-    def __init__(self, open_page: Callable[[int], Image.Image]) -> None:
+    def __init__(
+        self, open_page: Callable[[int], Image.Image], small: Callable[[int], Small]
+    ) -> None:
         self._pictures = _Recent(lambda index: shrink(open_page(index)), PICTURES)
-        self._small: dict[int, tuple[npt.NDArray[np.uint8], tuple[float, float]]] = {}
-        self.view = _Recent(self._view, VIEWS)
-        self._rough = _Recent(self._unpacked, VIEWS)
-
-    def _view(self, index: int) -> View:
-        view = View(self._pictures(index))
-        if index not in self._small:
-            small = view.levels[0]
-            self._small[index] = (255 * small.ink.clip(0, 1)).astype(np.uint8), small.box
-        return view
-
-    def _unpacked(self, index: int) -> Level:
-        if index not in self._small:
-            self.view(index)
-        ink, box = self._small[index]
-        return Level(ink.astype(np.float32) / np.float32(255), box)
+        self.view = _Recent(lambda index: View(self._pictures(index)), VIEWS)
+        self._rough = _Recent(lambda index: _level(*small(index)), ROUGH)
 
     def laid(self, a: int, b: int, hopeless: float | None = None) -> tuple[Warp, float]:
-        """Lay one page on another roughly, from what is in memory once both have been read."""
+        """Lay one page on another roughly, by their small pictures alone."""
         return lay_roughly(self._rough(a), self._rough(b), hopeless)
 
     def same(self, pair: Sequence[int]) -> bool:
@@ -99,6 +89,10 @@ class SeenPages:
         same[order] = np.fromiter(told, bool, len(pairs))
         chosen: Indices = pairs[same]
         return chosen
+
+
+def _level(ink: npt.NDArray[np.uint8], size: tuple[int, int]) -> Level:
+    return Level(smooth(ink.astype(np.float32) / np.float32(255), SMOOTHED, 3), reach(size))
 
 
 def _side_by_side(pairs: Indices) -> Indices:

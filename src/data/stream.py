@@ -10,7 +10,7 @@ from doctune.errors import UserError
 from src.data.csv_table import read_table
 from src.data.decode import Pixels, UnreadableImageError, decode_sized, page_names, split_page
 from src.data.files import image_files, named_inside, path_inside
-from src.data.pdf import drawn_in_processes
+from src.data.processes import near_file, pdfs_in_processes
 from src.data.threads import map_ahead
 
 Named = tuple[str, Pixels | UnreadableImageError]
@@ -113,11 +113,12 @@ def _decode_ahead(
         if isinstance(path, UnreadableImageError):
             return name, path
         try:
-            return name, decode_sized(path, size, fit=fit, page=split_page(name)[1], name=name)
+            page = split_page(name)[1]
+            return name, near_file(path, decode_sized, path, size, fit=fit, page=page, name=name)
         except UnreadableImageError as error:
             return name, error
 
-    with drawn_in_processes():
+    with pdfs_in_processes():
         yield from map_ahead(decode_one, _pages(files), threads)
 
 

@@ -6,6 +6,7 @@ lie one behind the other. Tifffile reads these.
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -115,13 +116,14 @@ def count_pages(path: Path) -> int:
         return len(tiff.frames)
 
 
-def read_page(path: Path, index: int, wanted: int) -> Picture:
+def read_page(path: Path, index: int, wanted: Sequence[int]) -> list[Picture]:
     """Read a page.
 
     Args:
         path: of the file.
         index: of the page, from 0.
-        wanted: length of its shorter side in pixels that is enough.
+        wanted: lengths of its shorter side in pixels that are enough; a page that is not large is
+            read once for all of them.
 
     Raises:
         ValueError: there is no such page, it is too large, or of a kind that cannot be read.
@@ -149,22 +151,34 @@ def read_page(path: Path, index: int, wanted: int) -> Picture:
             "smaller copies": tiff.has_copies,
         }
         told = tuple(word for word, holds in words.items() if holds)
-        small = tiff_strips.read_jpeg(path, image, wanted)
-        if small is None and tiff_strips.in_strips(image, wanted):
-            # Else it is read as a whole.
-            with suppress(CannotBeCutError):
-                small = tiff_strips.read_reduced(path, image, wanted)
-        if small is not None:
-            method = TRANSPOSE.get(tags.get(ORIENTATION, 1))
-            return Picture(small if method is None else small.transpose(method), image.size, told)
-        try:
-            # Pillow turns it while it loads.
-            image.load()
-        except OSError:
-            if tags.get(COMPRESSION) not in RARE:
-                raise
-            return _read_deep(tiff.deep().pages[frame].aspage(), wanted)
-        return Picture(to_grey_or_rgb(image, wanted), image.size, told)
+        # Before any is read as a whole: the tags of strips are gone then.
+        small = [_read_in_parts(path, image, each) for each in wanted]
+        if None in small:
+            try:
+                # Pillow turns it while it loads.
+                image.load()
+            except OSError:
+                if tags.get(COMPRESSION) not in RARE:
+                    raise
+                return _read_deep(tiff.deep().pages[frame].aspage(), wanted)
+        return [
+            Picture(to_grey_or_rgb(image, each) if part is None else part, image.size, told)
+            for part, each in zip(small, wanted, strict=True)
+        ]
+
+
+def _read_in_parts(path: Path, image: Image.Image, wanted: int) -> Image.Image | None:
+    """Read a large page, upright; None where it is to be read as a whole."""
+    small = tiff_strips.read_jpeg(path, image, wanted)
+    if small is None and tiff_strips.in_strips(image, wanted):
+        # Else it is read as a whole.
+        with suppress(CannotBeCutError):
+            small = tiff_strips.read_reduced(path, image, wanted)
+    if small is None:
+        return None
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    method = TRANSPOSE.get(tags.get(ORIENTATION, 1))
+    return small if method is None else small.transpose(method)
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -180,7 +194,7 @@ def _is_deep(image: Image.Image) -> bool:
     return bool(tags.get(PLANES) == SEPARATE and tags.get(COMPRESSION, 1) == NOT_COMPRESSED)
 
 
-def _read_deep(page: Any, wanted: int) -> Picture:
+def _read_deep(page: Any, wanted: Sequence[int]) -> list[Picture]:
     check_size((page.imagewidth, page.imagelength))
     kind = int(page.photometric)
     samples = int(page.samplesperpixel)
@@ -223,4 +237,4 @@ def _read_deep(page: Any, wanted: int) -> Picture:
         "white is zero": inverted,
     }
     told = tuple(word for word, holds in words.items() if holds)
-    return Picture(to_grey_or_rgb(image, wanted), image.size, told)
+    return [Picture(to_grey_or_rgb(image, each), image.size, told) for each in wanted]

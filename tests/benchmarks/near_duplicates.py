@@ -28,7 +28,6 @@ from itertools import combinations
 from pathlib import Path
 from threading import Lock
 
-import imagehash
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance
@@ -36,7 +35,9 @@ from PIL import Image, ImageDraw, ImageEnhance
 from src.data.config import DataConfig
 from src.data.image_files import find_images
 from src.data.near_duplicates import same_sheets
-from src.data.spectrum import spectrum
+from src.data.phash import Look, phash
+from src.data.seen_pages import Small
+from src.data.spectrum import Numbers, spectrum_and_ink
 from tests.data.late_templates import ALL_KINDS, LATE_KINDS
 from tests.data.templates import COPIES, HEIGHT, KINDS, Sheet, fill_in, name, scan
 
@@ -160,22 +161,26 @@ class Drawn:
             self.seconds += time.thread_time() - began
         return image
 
-    def looks(self) -> tuple[list[str], list[str]]:
-        """Return the hashes and the spectra of all."""
-        hashes, spectra = [], []
+    def looks(self) -> tuple[Look, Numbers, list[Small]]:
+        """Return the hashes, the spectra and the small pictures of all."""
+        hashes: list[Look] = []
+        spectra: list[Numbers] = []
+        pictures: list[Small] = []
         for index in range(self._pages):
-            small = self(index).reduce(4)
-            hashes.append(str(imagehash.phash(small, 32, 2)))
-            spectra.append(spectrum(small))
-        return hashes, spectra
+            page = self(index).reduce(4)
+            waves, ink = spectrum_and_ink(page)
+            hashes.append(phash(page))
+            spectra.append(waves)
+            pictures.append((ink, page.size))
+        return np.stack(hashes), np.stack(spectra), pictures
 
 
 def grow(pages: int, templates: int = 8) -> None:
     """Print what it takes to find the same among so many pages."""
     drawn = Drawn(pages, templates)
-    hashes, spectra = drawn.looks()
+    hashes, spectra, small = drawn.looks()
     began, drawn.seconds = time.process_time(), 0.0
-    found = same_sheets(hashes, spectra, drawn)
+    found = same_sheets(hashes, spectra, lambda index: small[index], drawn)
     taken = time.process_time() - began - drawn.seconds
     right = int(((found[:, 0] % 10 == 0) & (found[:, 1] == found[:, 0] + 1)).sum())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,17 +1,18 @@
 """What reading pages costs, beside another state of this repository.
 
     git worktree add /tmp/before 05997aa
-    python -m tests.benchmarks.pages /tmp/before
+    python -m tests.benchmarks.pages /tmp/before [memory] [ordinary] [long_pdf] [from_nothing]
 
 05997aa is the last one that read each page by itself and made it RGB before it was reduced. Peak
 memory of a process over that of one that reads a small page, for pages of 100 megapixels; time of
-the CPU for ordinary pages, in turns, and for a PDF of 2,000 pages. All are ratios of one run.
+the CPU for ordinary pages, in turns, and for a PDF of 2,000 pages; then a set of such PDFs from its
+files to the cache, by the CPU and by the clock. All are ratios of one run.
 """
 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,13 +20,20 @@ import numpy as np
 from PIL import Image
 
 from tests.conftest import REPOSITORY
-from tests.data.forms import write_form
+from tests.data.forms import write_form, write_text
 from tests.data.pictures import png_of
-from tests.data.templates import fill_in, scan
+from tests.data.templates import fill_in, scan, word
 
 SIZE, LARGE, PAGES, TURNS, TIMES = 224, 10_000, 2000, 5, 10
 # Pages of the long PDF that are read before; each took as long as any other.
 FEW = 100
+# Files and pages of each in a set of PDFs. Given splits, as pages of a file stay together.
+PARTS = (
+    ("train", "long", 1, PAGES),
+    ("train", "short", 20, 1),
+    *((part, name, 10, 1) for part in ("val", "test") for name in ("long", "short")),
+)
+COUNT = sum(files * pages for *_, files, pages in PARTS)
 
 # Reads what it is told to, and says how long it took and how much memory it had at most. What
 # `getrusage` says of memory is that of the parent where it was larger.
@@ -33,7 +41,11 @@ READER = """
 import sys, time
 from pathlib import Path
 from src.data.decode import decode
-from src.data.inspection import _page as inspect
+try:
+    from src.data.reading import read_pages
+    inspect = lambda path, page: read_pages(path, [page])
+except ImportError:
+    from src.data.inspection import _page as inspect
 for line in sys.stdin:
     what, path, first, last, step, times = line.rstrip().split("\\t")
     began = time.process_time()
@@ -44,6 +56,19 @@ for line in sys.stdin:
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(row.split()[1]) / 1024 for row in status if row.startswith("VmHWM"))
     print(taken, peak, flush=True)
+"""
+
+
+# Loads a data set of image files, and says how long it took with the processes that it started.
+LOADER = """
+import os, sys, time
+from src.data.config import DataConfig
+from src.data.load import load_splits
+began, clock = os.times(), time.monotonic()
+root, cache = sys.argv[1:]
+keys = {"near_duplicates": False, "img_size": 224, "cache_dir": cache}
+load_splits(DataConfig("image_folder", root, **keys))
+print(sum(os.times()[:4]) - sum(began[:4]), time.monotonic() - clock)
 """
 
 
@@ -93,13 +118,12 @@ def readers(before: Path) -> Iterator[tuple[Reader, Reader]]:
             reader.close()
 
 
-def main(before: Path) -> None:
+def main(before: Path, *parts: str) -> None:
     """Print the ratios."""
+    known = {part.__name__: part for part in (memory, ordinary, long_pdf, from_nothing)}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        memory(folder, before)
-        ordinary(folder, before)
-        long_pdf(folder, before)
+        for part in parts or known:
+            known[part](Path(name), before)
 
 
 def memory(folder: Path, before: Path) -> None:
@@ -177,7 +201,7 @@ def ordinary(folder: Path, before: Path) -> None:
 
 
 def long_pdf(folder: Path, before: Path) -> None:
-    """Compare the time of a long PDF."""
+    """Compare the time of a long PDF, a page at a time."""
     path = write_form(folder / "long.pdf", pages=PAGES)
     some = range(0, PAGES, PAGES // FEW)
     with readers(before) as (ours, theirs):
@@ -188,8 +212,43 @@ def long_pdf(folder: Path, before: Path) -> None:
             now, _ = ours.read(path, range(PAGES), what=what)
             then = theirs.read(path, some, what=what)[0] * PAGES / FEW
             kind = f"a PDF of {PAGES:,}, {what}"
-            print(f"{kind:24} {now:5.1f} s  {then:5.1f} s   {now / then:.2f}")
+            print(f"{kind:24} {now:5.1f} s  {then:5.1f} s   {then / now:.1f} times as fast")
+
+
+def from_nothing(folder: Path, before: Path) -> None:
+    """Compare a data set that is a long PDF and short ones, from its files to the cache."""
+    rng = np.random.default_rng(0)
+    kinds: dict[str, Callable[[Path, int], object]] = {
+        "forms": lambda path, pages: write_form(path, pages=pages),
+        "text": lambda path, pages: write_text(path, [_lines(rng) for _ in range(pages)]),
+    }
+    for kind, write_pages in kinds.items():
+        root = folder / kind
+        for part, name, files, pages in PARTS:
+            (root / part / name).mkdir(parents=True)
+            for number in range(files):
+                write_pages(root / part / name / f"{number}.pdf", pages)
+        taken = [[loaded(checkout, root) for checkout in (REPOSITORY, before)] for _ in range(2)]
+        (now, now_wall), (then, then_wall) = np.min(taken, axis=0)
+        print(
+            f"{COUNT:,} pages, {kind:6} CPU {now:5.1f} s {then:5.1f} s, "
+            f"{then / now:4.1f} times as fast; by the clock {now_wall:5.1f} s {then_wall:5.1f} s, "
+            f"{then_wall / now_wall:4.1f} times"
+        )
+
+
+def _lines(rng: np.random.Generator) -> list[str]:
+    return [" ".join(word(rng) for _ in range(11)) for _ in range(50)]
+
+
+def loaded(checkout: Path, root: Path) -> tuple[float, float]:
+    """Return seconds of the CPU and by the clock from files to the cache, as a checkout does it."""
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, "-c", LOADER, str(root), cache]
+        told = subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.PIPE, text=True)
+    cpu, wall = map(float, told.stdout.split())
+    return cpu, wall
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

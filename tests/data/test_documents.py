@@ -161,7 +161,7 @@ def test_worn_test_pages_leave_the_others_flat(
 
 
 def test_as_a_competition_they_have_wrong_labels_and_a_score(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def plain(sizes: Mapping[str, int], side: int, seed: int, taken: str) -> Any:
         drawn.append((seed, taken))
@@ -190,3 +190,7 @@ def test_as_a_competition_they_have_wrong_labels_and_a_score(
     share = first / len(guess)
     expected = 2 * share / (1 + share) / len(KINDS)
     assert competition.score(tmp_path, tmp_path / "guess.csv") == pytest.approx(expected)
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr("sys.argv", ["competition", str(tmp_path), "--score", "lost.csv"])
+        competition.main()
+    assert "there is no lost.csv" in capsys.readouterr().err

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from doctune.errors import UserError
-from src.data import image_files, inspection
-from src.data.decode import Pixels, decode, open_image
+from src.data import decoded as room
+from src.data import reading
+from src.data.decode import Pixels, decode, open_at
 from src.data.load import load_splits
 from tests.data.pictures import CLASSES, names, page, write
 
@@ -26,14 +27,14 @@ def test_a_second_load_reads_and_decodes_nothing(
 
     def note_open(path: Path, *args: Any) -> Any:
         opened.append(path.name)
-        return open_image(path, *args)
+        return open_at(path, *args)
 
     def note_decode(path: Path, *args: Any, **keys: Any) -> Pixels:
         decoded.append(path)
         return decode(path, *args, **keys)
 
-    monkeypatch.setattr(inspection, "open_image", note_open)
-    monkeypatch.setattr(image_files, "decode", note_decode)
+    monkeypatch.setattr(reading, "open_at", note_open)
+    monkeypatch.setattr(room, "decode", note_decode)
     np.testing.assert_array_equal(load_splits(data()).test.images, first.test.images)
     assert not opened + decoded
     # Another size decodes again, but cuts the same images the same way.

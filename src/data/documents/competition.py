@@ -104,6 +104,9 @@ def main() -> None:
     parser.add_argument("--handling", choices=sorted(HANDLINGS), default="phone")
     given = parser.parse_args()
     if given.score is not None:
+        for path in (given.folder / "truth.csv", given.score):
+            if not path.is_file():
+                parser.error(f"there is no {path}")
         print(f"macro-F1 on the test pages: {score(given.folder, given.score):.4f}")
         return
     write_competition(given.folder, handling=given.handling)

@@ -1,0 +1,46 @@
+"""The perceptual hash of a page: the signs of its lowest frequencies.
+
+Bit by bit that of ImageHash's `phash` (Zauner, Implementation and benchmarking of perceptual image
+hash functions, 2010): of the cosine transform only a quarter counts,
+which is a product of small matrices.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Look = npt.NDArray[np.uint8]
+
+# The hash has SIDE x SIDE bits (`duplicates.py` says why so many) and looks at a square of twice
+# that side.
+SIDE = 32
+SQUARE = 2 * SIDE
+# Less is what is left of nothing: on an empty page, or one that is its own mirror image.
+NOTHING = 1e-6
+
+
+def _waves() -> npt.NDArray[np.float64]:
+    """Return the lower half of the cosine transform of SQUARE numbers, [SIDE, SQUARE]."""
+    orders, places = np.arange(SIDE), np.arange(SQUARE)
+    return 2 * np.cos(np.pi * np.outer(orders, 2 * places + 1) / (2 * SQUARE))
+
+
+_WAVES = _waves()
+
+
+def phash(grey: Image.Image) -> Look:
+    """Return the hash of a page.
+
+    Args:
+        grey: in mode L.
+
+    Returns:
+        SIDE x SIDE bits, row by row, uint8 [128].
+    """
+    return bits(np.asarray(grey.resize((SQUARE, SQUARE), Image.Resampling.LANCZOS)))
+
+
+def bits(square: npt.NDArray[np.uint8]) -> Look:
+    """Return the hash of what is uint8 [SQUARE, SQUARE]."""
+    waves = _WAVES @ square @ _WAVES.T
+    return np.packbits(waves > np.median(waves) + NOTHING)
