@@ -8,6 +8,7 @@ appends to one file that can be read again after any crash, or a server.
 
 import contextlib
 import functools
+import importlib
 import os
 import sqlite3
 import tempfile
@@ -34,6 +35,11 @@ CONNECT_SECONDS = 10
 DAMAGED = ("not a database", "malformed")
 # Two processes that create the tables at the same time: the later one finds them and goes on.
 OPENING_ATTEMPTS = 3
+
+
+def import_ahead() -> None:
+    """Import what Optuna imports when it opens a database, half a second, while there is time."""
+    importlib.import_module("alembic.context")
 
 
 @functools.lru_cache(maxsize=4)

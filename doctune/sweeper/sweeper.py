@@ -30,7 +30,7 @@ from doctune.study.expected_gain import ExpectedGain
 from doctune.study.keys import check_limits
 from doctune.study.outage import told_if_away
 from doctune.study.pruners import make_pruner
-from doctune.study.storage import try_folder
+from doctune.study.storage import import_ahead, try_folder
 from doctune.study.study import finished, is_complete
 from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
@@ -132,6 +132,8 @@ class AsyncSweeper(OptunaSweeperImpl):
                     "is known with one objective alone; leave it out, or the other objectives"
                 )
             self._made_pruner = make_pruner(self._keys.pruner if self._keys.prune else None)
+            # The app may wait for the workers' imports from here on.
+            import_ahead()
         space = self._wanted.build()
         if self._keys.enabled:
             self._wanted.check_not_empty(space)

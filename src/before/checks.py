@@ -195,7 +195,9 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     tell_pages_to_come(cfg)
     train, quick = splits.train, cfg.quick_validation
     cut = (train.labels, quick.folds, cfg.data.seed, train.groups, train.classes)
-    for note in notes_on_folds(stratified_folds(*cut), *cut):
+    # Its trials find it there.
+    where = cfg.data.cache_dir if train.stored_as else None
+    for note in notes_on_folds(stratified_folds(*cut, cache_dir=where), *cut):
         tell(f"quick_validation.folds: {note}")
     batches = _batches(cfg, jobs)
     told = told_if_bounded(cfg, batches), told_if_longer(cfg, len(train), max(batches))

@@ -5,8 +5,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from omegaconf import DictConfig
-
+from src.data.config import DataConfig
 from src.data.load import load_splits
 from src.data.splits import Splits
 from src.data.threads import TO_END
@@ -22,7 +21,7 @@ class Reading:
         data: the `data` group.
     """
 
-    def __init__(self, data: DictConfig) -> None:
+    def __init__(self, data: DataConfig) -> None:
         self.data = data
         self._end = threading.Event()
         self._thread = ThreadPoolExecutor(1, "reading")
@@ -32,7 +31,7 @@ class Reading:
         global _now
         context = contextvars.copy_context()
         context.run(TO_END.set, self._end)
-        self._read = self._thread.submit(context.run, load_splits, self.data)
+        self._read = self._thread.submit(lambda: context.run(load_splits, self.data))
         _now = self
         return self
 
@@ -52,7 +51,7 @@ class Reading:
         return self._read.result()
 
 
-def splits_of(data: DictConfig) -> Splits:
+def splits_of(data: DataConfig) -> Splits:
     """Return the images, which may be read already.
 
     Args:

@@ -19,6 +19,8 @@ from doctune.words import counted
 from src.data.folds import parts_of
 
 SECONDS = "quick_validation.seconds"
+# Where a trial keeps how many epochs it trains under it; whoever continues it trains as many.
+NOTE = "epochs_in_time"
 EPOCHS, MIN_STEPS = "quick_validation.epochs", "quick_validation.min_steps"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from doctune.errors import UserError
+from src.data.kept_cuts import kept_cut
 
 Indices = npt.NDArray[np.int64]
 Folds = list[tuple[Indices, Indices]]
@@ -35,6 +36,8 @@ def stratified_folds(
     seed: int,
     groups: Indices | None = None,
     classes: Sequence[str] = (),
+    *,
+    cache_dir: str | None = None,
 ) -> Folds:
     """Cut a set into folds that hold the classes in equal shares.
 
@@ -44,6 +47,7 @@ def stratified_folds(
         seed: the folds depend on it, on the labels and on the groups alone.
         groups: int64 [N]; images of a group stay in one fold. None: each stands for itself.
         classes: names for messages.
+        cache_dir: where the cut is kept; None: nowhere.
 
     Returns:
         For each fold the indices to train and to validate on.
@@ -51,21 +55,31 @@ def stratified_folds(
     Raises:
         UserError: no fold, or a class has fewer images than there are parts.
     """
-    # Imported here, as pandas comes along: mistakes on the command line are told before.
-    from sklearn.model_selection import StratifiedKFold
-
     if n_folds < 1:
         raise UserError(f"quick_validation.folds={n_folds}: must be at least 1")
     parts = parts_of(n_folds)
     if groups is not None and len(np.unique(groups)) == len(groups):
         groups = None
     _check_classes(labels, n_folds, groups, classes)
-    if groups is None:
-        splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
-        folds = splitter.split(np.zeros(len(labels)), labels)
-        return [(train, val) for train, val in folds][:n_folds]
-    fold_of = np.frombuffer(_grouped(labels.tobytes(), groups.tobytes(), parts, seed), np.int64)
+    depends_on = [labels, parts, seed, *([] if groups is None else [groups])]
+    fold_of = kept_cut(
+        cache_dir, "folds", depends_on, len(labels), lambda: _fold_of(labels, groups, parts, seed)
+    )
     return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(n_folds)]
+
+
+def _fold_of(labels: Indices, groups: Indices | None, parts: int, seed: int) -> Indices:
+    """Return the fold in which each image is held out, int64 [N]."""
+    if groups is not None:
+        return np.frombuffer(_grouped(labels.tobytes(), groups.tobytes(), parts, seed), np.int64)
+    # Imported here, as pandas comes along: mistakes on the command line are told before.
+    from sklearn.model_selection import StratifiedKFold
+
+    splitter = StratifiedKFold(parts, shuffle=True, random_state=seed)
+    fold_of = np.empty(len(labels), np.int64)
+    for fold, (_, val) in enumerate(splitter.split(np.zeros(len(labels)), labels)):
+        fold_of[val] = fold
+    return fold_of
 
 
 def check_enough(sizes: Mapping[str, int], n_folds: int) -> None:

@@ -12,6 +12,7 @@ from doctune.words import counted
 from src.data.config import DataConfig
 from src.data.files import SPLITS
 from src.data.image_set import ImageSet, Indices
+from src.data.kept_cuts import kept_cut
 
 # Shares that are proposed where those given do not work, and what is left to train on at least.
 SHARES = tuple(percent / 100 for percent in range(5, 50, 5))
@@ -91,7 +92,8 @@ def _halves(
     pairs = np.unique(np.stack([labels, groups], 1), axis=0)
     mixed = len(pairs) > len(np.unique(groups))
     _check_sizes(pairs[:, 0], everything.classes, split, share, cfg, pool)
-    kept, taken = (_cut_mixed if mixed else _cut_pure)(labels, groups, share, cfg.seed)
+    where = cfg.cache_dir if everything.stored_as else None
+    kept, taken = _cut_share(labels, groups, share, cfg.seed, mixed=mixed, cache_dir=where)
     for name, side in (("train", kept), (split, taken)):
         missing = np.setdiff1d(labels, labels[side])
         if len(missing):
@@ -100,6 +102,26 @@ def _halves(
                 f"of {everything.classes[missing[0]]} for {name}; change the share or the groups"
             )
     return rows[kept], rows[taken]
+
+
+def _cut_share(
+    labels: Indices,
+    groups: Indices,
+    share: float,
+    seed: int,
+    *,
+    mixed: bool,
+    cache_dir: str | None,
+) -> tuple[Indices, Indices]:
+    """Return what is kept and what is cut off, in the order in which they are drawn."""
+
+    def make() -> Indices:
+        kept, taken = (_cut_mixed if mixed else _cut_pure)(labels, groups, share, seed)
+        return np.array([len(kept), *kept, *taken], np.int64)
+
+    depends_on = [labels, groups, share, seed, int(mixed)]
+    count, *both = kept_cut(cache_dir, "cut", depends_on, len(labels) + 1, make).tolist()
+    return np.array(both[:count], np.int64), np.array(both[count:], np.int64)
 
 
 def _cut_pure(labels: Indices, groups: Indices, share: float, seed: int) -> tuple[Indices, Indices]:

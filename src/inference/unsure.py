@@ -5,9 +5,13 @@ sampling; Scheffer, Decomain & Wrobel, IDA 2001). Views of a page are only avera
 small: a page that is far from every other class keeps its class whatever they say.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # who reads what was spent does without torch
+    from torch import Tensor
 
 # Every page, however sure.
 ALL = 1.0

@@ -12,7 +12,7 @@ from PIL import Image
 from doctune.errors import UserError
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
-from src.data.wear import as_scored
+from src.data.wear_presets import wear_of
 from src.results.stored_study import StoredStudy
 from src.training.calibration import Calibration, calibration
 from src.trial.out_of_fold import OutOfFold
@@ -136,7 +136,12 @@ def _images(stored: StoredStudy, trial: int, kept: OutOfFold) -> ImageSet | None
     """Return the images as the trial saw them; the data may have moved or changed since."""
     try:
         config = stored.trial_config(trial)
-        images = as_scored(config, load_splits(config.data).train)
+        images = load_splits(config.data).train
+        if wear_of(config) is not None:
+            # Imported here, as it brings torch along.
+            from src.data.wear import as_scored
+
+            images = as_scored(config, images)
     except (UserError, OSError) as error:
         log.warning("no example images: %s", error)
         return None

@@ -1,8 +1,7 @@
 """Whether trials under `quick_validation.seconds` did take the same time."""
 
-from src.before.trial_length import SECONDS
+from src.before.trial_length import NOTE, SECONDS
 from src.results.summary import Summary
-from src.trial.equal_time import NOTE
 
 # A trial that took so many times as long, or as short, had another cost; whole epochs alone can
 # make it 1.5 times.

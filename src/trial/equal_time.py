@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 
 from doctune.trial import RunningTrial
 from doctune.words import counted, duration
-from src.before.trial_length import MIN_STEPS, SECONDS, epochs_in_time, least_steps
+from src.before.trial_length import MIN_STEPS, NOTE, SECONDS, epochs_in_time, least_steps
 from src.data.image_set import ImageSet
 from src.data.wear_presets import wear_of
 from src.training.fit import fit
@@ -30,8 +30,6 @@ from src.trial.out_of_memory import Fitting
 
 log = logging.getLogger(__name__)
 
-# Where a trial keeps it; whoever continues it trains as many.
-NOTE = "epochs_in_time"
 # Batches that are not counted.
 WARM_UP = 2
 # Share of a trial's time after which enough batches are measured.

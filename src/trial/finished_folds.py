@@ -11,7 +11,7 @@ from pathlib import Path
 
 from doctune.trial import RunningTrial
 from src.trial.out_of_fold import FILE, OutOfFold
-from src.trial.reporting import RunningScore, share_after
+from src.trial.running_score import RunningScore, share_after
 
 log = logging.getLogger(__name__)
 

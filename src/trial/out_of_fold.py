@@ -3,22 +3,17 @@
 Kept beside the trial's log as `oof.npz`, for the report's confusion matrix and for ensembles.
 It is written after every fold, so that a trial that is cut off keeps what it has. Where pages are
 scored under wear it is about the worn pages, and `oof_clean.npz` about the same ones as they are.
-
-The Lightning callback that keeps a fold's predictions of the images held out from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as pl
-import torch
-from torch import Tensor
 
 from src.data.image_set import ImageSet
 
@@ -126,32 +121,3 @@ def log_of(probabilities: npt.NDArray[Any]) -> Scores:
     least = np.finfo(np.float16).smallest_subnormal
     found: Scores = np.log(np.maximum(probabilities.astype(np.float32), np.float32(least)))
     return found
-
-
-class KeepScores(pl.Callback):
-    """Keeps what the model says of the validation images after the latest epoch, in float32."""
-
-    def __init__(self) -> None:
-        self._batches: list[Tensor] = []
-
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the epoch before."""
-        self._batches.clear()
-
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Take the scores [B, C] that the module has returned."""
-        if isinstance(outputs, Tensor):
-            self._batches.append(outputs.detach())
-
-    def scores(self) -> Scores:
-        """Return log-probabilities, float32 [N, C], in the order of the validation images."""
-        found: Scores = torch.cat(self._batches).float().log_softmax(1).cpu().numpy()
-        return found

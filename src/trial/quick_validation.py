@@ -26,10 +26,12 @@ from src.training.run_log import RunLog
 from src.trial.environment import environment
 from src.trial.equal_time import epochs_of_trial
 from src.trial.finished_folds import ATTRIBUTE, SECONDS, note_curves, take_over
+from src.trial.kept_scores import KeepScores
 from src.trial.loss_curves import LossCurves
-from src.trial.out_of_fold import CLEAN, FILE, KeepScores, OutOfFold, Scores
+from src.trial.out_of_fold import CLEAN, FILE, OutOfFold, Scores
 from src.trial.out_of_memory import Fitting
-from src.trial.reporting import ReportToStudy, RunningScore
+from src.trial.reporting import ReportToStudy
+from src.trial.running_score import RunningScore
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,9 @@ def cross_validate(
     trial.note("environment", environment(cfg.trainer.accelerator))
     trial.note("classes", len(data.classes))
     fitting = Fitting(cfg, len(data.classes), trial.note)
-    folds = list(stratified_folds(data.labels, quick.folds, cfg.data.seed, data.groups))
+    where = cfg.data.cache_dir if data.stored_as else None
+    cut = data.labels, quick.folds, cfg.data.seed, data.groups
+    folds = stratified_folds(*cut, cache_dir=where)
     epochs = int(quick.epochs)
     if quick.seconds is not None:
         first = [data.subset(part) for part in folds[0]]

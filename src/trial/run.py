@@ -3,6 +3,8 @@
 Workers import this file before their first trial, and with it torch and timm.
 """
 
+from src.training import quick_imports as quick_imports  # isort: skip  # before timm and Lightning
+
 import contextlib
 import errno
 import functools

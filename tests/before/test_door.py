@@ -123,6 +123,35 @@ def test_what_needs_no_model_is_told_before_torch_is_imported(tmp_path: Path) ->
         assert told in said
 
 
+# A search up to its first trial, where nobody answers what is asked where torch is.
+SEARCH_ALONE = """
+import sys
+import src.before.asked_of_timm, src.before.checks, src.results.finish, src.train
+from doctune.sweeper.sweeper import AsyncSweeper
+asked = []
+def beside(function, *given):
+    asked.append(function.__name__)
+    return {{"check_models": [], "_look_for_effect": False}}.get(function.__name__)
+src.before.asked_of_timm.call_beside = src.before.checks.call_beside = beside
+AsyncSweeper._search = lambda *given: None
+src.train.main({words})
+print("ASKED", *asked)
+print("LOADED", *[name for name in {names} if name in sys.modules])
+"""
+# The report at its end takes the others.
+FOR_TRAINING = HEAVY[: HEAVY.index("sklearn")]
+
+
+def test_the_process_of_a_search_imports_nothing_that_trains(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    words = ["-m", "hparams_search=fast", *SEARCH[2:], "hydra/launcher=basic"]
+    code = SEARCH_ALONE.format(words=[*words, f"data.cache_dir={cache_dir}"], names=FOR_TRAINING)
+    done = in_fresh_python(code, tmp_path)
+    asked = "ASKED _look_for_effect check_models fetch_weights job_needs"
+    assert done.stdout.splitlines()[-2:] == [asked, "LOADED"], done.stderr
+
+
 # Sends Ctrl-C when a module is about to be imported.
 STOP_AT = """
 import os, runpy, signal, sys

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from doctune.errors import UserError
 from src.before.objectives import OBJECTIVES, check_objectives, directions_of, fold_score
-from src.trial.out_of_fold import KeepScores
+from src.trial.kept_scores import KeepScores
 from tests.conftest import Compose
 
 LABELS = np.array([0, 0, 0, 0, 1, 1])

@@ -4,14 +4,14 @@ import threading
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from doctune.errors import UserError
 from src.before.reading import Reading, splits_of
 from src.data.threads import map_ahead
 from tests.waiting import PATIENCE
 
-DATA = OmegaConf.create({"root": "here"})
+DATA: Any = OmegaConf.create({"root": "here"})
 FEW, MANY = 100, 1_000_000
 
 
@@ -30,7 +30,7 @@ class Slow:
             assert self.go_on.wait(PATIENCE)
         self.read.append(number)
 
-    def load(self, data: DictConfig) -> Any:
+    def load(self, data: Any) -> Any:
         self.loads += 1
         for _ in map_ahead(self.image, range(self.images), threads=1):
             pass
@@ -66,10 +66,11 @@ def test_whoever_leaves_early_ends_the_reading(slow: Slow) -> None:
 
 def test_what_is_wrong_with_the_images_is_told_when_they_are_asked_for(slow: Slow) -> None:
     slow.go_on.set()
-    nowhere = OmegaConf.create({"root": "nowhere"})
+    nowhere: Any = OmegaConf.create({"root": "nowhere"})
     with pytest.raises(UserError, match="no such folder"), Reading(nowhere):
         splits_of(nowhere)
     # Whoever has other images, or comes later, reads for himself.
     with Reading(DATA):
-        assert splits_of(OmegaConf.create({"root": "there"})) == "there"  # type: ignore[comparison-overlap]
+        there: Any = OmegaConf.create({"root": "there"})
+        assert splits_of(there) == "there"  # type: ignore[comparison-overlap]
     assert splits_of(DATA) == "here"  # type: ignore[comparison-overlap]

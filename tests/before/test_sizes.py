@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import timm
 
-from src.before.sizes import SMALLEST_IMAGE, made_for, told_if_bounded
+from src.before.asked_of_timm import made_for
+from src.before.sizes import SMALLEST_IMAGE, told_if_bounded
 from tests.conftest import Compose
 
 

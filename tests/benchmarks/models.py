@@ -41,7 +41,7 @@ from src.training.backbone import create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit
 from src.training.model_notes import check_acting
-from src.trial.out_of_fold import KeepScores
+from src.trial.kept_scores import KeepScores
 from tests.benchmarks.model_rows import KEPT, Checked, keep, kept, searched_in, write_docs
 from tests.conftest import CONF
 from tests.timm_files import SMALLEST

@@ -5,7 +5,7 @@
 Small networks learn scikit-learn's handwritten digits (which it brings along) by SGD at random
 learning rates, widths, batches and weight decays, 3 folds of 5 epochs each, scored by macro-F1 and
 by log loss. Every pruner replays the same curves, reported as M + (s - A) / (k + 1) and as
-`src/trial/reporting.py` does now, in 20 random orders.
+`src/trial/running_score.py` does now, in 20 random orders.
 """
 
 import random
@@ -23,7 +23,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 
 from src.before.objectives import OBJECTIVES
-from src.trial.reporting import RunningScore
+from src.trial.running_score import RunningScore
 from tests.benchmarks.pruning import replay
 
 TRIALS, FOLDS, EPOCHS, ORDERS = 60, 3, 5, 20

@@ -34,7 +34,7 @@ from src.data.load import load_splits
 from src.hardware import profile as profile
 from src.results.suspects.ranking import Floats, Ints, rank_labels, worth_asking
 from src.training.fit import fit
-from src.trial.out_of_fold import KeepScores
+from src.trial.kept_scores import KeepScores
 from tests.conftest import CONF
 
 SHARES = (0.02, 0.05, 0.10)

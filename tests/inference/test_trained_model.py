@@ -16,7 +16,7 @@ from src.inference.trained_model import TrainedModel, load_run, make_views
 from src.training.config import ModelConfig
 from src.training.fit import fit
 from src.training.module import Classifier
-from src.trial.out_of_fold import KeepScores
+from src.trial.kept_scores import KeepScores
 from tests.conftest import Compose
 from tests.trained_run import coloured, train_run
 

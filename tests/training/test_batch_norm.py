@@ -22,7 +22,7 @@ from src.training.batch_norm import (
 from src.training.config import ModelConfig
 from src.training.exact_statistics import statistics_loader
 from src.training.fit import FitResult, evaluation_batch, fit
-from src.trial.out_of_fold import KeepScores
+from src.trial.kept_scores import KeepScores
 from tests.conftest import Compose
 
 # Few steps, so that running averages are stale; dropout and augmentation draw at random.

@@ -14,13 +14,13 @@ from omegaconf import DictConfig
 from doctune.study.ownership import this_process
 from doctune.study.queue import interrupt, requeue_interrupted, reserve
 from doctune.trial import RunningTrial
-from src.before.trial_length import InTime
+from src.before.trial_length import NOTE, InTime
 from src.data.image_set import ImageSet
 from src.training.fit import FitResult, fit
 from src.training.loggers import open_run_log
 from src.trial import equal_time, quick_validation
-from src.trial.equal_time import NOTE, Stopwatch
-from src.trial.reporting import share_after
+from src.trial.equal_time import Stopwatch
+from src.trial.running_score import share_after
 from tests.conftest import Compose
 
 FOLDS, SHARES, EPOCHS = 2, 2, 4

@@ -19,7 +19,7 @@ from src.training.loggers import open_run_log
 from src.trial import quick_validation
 from src.trial.finished_folds import take_over
 from src.trial.out_of_fold import OutOfFold
-from src.trial.reporting import RunningScore
+from src.trial.running_score import RunningScore
 from tests.conftest import Compose
 
 EPOCHS, FOLDS = 2, 3

@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Callable
 from multiprocessing import reduction
-from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from doctune.launcher.workers.fork_server import ForkServer, leave_server
@@ -51,7 +50,7 @@ def _asked(server: ForkServer) -> "_Copy | None":
 class _Copy:
     """A copy of the fork server that answers calls until it is closed."""
 
-    def __init__(self, context: BaseContext) -> None:
+    def __init__(self, context: Any) -> None:
         self._connection, theirs = context.Pipe()
         self._process: Any = context.Process(target=_answer, args=(theirs, _Outputs()), daemon=True)
         self._process.start()

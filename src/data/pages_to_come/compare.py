@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from src.data.augment import Augment, Normalize
 from src.data.config import AugmentConfig
 from src.data.pages_to_come.measures import MEASURES, SIZES, Floats, Pixels, measure
 
@@ -178,6 +176,11 @@ def wear(pages: Pixels, preset: AugmentConfig, strength: float, seed: int = 0) -
         seed: of the draws.
     """
     values: Any = {**vars(preset), "strength": strength}
+    # Imported here, as they bring torch along, which who reads a comparison does not need.
+    import torch
+
+    from src.data.augment import Augment, Normalize
+
     augment = Augment(AugmentConfig(**values))
     normalize = Normalize(list(preset.mean), list(preset.std))
     mean, std = (torch.tensor(list(of)).view(1, 3, 1, 1) for of in (preset.mean, preset.std))

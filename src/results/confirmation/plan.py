@@ -16,12 +16,12 @@ from doctune.commands import task_overrides
 from doctune.errors import UserError
 from src.before.checks import CONTENT
 from src.before.objectives import EACH_FOLD
+from src.before.trial_length import NOTE
 from src.data.load import data_fingerprint
 from src.data.wear_presets import wear_of
 from src.results.choose import chosen_by, folds_behind
 from src.results.stored_study import StoredStudy
 from src.results.summary import rank
-from src.trial.equal_time import NOTE
 from src.trial.length import LENGTH
 
 # Keys of the data that belong to a configuration, not to the images.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from scipy.stats import kendalltau
 
-from src.trial.reporting import RunningScore
+from src.trial.running_score import RunningScore
 from tests.benchmarks.curves.table import EPOCHS, Key, Row
 
 # With fewer a rank correlation is noise alone.

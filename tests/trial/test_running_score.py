@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from src.trial.reporting import RunningScore
+from src.trial.running_score import RunningScore
 
 Folds = list[list[float]]
 
