@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 from optuna.storages._rdb.storage import _VersionManager
 
@@ -81,6 +83,26 @@ def _no_debugger_is_looked_for() -> Iterator[None]:
     """Hydra does so at every mistake, in the sources of the whole stack, which is pytest's here."""
     with pytest.MonkeyPatch.context() as here:
         here.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _configs_are_read_once() -> Iterator[None]:
+    """Hydra reads thirty files of YAML for every config, a third of the time of composing it."""
+    read, kept = FileConfigSource.load_config, dict[Any, ConfigResult]()
+
+    def once(self: FileConfigSource, config_path: str) -> ConfigResult:
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if not path.is_file():
+            return read(self, config_path)
+        now = path.stat()
+        key = (self.provider, path, now.st_ino, now.st_mtime_ns, now.st_size)
+        if key not in kept:
+            kept[key] = read(self, config_path)
+        return copy.deepcopy(kept[key])
+
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(FileConfigSource, "load_config", once)
         yield
 
 
