@@ -26,10 +26,10 @@ $(error $(foreach v,$(LOST),$(v)=$($(v))): overrides go into ARGS="...", as in m
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format bench dashboard clean $(PRESETS)
+.PHONY: help setup train test test-all lint format bench dashboard clean $(PRESETS)
 
 help: ## This list
-	@{ grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1|/'; \
+	@{ grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/'; \
 	  for preset in $(PRESETS); do \
 	    echo "$$preset|Search, $$(sed -n '2{s/^# F/f/;s/[:,].*//;p}' conf/hparams_search/$$preset.yaml)"; done; \
 	} | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
@@ -57,9 +57,15 @@ train: $(INSTALLED) ## Train once with the defaults
 
 # One more than cores, as some tests wait for Slurm, servers and clocks. Threads of a search's workers
 # that wait must not spin, as they share the cores with other tests.
-test: WORKERS = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
-test: $(INSTALLED_DEV) ## Run the tests
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
+PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest \
+  --numprocesses $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --dist worksteal
+
+test: $(INSTALLED_DEV) ## Run the tests, but for the few that take longest
+	$(PYTEST) -m 'not thorough' $(ARGS)
+	@echo "left out: the tests marked thorough; make test-all runs them as well"
+
+test-all: $(INSTALLED_DEV) ## Run all tests
+	$(PYTEST) $(ARGS)
 
 lint: $(INSTALLED_DEV) ## Check style and types
 	$(BIN)/ruff check doctune src tests

@@ -3,13 +3,13 @@
 A row is a command line, and words that the message has: the key, and what to do.
 """
 
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
 import optuna
 import pytest
 
-from doctune.study.storage import open_storage
 from src.before.config import ExperimentConfig
 from src.before.mistakes import hydra_in_short
 from src.before.starting import STARTING
@@ -281,12 +281,22 @@ OTHERS: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
 ]
 
 
-@pytest.fixture
-def earlier(tmp_path: Path) -> None:
-    """Leave a study in the folder, without trials, that was searched at 9 epochs a fold."""
-    storage = open_storage(f"sqlite:///{tmp_path / 'multirun' / 'optuna.db'}")
-    study = optuna.create_study(study_name="earlier", storage=storage, direction="maximize")
+@pytest.fixture(scope="module")
+def left_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a study without trials that was searched at 9 epochs a fold."""
+    file = tmp_path_factory.mktemp("earlier") / "optuna.db"
+    study = optuna.create_study(
+        study_name="earlier", storage=f"sqlite:///{file}", direction="maximize"
+    )
     study.set_user_attr("settings", {"quick_validation.epochs": 9})
+    return file
+
+
+@pytest.fixture
+def earlier(tmp_path: Path, left_before: Path) -> None:
+    """Leave a study in the folder."""
+    (tmp_path / "multirun").mkdir()
+    shutil.copy(left_before, tmp_path / "multirun")
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "a.csv").write_text("ID,target\n")
 

@@ -64,8 +64,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+# They search what `ultimate` searches, or a part of it.
+LONGER = {"balanced", "precise", "large_scale"}
+
+
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    "preset",
+    [
+        pytest.param(preset, marks=[pytest.mark.thorough] if preset in LONGER else [])
+        for preset in PRESETS
+    ],
+)
 def test_a_preset_runs_anywhere(
     door: Door, tmp_path: Path, images: Path, cache_dir: Path, preset: str
 ) -> None:

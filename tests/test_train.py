@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score
 
 from doctune.study.study import load_study
 from src.trial.out_of_fold import OutOfFold
-from tests.conftest import TINY, Door, Run
+from tests.conftest import PAGES, TINY, Door, Run
 
 
 def study_of(folder: Path, name: str) -> optuna.Study:
@@ -99,6 +99,7 @@ def test_a_search_ends_with_a_config_that_trains_as_printed(
 
 # In the process of the test, which has imported torch.
 HERE = ("-m", "hparams_search=fast", *TINY, "hydra/launcher=basic")
+FEW = tuple(word for word in HERE if word != PAGES)
 
 
 def test_a_key_on_the_command_line_leaves_the_search(door: Door, tmp_path: Path) -> None:
@@ -116,16 +117,19 @@ def test_not_enabled_trains_once_with_the_defaults(door: Door, tmp_path: Path) -
     assert not (tmp_path / "multirun" / "optuna.db").exists()
 
 
-def test_pruning_spends_clearly_fewer_epochs(door: Door, tmp_path: Path) -> None:
+def test_pruning_spends_clearly_fewer_epochs(
+    door: Door, tmp_path: Path, sorted_scans: Path
+) -> None:
     """Learning rates far too small are given up; without pruning every epoch is trained."""
     spent = {}
     # The first is the config's own, which learns; the others are drawn from what does not.
-    for pruning, count in (("true", 5), ("false", 2)):
+    for pruning, count in (("true", 4), ("false", 2)):
         door(
-            *("src.train", *HERE, f"optuna.n_trials={count}", "data.n_images=240"),
+            *("src.train", *FEW, f"optuna.n_trials={count}"),
+            *("data=image_folder", f"data.root={sorted_scans}", "data.cache_dir=cache"),
             *(f"pruning.enabled={pruning}", f"optuna.study_name=p-{pruning}"),
-            *("pruning.patience=0", "pruning.n_startup_trials=1", "data.batch_size=16"),
-            *("quick_validation.epochs=4", "search_space.learning_rate.low=1e-8"),
+            *("pruning.patience=0", "pruning.n_startup_trials=1", "data.batch_size=8"),
+            *("quick_validation.epochs=3", "search_space.learning_rate.low=1e-8"),
             "search_space.learning_rate.high=1e-7",
         )
         trials = study_of(tmp_path, f"p-{pruning}").trials
@@ -133,8 +137,8 @@ def test_pruning_spends_clearly_fewer_epochs(door: Door, tmp_path: Path) -> None
         spent[pruning] = [len(trial.intermediate_values) for trial in trials]
         states = {trial.state for trial in trials}
         assert (TrialState.PRUNED in states) == (pruning == "true")
-    assert spent["false"] == [8, 8]
-    assert sum(spent["true"]) <= 0.85 * 8 * 5
+    assert spent["false"] == [6, 6]
+    assert sum(spent["true"]) <= 0.85 * 6 * 4
 
 
 def test_a_card_profile_runs_on_a_cpu_when_asked_to(door: Door) -> None:

@@ -49,6 +49,18 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sorted_scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 120 images of 32 px, in a folder for each of the three colours."""
+    folder = tmp_path_factory.mktemp("sorted")
+    images = coloured(120, 32)
+    for row, label in enumerate(images.labels):
+        where = folder / COLOURS[label]
+        where.mkdir(exist_ok=True)
+        Image.fromarray(images.images[row]).save(where / f"{row:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of 30 images in two folders, `007_green.png` and so on."""
     folder = tmp_path_factory.mktemp("scans")

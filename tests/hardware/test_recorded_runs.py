@@ -50,7 +50,15 @@ ROWS = (
 )
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.model)
+# Of the largest models, whose smaller siblings are here too.
+LARGE = {"efficientnet_b3", "convnext_base"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, marks=[pytest.mark.thorough] if row.model in LARGE else []) for row in ROWS],
+    ids=lambda row: row.model,
+)
 def test_of_an_h200(cfg: Compose, row: Recorded) -> None:
     # The profile that fits the card; it says what is predicted, not that there is a card.
     found: Any = cfg(

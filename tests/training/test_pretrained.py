@@ -59,6 +59,8 @@ def test_a_flower_is_called_a_daisy(cfg: Compose) -> None:
 
 
 @needs_lite
+# That the weights are taken and mean what they meant the two tests above say.
+@pytest.mark.thorough
 def test_fine_tuning_learns_from_a_few_images(cfg: Compose, cache_dir: Path) -> None:
     config = cfg(
         *("model=efficientnet_lite0", "optimizer.lr=3e-3", "logger=none", "data.n_images=480"),

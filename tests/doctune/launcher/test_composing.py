@@ -87,7 +87,7 @@ def outcome(compose: Any, words: list[str]) -> tuple[Any, ...]:
 
 
 @given(jobs=st.lists(st.lists(st.sampled_from(WORDS), max_size=4), min_size=1, max_size=3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_is_what_hydra_composes(composed: tuple[Any, DictConfig], jobs: list[list[str]]) -> None:
     loader, master = composed
     composer = JobComposer(loader, master)

@@ -171,7 +171,12 @@ def beside(folder: Path, action: Callable[[], None]) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "launcher",
-    ["submitit_slurm", "submitit_local", "joblib", pytest.param("ray", marks=needs_ray)],
+    [
+        "submitit_slurm",
+        pytest.param("submitit_local", marks=pytest.mark.thorough),
+        pytest.param("joblib", marks=pytest.mark.thorough),
+        pytest.param("ray", marks=needs_ray),
+    ],
 )
 def test_ctrl_c_ends_what_runs_and_what_waits(
     start: Start,
@@ -296,6 +301,8 @@ def test_a_job_at_its_time_limit_ends_as_pruned_or_says_what_to_raise(
     assert "hydra.launcher.timeout_min=5; raise it" in ended[0].user_attrs["error"]
 
 
+# As test_served has it of submitit's own processes; Slurm waits before it starts a job again.
+@pytest.mark.thorough
 def test_a_job_that_is_given_back_goes_on_as_the_same_trial(
     on_slurm: Searches, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from tests.doctune.conftest import app_command, app_environment, load_study, run
 from tests.preloaded import Command
 from tests.waiting import PATIENCE, wait_until
 
-WRITERS, REPORTS = 8, 100
+WRITERS, REPORTS = 8, 25
 SPACE = "+x=interval(-5.0,5.0)"
 
 
