@@ -2,6 +2,7 @@
 
 from tests.benchmarks import (
     families,
+    first_step,
     joining,
     long_study,
     many_images,
@@ -15,6 +16,7 @@ from tests.benchmarks import (
 
 if __name__ == "__main__":
     mistakes.main()
+    first_step.main()
     no_barrier.main()
     overhead.main()
     worker_memory.main()
