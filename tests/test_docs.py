@@ -104,7 +104,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 def _keys(config: DictConfig, above: str = "") -> Iterator[str]:
     """Yield the keys of a config, whole."""
-    for name in config:
+    for name in map(str, config):
         yield f"{above}{name}"
         node = config._get_node(name)
         if isinstance(node, DictConfig) and not (node._is_none() or node._is_interpolation()):
