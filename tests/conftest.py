@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import logging
 import os
 import runpy
 import subprocess
@@ -189,8 +190,10 @@ def door(
     cache_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Door:
+) -> Iterator[Door]:
     """Return a function that runs a light door in this process, and returns what it has said."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
 
     def call(module: str, *words: str, code: int = 0) -> str:
         monkeypatch.chdir(tmp_path)
@@ -210,4 +213,7 @@ def door(
         assert bool(ended) == bool(code), told
         return told
 
-    return call
+    yield call
+    # Hydra's own write to a screen that is gone with the test.
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -14,6 +14,8 @@ def test_a_note_is_shown_once_with_and_without_a_log_on_the_screen(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hydra shows warnings until a job has its own log."""
+    # Without what a search in this process may have left.
+    monkeypatch.setattr(ROOT, "handlers", [])
     tell("a note of a door")
     assert capsys.readouterr().err == "a note of a door\n"
     shown = logging.StreamHandler(sys.stderr)

@@ -9,9 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
-from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState, create_trial
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from doctune.errors import UserError
 from src.data.image_set import ImageSet
@@ -40,8 +38,24 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/new/mlflow.db"
 
 
+def mlflow_client(uri: str) -> Any:
+    # Imported here, which takes seconds that other processes of the tests are spared.
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def events_of(folder: Path) -> Any:
+    """Return what TensorBoard reads in a folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder))
+    found.Reload()
+    return found
+
+
 def mlflow_runs(uri: str, study: str) -> list[Any]:
-    client = MlflowClient(uri)
+    client = mlflow_client(uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(experiments, f"tags.study = '{study}'"))
 
@@ -113,8 +127,7 @@ def test_tensorboard_holds_the_folds_of_a_trial_and_its_table_of_parameters(
         open_run_log(cfg(*SMALL, "logger=tensorboard"), tmp_path / "5", "study", 5),
     ):
         _ = 1 / 0
-    found = EventAccumulator(str(tmp_path / "3" / "curves"))
-    found.Reload()
+    found = events_of(tmp_path / "3" / "curves")
     wanted = {f"fold_{fold}/{name}" for fold in (1, 2) for name in (*SHORT, "val/f1")}
     assert {*wanted, "score"} <= set(found.Tags()["scalars"])
     # What TensorBoard's own server answers.
@@ -156,8 +169,7 @@ def test_the_training_loss_of_an_epoch_is_the_mean_of_its_batches(
     config = cfg(*SMALL, "logger=tensorboard", "trainer.log_every_n_steps=1")
     with open_run_log(config, tmp_path, "study", 1) as log:
         fit(*(config, blobs, blobs), max_epochs=2, seed=1, output_dir=None, logger=log.part())
-    found = EventAccumulator(str(tmp_path / "curves"))
-    found.Reload()
+    found = events_of(tmp_path / "curves")
     steps = [event.value for event in found.Scalars("train/loss")]
     epochs = [event.value for event in found.Scalars("train/loss_epoch")]
     assert epochs == pytest.approx(
@@ -179,8 +191,7 @@ def test_curves_over_epochs_line_up_whatever_the_batch(
                 output_dir=None,
                 logger=log.part("fold_1/"),
             )
-        found = EventAccumulator(str(tmp_path / str(size) / "curves"))
-        found.Reload()
+        found = events_of(tmp_path / str(size) / "curves")
         for name in SHORT[1:]:
             assert [event.step for event in found.Scalars(f"fold_1/{name}")] == [1, 2], name
 
@@ -220,7 +231,7 @@ def test_mlflow_has_a_run_for_each_trial(
         9: ("RUNNING", None),
     }
     # As a user sorts by score: the pruned trial has none.
-    client = MlflowClient(mlflow_uri)
+    client = mlflow_client(mlflow_uri)
     experiment = client.get_experiment_by_name("doctune")
     assert experiment is not None
     best, *others = client.search_runs(
