@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from optuna.storages._rdb.storage import _VersionManager
 
 from doctune import shown_keys
+from doctune.launcher.workers.fork_server import ForkServer
 from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
@@ -201,6 +202,9 @@ def door(
         given = PAGES not in words or any(word.startswith("data.cache_dir=") for word in words)
         cache = [] if given else [f"data.cache_dir={cache_dir}"]
         monkeypatch.setattr(sys, "argv", [module, *words, *cache])
+        # What a search asks of the process that workers are copies of is known here as well; that
+        # process would import torch anew for every mistake.
+        monkeypatch.setattr(ForkServer, "_launch", lambda _: False)
         # A sweep names keys for all messages of its process.
         monkeypatch.setattr(shown_keys, "_names", {})
         ended: Any = 0

@@ -19,6 +19,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def end_if_told() -> None:
+    """End the work of this context where it is no longer wanted.
+
+    Raises:
+        concurrent.futures.CancelledError: `TO_END` was set.
+    """
+    to_end = TO_END.get()
+    if to_end is not None and to_end.is_set():
+        raise CancelledError
+
+
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
 ) -> Iterator[Result]:
@@ -36,13 +47,12 @@ def map_ahead(
     Raises:
         concurrent.futures.CancelledError: `TO_END` was set.
     """
-    count, to_end = threads or cores(), TO_END.get()
+    count = threads or cores()
     waiting: deque[Future[Result]] = deque()
     with products_in_one_thread(), ThreadPoolExecutor(count, "map-ahead") as pool:
         try:
             for item in items:
-                if to_end is not None and to_end.is_set():
-                    raise CancelledError
+                end_if_told()
                 # In this context, so that work within the work ends with it, too.
                 waiting.append(pool.submit(copy_context().run, function, item))
                 if len(waiting) >= AHEAD * count:

@@ -1,7 +1,10 @@
 """The built-in documents: the same every time, uneven, cached."""
 
+import contextvars
 import csv
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,12 @@ from PIL import Image, ImageDraw
 from doctune.errors import UserError
 from src.data import load
 from src.data.config import DataConfig
-from src.data.documents import competition
+from src.data.documents import competition, generate
 from src.data.documents.generate import FLAT, KINDS, class_sizes, draw_documents, draw_page
 from src.data.documents.page import Page, load_font
 from src.data.documents.worn import HANDLINGS
 from src.data.load import data_fingerprint, load_splits
+from src.data.threads import TO_END
 
 
 def data(cache: Path, **keys: Any) -> Any:
@@ -158,6 +162,26 @@ def test_worn_test_pages_leave_the_others_flat(
     assert len({data_fingerprint(data(tmp_path, wear_test=name)) for name in names}) == 3
     # What was drawn before there was such a key is what is drawn now.
     assert data_fingerprint(DataConfig()) == "66b7cc39608e"
+
+
+def test_drawing_ends_where_nobody_wants_the_pages_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def shown(parts: Iterable[Any], _what: str, count: int) -> Iterator[Any]:
+        for part in parts:
+            seen.append(count)
+            unwanted.set()
+            yield part
+
+    monkeypatch.setattr(generate, "show_progress", shown)
+    unwanted = threading.Event()
+    context = contextvars.copy_context()
+    context.run(TO_END.set, unwanted)
+    with pytest.raises(CancelledError):
+        context.run(generate.draw_documents, {"letter": 300}, 16, 0)
+    assert seen == [6]
 
 
 def test_as_a_competition_they_have_wrong_labels_and_a_score(

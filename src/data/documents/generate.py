@@ -14,6 +14,7 @@ from src.data.documents.page import Page
 from src.data.documents.scan import scan
 from src.data.documents.worn import HANDLINGS, flat, handled
 from src.data.progress import show_progress
+from src.data.threads import end_if_told
 
 # Raised whenever the same seed would draw other pages, so that no cache is taken for new.
 DRAWING_VERSION = 2
@@ -76,6 +77,9 @@ def draw_documents(
 
     Returns:
         uint8 [sum of sizes, img_size, img_size, 3].
+
+    Raises:
+        concurrent.futures.CancelledError: the pages are no longer wanted (`TO_END`).
     """
     tasks = [
         (name, range(first, min(first + CHUNK, size)), img_size, seed, taken)
@@ -86,10 +90,16 @@ def draw_documents(
         # A worker of a search may not start processes of its own.
         return np.concatenate([_draw_some(*task) for task in tasks])
     context = multiprocessing.get_context("spawn")
+    found = []
     with ProcessPoolExecutor(min(8, os.cpu_count() or 1), mp_context=context) as pool:
         drawn = pool.map(_draw_some, *zip(*tasks, strict=True))
-        what = f"drawing pages, {CHUNK} at a time"
-        return np.concatenate(list(show_progress(drawn, what, len(tasks))))
+        try:
+            for some in show_progress(drawn, f"drawing pages, {CHUNK} at a time", len(tasks)):
+                found.append(some)
+                end_if_told()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return np.concatenate(found)
 
 
 def draw_page(name: str, number: int, img_size: int, seed: int, taken: str = MIXED) -> Pixels:
