@@ -25,7 +25,7 @@ from src.training.fit import FitResult, fit
 from tests.benchmarks.curves import perceptron
 from tests.benchmarks.curves.configurations import Configuration, configuration
 from tests.benchmarks.curves.sets import SIDE, Data, load
-from tests.benchmarks.curves.table import FOLDS, Key, Row, keys_in
+from tests.benchmarks.curves.table import FOLDS, PRETRAINED, Key, Row, keys_in
 
 CONF = str(Path(__file__).parents[3] / "conf")
 # Pages are drawn at their own seed; weights and batches of fold k from SEED + k, as in a trial.
@@ -164,7 +164,7 @@ def train(key: Key, chosen: Configuration, data: Data, device: str) -> Row:
         "train",
         [
             *("gpu=cpu", "logger=none", f"data.img_size={SIDE}", f"trainer.accelerator={device}"),
-            *(f"model.name={key.model}", "model.pretrained=false", *chosen.keys()),
+            *(_model_keys(key.model) + chosen.keys()),
             # For a few epochs cuDNN would compile longer than it trains.
             *(["trainer.depthwise=torch"] if device == "cuda" else []),
         ],
@@ -188,6 +188,12 @@ def train(key: Key, chosen: Configuration, data: Data, device: str) -> Row:
         curves.append(curve.values)
         test.append(_score(result, data.test))
     return Row(key, asdict(chosen), device, curves, test, seconds)
+
+
+def _model_keys(name: str) -> list[str]:
+    if name in PRETRAINED:
+        return [f"model={PRETRAINED[name]}"]
+    return [f"model.name={name}", "model.pretrained=false"]
 
 
 def _score(result: FitResult, images: ImageSet) -> float:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 # The default of the repository, and a transformer-like one without batch norm.
 MODELS = ("test_resnet", "test_convnext")
+# With ImageNet weights, which come from a package: a name of timm's, and its file in `conf/model`.
+PRETRAINED = {"tf_efficientnet_lite0": "efficientnet_lite0"}
 # Lengths of the schedule: as in a trial of `fast`, and three times that.
 EPOCHS = (9, 3)
 FOLDS = 3
