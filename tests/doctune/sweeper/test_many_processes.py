@@ -229,7 +229,9 @@ def test_n_trials_is_reached_exactly_by_processes_that_compete(
     if storage == "postgresql":
         url = request.getfixturevalue("postgresql")
     optuna.create_study(study_name="s", storage=open_storage(url))
-    context = multiprocessing.get_context("spawn")
+    # Copies of one that has imported all this.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     ready, taken = context.Barrier(4), context.Event()
     others = [
         context.Process(target=compete, args=(url, 30, ready, taken, crash))
