@@ -5,8 +5,8 @@ import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_store import ConfigStore
@@ -82,13 +82,15 @@ def composed_once() -> Iterator[None]:
     The words of a command, the values that it sets, and all mistakes are Hydra's as ever.
     """
     kept = _Kept()
-    with pytest.MonkeyPatch.context() as here:
-        here.setattr(
-            ConfigRepository, "load_config", lambda self, config_path: kept.load(self, config_path)
-        )
-        here.setattr(
-            ConfigLoaderImpl,
-            "_compose_config_from_defaults_list",
-            lambda self, defaults, repo: kept.put_together(self, defaults, repo),
-        )
+
+    def load_once(self: ConfigRepository, config_path: str) -> ConfigResult | None:
+        return kept.load(self, config_path)
+
+    def put_together_once(self: ConfigLoaderImpl, defaults: Any, repo: Any) -> DictConfig:
+        return kept.put_together(self, defaults, repo)
+
+    with (
+        patch.object(ConfigRepository, "load_config", load_once),
+        patch.object(ConfigLoaderImpl, put_together.__name__, put_together_once),
+    ):
         yield

@@ -21,6 +21,7 @@ from optuna.storages._rdb.storage import _VersionManager
 
 from doctune import shown_keys
 from doctune.launcher.workers.fork_server import ForkServer
+from doctune.launcher.workers.place import Place
 from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
@@ -190,6 +191,8 @@ def door(
         # What a search asks of the process that workers are copies of is known here as well; that
         # process would import torch anew for every mistake.
         monkeypatch.setattr(ForkServer, "_launch", lambda _: False)
+        # Workers begin with their first job, as most commands here have none.
+        monkeypatch.setattr(Place, "start", lambda _: None)
         # A sweep names keys for all messages of its process.
         monkeypatch.setattr(shown_keys, "_names", {})
         ended: Any = 0

@@ -64,17 +64,20 @@ AT_ONCE = {
     ): "data.root=/none",
 }
 OTHER_DOORS = dict.fromkeys(("report", "confirm", "ensemble"), "study=none")
+# Each as in a process of its own; what they compose is read and put together once.
 REPORT_MISTAKES = """
 import sys
+from tests.composed_once import composed_once
 import src.confirm, src.ensemble, src.report, src.train
 doors = [(src.train, words) for words in {commands}]
 doors += [(getattr(src, name), [word]) for name, word in {others}.items()]
-for door, words in doors:
-    try:
-        door.main(words)
-    except SystemExit as end:
-        print(str(end.code).splitlines()[0] if isinstance(end.code, str) else end.code)
-    print("LOADED", *[name for name in {names} if name in sys.modules])
+with composed_once():
+    for door, words in doors:
+        try:
+            door.main(words)
+        except SystemExit as end:
+            print(str(end.code).splitlines()[0] if isinstance(end.code, str) else end.code)
+        print("LOADED", *[name for name in {names} if name in sys.modules])
 """
 
 

@@ -152,7 +152,10 @@ def test_a_job_that_is_told_to_end_says_why(
     assert here.mailbox.places()[3] == "trial"
 
 
-def test_one_process_serves_many_trials_and_another_comes_when_it_dies(search: Searches) -> None:
+def test_one_process_serves_many_trials_and_another_comes_when_it_dies(
+    search: Searches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doctune.launcher.slurm.scheduler.OTHERWISE", 0.5)
     words = ("hydra.sweeper.retries=0", "hydra.sweeper.max_failure_rate=1")
     faults = ("+x=1", "+y=choice(0.0,0.1)", "+fault=choice(killed,none)")
     # A key of the sweeper that is made of the app's, as apps have them.

@@ -113,7 +113,7 @@ def test_a_search_goes_on_when_its_full_disk_has_room_again(tmp_path: Path, disk
     ballast = fill(disk)
     gate.touch()
     # Whatever happens meanwhile: nothing that is asserted depends on it.
-    time.sleep(4.0)
+    time.sleep(2.0)
     assert process.poll() is None
     ballast.unlink()
     output, _ = process.communicate(timeout=PATIENCE)

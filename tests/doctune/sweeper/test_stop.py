@@ -68,7 +68,11 @@ def check_goes_on(sweep: Sweep, load: Load, interrupted: set[float]) -> str:
 
 @pytest.mark.parametrize(
     ("url", "number"),
-    [("sqlite", signal.SIGINT), ("postgresql", signal.SIGTERM)],
+    [
+        ("sqlite", signal.SIGINT),
+        # As test_outage has it of a server that is away meanwhile.
+        pytest.param("postgresql", signal.SIGTERM, marks=pytest.mark.thorough),
+    ],
     indirect=["url"],
 )
 def test_the_first_signal_ends_cleanly(
