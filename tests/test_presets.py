@@ -64,8 +64,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-# They search what `ultimate` searches, or a part of it.
-LONGER = {"balanced", "precise", "large_scale"}
+# They search what `ultimate` searches, or a part of it; `fast` runs in test_train, `focus` in
+# test_phases, and models of both families in test_two_families.
+LONGER = {
+    *("balanced", "precise", "large_scale"),
+    *("fast", "focus", "convnext", "efficientnet"),
+}
 
 
 @pytest.mark.usefixtures("one_thread")
