@@ -125,6 +125,8 @@ def test_all_studies_are_there(dashboard: Dashboard) -> None:
     assert b"Optuna Dashboard" in dashboard.fetch("dashboard")
     found = json.loads(dashboard.fetch("api/studies"))
     assert {study["study_name"] for study in found["study_summaries"]} == {"ours", "empty"}
+    study = json.loads(dashboard.fetch(f"api/studies/{dashboard.number}?after=0"))
+    assert len(study["trials"]) == 13
     importances = json.loads(dashboard.fetch(f"api/studies/{dashboard.number}/param_importances"))
     assert importances["param_importances"]
 
@@ -133,6 +135,8 @@ def test_all_studies_are_there(dashboard: Dashboard) -> None:
 MUST_SHOW = {"": "ours", "/analytics": "Cumulative Probability", "/trials": "Trial 0"}
 
 
+# What it is drawn from is asked for above; tests/results/test_report.py opens our own pages.
+@pytest.mark.thorough
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium here")
 def test_a_study_of_ours_can_be_looked_at_in_a_browser(dashboard: Dashboard) -> None:
     dashboard.fetch("dashboard")

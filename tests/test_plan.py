@@ -109,7 +109,10 @@ def test_trials_do_as_planned(
     assert ("gpu.checkpointing=true runs those marked c" in told) == (checkpointing == "false")
 
 
-@pytest.mark.parametrize("checkpointing", ["true", "false"])
+# With checkpointing trials do as planned above.
+@pytest.mark.parametrize(
+    "checkpointing", [pytest.param("true", marks=pytest.mark.thorough), "false"]
+)
 def test_a_model_that_only_checkpointing_makes_fit(
     capsys: pytest.CaptureFixture[str], checkpointing: str
 ) -> None:
@@ -148,7 +151,7 @@ def test_a_fixed_size_leaves_one_column_and_two_trials_share_a_card(
 
 def test_trials_that_share_a_busy_card_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
     words = (
-        *("hparams_search=fast", "gpu=rtx3080", "model.name=resnet50"),
+        *("hparams_search=fast", "gpu=rtx3080", "model.name=resnet18"),
         *("data.batch_size=24", "data.img_size=320"),
     )
     alone = planned(capsys, *words)
@@ -162,7 +165,7 @@ def test_trials_that_share_a_busy_card_take_turns(capsys: pytest.CaptureFixture[
 def test_auto_counts_on_as_many_trials_as_keep_a_card_busy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ("hparams_search=fast", "gpu=rtx3080", "model.name=resnet50", "data.img_size=64")
+    words = ("hparams_search=fast", "gpu=rtx3080", "model.name=resnet18", "data.img_size=64")
     alone = planned(capsys, *words, "data.batch_size=24", "optuna.n_jobs=1")
     auto = ("gpu.trials_per_device=auto", "optuna.n_jobs=8")
     packed = planned(capsys, *words, "data.batch_size=24", *auto)

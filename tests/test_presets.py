@@ -64,11 +64,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-# They search what `ultimate` searches, or a part of it; `fast` runs in test_train, `focus` in
-# test_phases, and models of both families in test_two_families.
+# They search what `ultimate` or `fast` searches, or a part of it; `fast` runs in test_train, `focus`
+# in test_phases, and models of both families in test_two_families.
 LONGER = {
     *("balanced", "precise", "large_scale"),
-    *("fast", "focus", "convnext", "efficientnet"),
+    *("prototype", "fast", "focus", "convnext", "efficientnet"),
 }
 
 

@@ -173,6 +173,8 @@ def test_one_process_serves_many_trials_and_another_comes_when_it_dies(
     assert list((done.folder / "sweep" / ".submitit").glob("trials-*")) == []
 
 
+# As the end of a job is told and a trial is given again below, each by itself.
+@pytest.mark.thorough
 def test_a_trial_that_is_cut_off_goes_on_in_a_job_of_its_own(
     search: Searches, tmp_path: Path
 ) -> None:

@@ -216,6 +216,8 @@ def test_ctrl_c_ends_what_runs_and_what_waits(
         subprocess.run(["scancel", other], check=True)
 
 
+# As test_served has it of a scheduler that says so, and test_slurm_states of what Slurm says.
+@pytest.mark.thorough
 def test_a_job_that_slurm_has_ended_is_told_with_its_state(
     on_slurm: Searches, tmp_path: Path
 ) -> None:
@@ -243,6 +245,8 @@ def test_a_job_that_can_never_start_is_told(on_slurm: Searches) -> None:
     assert waiting() == []
 
 
+# As test_served has it of when a trial began, and until when it waits.
+@pytest.mark.thorough
 def test_a_trial_is_timed_from_the_start_of_its_job(
     on_slurm: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

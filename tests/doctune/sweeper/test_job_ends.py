@@ -135,7 +135,7 @@ def test_processes_of_a_trial_end_with_it_or_are_told(search: Searches, tmp_path
         *("+fault=choice(children,hanging_children)", "hydra/sweeper/sampler=grid"),
         *("hydra.sweeper.n_trials=2", "hydra.sweeper.max_failure_rate=1"),
         # Long enough for a process to start on a machine that is busy.
-        "hydra.sweeper.trial_timeout=4",
+        "hydra.sweeper.trial_timeout=6",
     )
     assert done.code == 0, done.said
     assert "has left processes that run on until the search ends: " in done.said

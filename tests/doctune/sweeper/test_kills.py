@@ -12,7 +12,7 @@ KILLS = 3
 
 @pytest.mark.parametrize(
     ("url", "seed"),
-    # On the server two commands share a search of which one is killed, in test_many_processes.
+    # On the server one process of four is killed in test_many_processes.
     [("sqlite", 1), pytest.param("postgresql", 2, marks=pytest.mark.thorough)],
     indirect=["url"],
 )

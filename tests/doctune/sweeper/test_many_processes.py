@@ -259,6 +259,8 @@ def runners(victim: Victim) -> Counter[int]:
     return Counter(trial.user_attrs["owner"]["pid"] for trial in begun)
 
 
+# As four processes of which one is killed compete above, on this storage as well.
+@pytest.mark.thorough
 def test_two_commands_share_the_work_and_one_takes_over(tmp_path: Path, postgresql: str) -> None:
     victim = Victim(tmp_path, postgresql, 0, n_trials=8)
     gate = tmp_path / "gate"
