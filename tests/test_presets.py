@@ -64,8 +64,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-# They search what `ultimate` or `fast` searches, or a part of it; `fast` runs in test_train, `focus`
-# in test_phases, and models of both families in test_two_families.
+# They search what `ultimate` or `fast` searches, or a part of it. Of these `fast`
+# runs in test_train, `focus` in test_phases, and models of both families in test_two_families.
 LONGER = {
     *("balanced", "precise", "large_scale"),
     *("prototype", "fast", "focus", "convnext", "efficientnet"),
