@@ -109,7 +109,10 @@ def test_the_wheel_alone_takes_less_than_100_mb() -> None:
     assert _bytes_of(added.values()) < 10e6
 
 
-@pytest.mark.parametrize("launcher", ["workers", "joblib", "ray"])
+# As test_job_ends has it of joblib, of an app of this checkout.
+@pytest.mark.parametrize(
+    "launcher", ["workers", pytest.param("joblib", marks=pytest.mark.thorough), "ray"]
+)
 def test_an_app_with_a_package_called_src(python: Path, tmp_path: Path, launcher: str) -> None:
     if launcher == "ray" and not os.environ.get("TEST_RAY"):
         pytest.skip("it takes half a minute; set TEST_RAY=1")
