@@ -25,12 +25,17 @@ def browser(scheme: str) -> Iterator[Any]:
         options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    prefer(driver, scheme)
     try:
         yield driver
     finally:
         driver.quit()
+
+
+def prefer(driver: Any, scheme: str) -> None:
+    """Prefer a colour scheme, `light` or `dark`, from now on."""
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
 def resize(driver: Any, width: int, height: int, scale: float = 1) -> None:

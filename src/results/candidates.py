@@ -10,7 +10,7 @@ import numpy.typing as npt
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
-from src.results.stored_study import StoredStudy
+from src.results.stored_study import StoredStudy, parameters_of
 from src.results.summary import rank
 from src.trial.out_of_fold import CLEAN, FILE, OutOfFold
 
@@ -88,11 +88,10 @@ def _best_first(stored: StoredStudy) -> list[FrozenTrial]:
             f"study={stored.study.study_name}: no trial ran to the end yet, so there is nothing "
             "to combine"
         )
-    found: list[FrozenTrial] = []
+    found: dict[str, FrozenTrial] = {}
     for trial in rank(stored.study, complete):
-        if all(trial.params != other.params for other in found):
-            found.append(trial)
-    return found
+        found.setdefault(parameters_of(trial), trial)
+    return list(found.values())
 
 
 def _load(stored: StoredStudy, trial: FrozenTrial, clean: bool) -> OutOfFold | None:

@@ -1,5 +1,7 @@
 """A study by its name, with its folder and the config of each of its trials."""
 
+import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +50,24 @@ class StoredStudy:
         trials = self.study.get_trials(deepcopy=False)
         if not 0 <= number < len(trials):
             raise UserError(f"study '{self.study.study_name}' has no trial {number}")
-        wanted = trials[number]
-        for trial in [wanted, *(t for t in trials if _same(t, wanted))]:
-            if (self.folder / str(trial.number) / CONFIG).exists():
-                return self.folder / str(trial.number)
+        for trial in (number, *self._alike.get(parameters_of(trials[number]), ())):
+            if (self.folder / str(trial) / CONFIG).exists():
+                return self.folder / str(trial)
         raise UserError(
             f"{self.folder / str(number)}: trial {number} has no {CONFIG} there; run this where "
             "the search ran, or give paths.multirun_dir"
         )
+
+    @functools.cached_property
+    def _alike(self) -> dict[str, list[int]]:
+        """Return the complete trials, when first asked, by their parameters.
+
+        Of thousands, each would look through all the others.
+        """
+        found: dict[str, list[int]] = {}
+        for trial in self.complete():
+            found.setdefault(parameters_of(trial), []).append(trial.number)
+        return found
 
     def trial_config(self, number: int) -> DictConfig:
         """Return the config that a trial ran with, typed, and fit for training in full.
@@ -166,5 +178,10 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(sorted(names)) or "none yet"
 
 
-def _same(trial: FrozenTrial, wanted: FrozenTrial) -> bool:
-    return trial.state is TrialState.COMPLETE and trial.params == wanted.params
+def parameters_of(trial: FrozenTrial) -> str:
+    """Return a trial's parameters as text, the same for those that are equal, 1 and 1.0 too."""
+    numbers = {
+        name: float(value) if isinstance(value, int) else value
+        for name, value in trial.params.items()
+    }
+    return json.dumps(numbers, sort_keys=True, default=str)

@@ -26,6 +26,7 @@ import optuna
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src.before import config as config
@@ -46,10 +47,19 @@ return (!table || table.rows.length > 1) && first.dataset.drawn === 'done'
 """
 
 
-def make_study(folder: Path, trials: int) -> str:
-    """Search nothing, but leave in `folder` what a search of so many trials would."""
+def make_study(
+    folder: Path, trials: int, *words: str, storage: BaseStorage | str | None = None
+) -> str:
+    """Search nothing, but leave in `folder` what a search of so many trials would.
+
+    Args:
+        folder: where it would have been started.
+        trials: how many.
+        words: overrides of the config of each trial.
+        storage: for the study; None: the file that a search would take.
+    """
     name = f"of-{trials}"
-    storage = f"sqlite:///{folder}/multirun/optuna.db"
+    storage = storage or f"sqlite:///{folder}/multirun/optuna.db"
     (folder / "multirun" / name).mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
     study.set_metric_names(["f1"])
@@ -60,7 +70,7 @@ def make_study(folder: Path, trials: int) -> str:
     study.add_trials([_trial(rng, number) for number in range(trials)])
     written = study.get_trials(deepcopy=False)
     with initialize_config_dir(str(HERE / "conf")):
-        job = compose("train", ["hparams_search=fast", "gpu=cpu"], return_hydra_config=True)
+        job = compose("train", ["hparams_search=fast", "gpu=cpu", *words], return_hydra_config=True)
     OmegaConf.set_struct(job, False)
     OmegaConf.set_readonly(job.hydra, False)
     hydra = OmegaConf.to_yaml(OmegaConf.create({"hydra": job.pop("hydra")}))

@@ -25,7 +25,7 @@ from src.data.threads import TO_END
 
 
 def data(cache: Path, **keys: Any) -> Any:
-    values = {"n_images": 420, "img_size": 24, "cache_dir": str(cache), **keys}
+    values = {"n_images": 480, "img_size": 32, "cache_dir": str(cache), **keys}
     return OmegaConf.structured(DataConfig(**values))
 
 
@@ -58,10 +58,10 @@ def test_at_least_ten_classes_unevenly_frequent() -> None:
 def test_splits_hold_every_class_and_share_no_image(cache_dir: Path) -> None:
     splits = load_splits(data(cache_dir))
     rows = [set(part.rows.tolist()) for part in (splits.train, splits.val, splits.test)]
-    assert sum(map(len, rows)) == len(set.union(*rows)) == sum(class_sizes(420).values())
+    assert sum(map(len, rows)) == len(set.union(*rows)) == sum(class_sizes(480).values())
     for part in (splits.train, splits.val, splits.test):
         assert len(np.unique(part.labels)) == len(KINDS)
-    assert 0.55 < len(splits.train) / 420 < 0.65
+    assert 0.55 < len(splits.train) / 480 < 0.65
 
 
 def test_the_second_load_draws_nothing(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_other_fractions_cut_the_same_images(
     load_splits(data(cache_dir))
     monkeypatch.setattr(load, "draw_documents", lambda *_: pytest.fail("drawn again"))
     splits = load_splits(data(cache_dir, val_fraction=0.2))
-    assert 0.17 < len(splits.val) / 420 < 0.23
+    assert 0.17 < len(splits.val) / 480 < 0.23
 
 
 def test_processes_draw_what_one_page_alone_is() -> None:

@@ -49,11 +49,11 @@ def test_near_hashes_among_thousands_of_nearly_equal_ones() -> None:
     """Equal ones are found among fillings of one form, and not all are compared with all."""
     rng = np.random.default_rng(0)
     form = rng.integers(0, 2, 1024)
-    bits = form ^ (rng.random((3000, 1024)) < 0.05)
+    bits = form ^ (rng.random((1500, 1024)) < 0.05)
     bits[:50] = bits[50:100]
     pairs, _ = near(hashes(bits))
     assert {tuple(pair) for pair in pairs.tolist()} >= {(i, i + 50) for i in range(50)}
-    assert len(pairs) < 3000 * 4 * 48
+    assert len(pairs) < 1500 * 4 * 48
 
 
 def test_keys_join_groups_across_kinds() -> None:
@@ -62,7 +62,7 @@ def test_keys_join_groups_across_kinds() -> None:
 
 
 def test_pages_of_every_kind_and_their_copies(tmp_path: Path, data: Callable[..., Any]) -> None:
-    """No two built-in pages are the same; nearly all of their copies are found."""
+    """No two built-in pages are the same; nearly all copies, of every second kind, are found."""
     root = tmp_path / "images"
     sheet: dict[str, str] = {}
 
@@ -71,12 +71,12 @@ def test_pages_of_every_kind_and_their_copies(tmp_path: Path, data: Callable[...
         image.save(root / kind / name, quality=85)
         sheet[f"{kind}/{name}"] = of
 
-    for kind in KINDS:
+    for row, kind in enumerate(KINDS):
         for number in range(2):
             drawn = Image.fromarray(draw_page(kind, number, 256, 3))
             of = f"{kind}-{number}"
             keep(kind, f"{number}.png", drawn, of)
-            if number == 0:
+            if number == 0 and row % 2 == 0:
                 half = drawn.resize((128, 128), Image.Resampling.BICUBIC)
                 keep(kind, "half.png", half, of)
                 keep(kind, "grey.png", drawn.convert("L"), of)
@@ -103,12 +103,12 @@ def right_pairs(names: list[str], groups: Any, sheet: dict[str, str]) -> float:
 def test_fillings_of_a_template_are_not_the_same_but_scans_of_one_are(
     tmp_path: Path, data: Callable[..., Any]
 ) -> None:
-    """20 consents differ in a name, a date and a tick; 4 are there as a second scan, 4 copied."""
+    """12 consents differ in a name, a date and a tick; 4 are there as a second scan, 4 copied."""
     root, sheet = tmp_path / "images", {}
     rng = np.random.default_rng(5)
     (root / "consent").mkdir(parents=True)
     (root / "other").mkdir()
-    for number in range(20):
+    for number in range(12):
         sheet_of = fill_in("consent", 0, number)
         pages = {"": sheet_of if number % 2 else scan(sheet_of, rng)}
         if number < 4:
@@ -134,7 +134,7 @@ def test_fillings_of_a_template_are_not_the_same_but_scans_of_one_are(
     notes = "\n".join(found.notes)
     assert f"{2 * (8 - len(missed))} images are {8 - len(missed)} in truth" in notes
     assert "data.near_duplicates=false" in notes
-    # What ended in "20 images are 2 in truth" is enough to train on.
+    # What ended in "12 images are 2 in truth" is enough to train on.
     assert len(np.unique(load_splits(data()).train.labels)) == 2
 
 

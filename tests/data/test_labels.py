@@ -37,10 +37,12 @@ def classes_of(splits: Splits) -> dict[str, str]:
 
 @pytest.mark.parametrize("source", ["image_folder", "csv", "documents"])
 def test_what_was_decided_is_done_and_nothing_else(
-    tmp_path: Path, data: Callable[..., Any], source: str
+    tmp_path: Path, cache_dir: Path, data: Callable[..., Any], source: str
 ) -> None:
     if source == "documents":
-        cfg = data(source=source, root=None, n_images=480)
+        # Pages that other tests draw as well.
+        pages = {"n_images": 480, "img_size": 32, "cache_dir": str(cache_dir)}
+        cfg = data(source=source, root=None, **pages)
     else:
         (competition if source == "csv" else write)(tmp_path / "images")
         cfg = data(source=source)

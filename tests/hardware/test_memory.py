@@ -1,6 +1,7 @@
 """Counted memory against real runs on this machine's CPU, and against published ones on a GPU."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
@@ -25,9 +26,9 @@ SIDE, BATCH, CLASSES = 160, 8, 5
 Make = Callable[[], nn.Module]
 
 
-def maker(name: str, checkpointing: bool = False, classes: int = CLASSES) -> Make:
+def maker(name: str, checkpointing: bool = False, classes: int = CLASSES, **kwargs: Any) -> Make:
     def make() -> nn.Module:
-        model: nn.Module = timm.create_model(name, num_classes=classes)
+        model: nn.Module = timm.create_model(name, num_classes=classes, **kwargs)
         if checkpointing:
             model.set_grad_checkpointing(True)  # type: ignore[operator]
         return model
@@ -148,20 +149,26 @@ def test_the_rules_for_cuda_are_those_of_pytorch(name: str) -> None:
     assert found["cpu"][1] == pytest.approx(found["cuda"][1], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["twins_svt_small", "samvit_base_patch16"])
-def test_attention_over_windows_or_without_heads_is_counted(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("twins_svt_small", {"depths": (2, 1, 1, 1)}),
+        ("samvit_base_patch16", {"depth": 2, "global_attn_indexes": (1,)}),
+    ],
+)
+def test_attention_over_windows_or_without_heads_is_counted(
+    name: str, blocks: dict[str, Any]
+) -> None:
     """No fused kernel of CUDA takes such queries, so the matrix of scores is kept."""
-
-    def make() -> nn.Module:
-        model: nn.Module = timm.create_model(name, img_size=224, num_classes=CLASSES)
-        return model
-
+    make = maker(name, img_size=224, **blocks)
     step = count(make, StepKind(224, CLASSES, "16-mixed"), batch=1)
     assert 0 < step.saved < step.peak
 
 
 def test_what_a_model_keeps_from_its_first_step_is_there_in_both_counted() -> None:
-    found = count_footprint(maker("convit_tiny"), sgd, StepKind(224, CLASSES, "16-mixed"))
+    # One of its blocks with positions and one without.
+    make = maker("convit_tiny", depth=2, local_up_to_layer=1)
+    found = count_footprint(make, sgd, StepKind(224, CLASSES, "16-mixed"))
     assert found.peak(16) > found.peak(8)
 
 
@@ -188,7 +195,7 @@ def test_weights_gradients_and_state_are_counted_exactly() -> None:
 # of its repository): SGD, mixed precision; the largest of its batch sizes that ran, the next one
 # that ran out of memory, and images a second.
 PUBLISHED = [
-    ("efficientnet_b3", 288, 128, 192, 572),
+    pytest.param("efficientnet_b3", 288, 128, 192, 572, marks=pytest.mark.thorough),
     ("convnext_base", 224, 128, 192, 339),
 ]
 RTX3090 = GpuConfig(memory_gb=24, usable_gb=23.69, tflops=71, tflops_float32=35.6, bandwidth_gb=936)

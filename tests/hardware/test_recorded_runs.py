@@ -50,8 +50,8 @@ ROWS = (
 )
 
 
-# Of the largest models, whose smaller siblings are here too.
-LARGE = {"efficientnet_b3", "convnext_base"}
+# The largest models, whose smaller siblings are here too, and one that takes as long.
+LARGE = {"efficientnet_b3", "convnext_base", "swin_tiny_patch4_window7_224"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import pytest
 from omegaconf import OmegaConf
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.metrics import f1_score
 
@@ -21,7 +22,7 @@ from src.results.write import write_results
 from src.trial.out_of_fold import OutOfFold
 from tests.benchmarks.report_size import make_study
 from tests.browser import BROWSER, DRIVER, browser, resize
-from tests.conftest import Compose
+from tests.conftest import PAGES, Compose
 from tests.results.test_escaping import hostile_study
 
 TRIALS = 60
@@ -32,9 +33,12 @@ pytestmark = [
 ]
 
 
-def stored_study(folder: Path, trials: int) -> StoredStudy:
-    name = make_study(folder, trials)
-    study = optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/multirun/optuna.db")
+def stored_study(folder: Path, trials: int, cache: Path) -> StoredStudy:
+    # Of pages that other tests draw as well: wrong labels are looked for among them.
+    pages = (PAGES, "data.img_size=32", f"data.cache_dir={cache}")
+    storage = InMemoryStorage()
+    name = make_study(folder, trials, *pages, storage=storage)
+    study = optuna.load_study(study_name=name, storage=storage)
     return StoredStudy(study, folder / "multirun" / name)
 
 
@@ -88,8 +92,8 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    stored = stored_study(tmp_path_factory.mktemp("search"), TRIALS)
+def page(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Iterator[Page]:
+    stored = stored_study(tmp_path_factory.mktemp("search"), TRIALS, cache_dir)
     report = write_results(stored, examples=0).report
     with browser("light") as driver:
         driver.get(report.absolute().as_uri())
@@ -253,9 +257,9 @@ def test_what_a_study_holds_is_text_in_every_part(page: Page, tmp_path: Path) ->
 
 
 def test_two_studies_beside_one_another(
-    page: Page, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    page: Page, cache_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = stored_study(page.stored.folder.parents[1], 20)
+    other = stored_study(page.stored.folder.parents[1], 20, cache_dir)
     show_beside([page.stored, other])
     assert "of-60" in capsys.readouterr().out
     before = page.driver.current_url

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, create_trial
 
 from doctune.errors import UserError
-from src.results.stored_study import StoredStudy
+from src.results.stored_study import StoredStudy, parameters_of
 from tests.results.example_study import make_study, written
+
+ANY = CategoricalDistribution([32, 32.0, 33, "a", "avg", None])
 
 
 def test_a_trials_config_is_typed_and_searches_no_more(tmp_path: Path, search_config: Any) -> None:
@@ -30,6 +34,35 @@ def test_a_trials_config_is_typed_and_searches_no_more(tmp_path: Path, search_co
     # One that was not trained again, as its like had been, ran where that one did.
     study.add_trial(study.trials[2])
     assert StoredStudy(study, tmp_path).trial_folder(3) == tmp_path / "2"
+
+
+def test_folders_of_all_trials_take_one_look_at_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one at each of the others for every trial, which takes minutes where there are many."""
+    looked: list[int] = []
+
+    def counted(trial: FrozenTrial) -> str:
+        looked.append(trial.number)
+        return parameters_of(trial)
+
+    monkeypatch.setattr("src.results.stored_study.parameters_of", counted)
+    stored = StoredStudy(make_study(complete=30), tmp_path)
+    for number in range(30):
+        with pytest.raises(UserError, match="multirun_dir"):
+            stored.trial_folder(number)
+    assert len(looked) == 2 * 30
+
+
+def test_parameters_are_the_same_where_numbers_are_equal() -> None:
+    def of(**params: Any) -> str:
+        return parameters_of(
+            create_trial(params=params, distributions=dict.fromkeys(params, ANY), value=0.5)
+        )
+
+    assert of(batch=32, name="a") == of(name="a", batch=32.0)
+    assert of(batch=32) != of(batch=33)
+    assert of(pooling=None) != of(pooling="avg")
 
 
 def test_images_are_looked_for_where_the_study_had_them_last(

@@ -1,5 +1,7 @@
 """What acts on a model is what a training of it shows."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -213,17 +215,34 @@ def test_a_look_at_a_model_draws_nothing_from_the_generator() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_what_acts_is_seen_without_drawing_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = ModelConfig("test_vit")
+@pytest.mark.parametrize(("name", "more"), [("test_vit", {"depth": 1}), ("test_resnet", {})])
+def test_what_acts_is_seen_without_drawing_weights(
+    monkeypatch: pytest.MonkeyPatch, name: str, more: dict[str, Any]
+) -> None:
+    cfg = ModelConfig(name, kwargs=more)
 
     def seen() -> tuple[object, ...]:
         found = Abilities(cfg, 64)
         return found.drop_path, found.dropout, found.poolings, found.parameters
 
     quick = seen()
-    monkeypatch.setattr(shapes_alone, "DRAWING", frozenset())
+    for shortened in ("DRAWING", "SHAPE_STAYS"):
+        monkeypatch.setattr(shapes_alone, shortened, frozenset())
     assert seen() == quick
     weights = torch.empty(3, 4)
     with shapes_alone.shapes_alone():
         # Those that are real are drawn as ever.
         assert not torch.equal(nn.init.normal_(weights).clone(), weights.normal_())
+
+
+def test_what_torch_refuses_it_refuses_of_shapes_alone() -> None:
+    with shapes_alone.shapes_alone():
+        one_place = torch.empty(1, 3, 1, 1)
+        assert nn.BatchNorm2d(3).eval()(one_place).shape == one_place.shape
+        assert nn.BatchNorm2d(3, track_running_stats=False)(torch.empty(2, 3, 4, 4)).shape[1] == 3
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            nn.BatchNorm2d(3)(one_place)
+        with pytest.raises(RuntimeError):
+            nn.BatchNorm2d(4)(torch.empty(2, 3, 4, 4))
+        with pytest.raises(RuntimeError):
+            nn.LayerNorm(4)(torch.empty(2, 3))

@@ -23,6 +23,7 @@ from tests.training.two_processes import VARIANTS, train
 def shared_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of what two processes have trained together."""
     folder = tmp_path_factory.mktemp("two")
+    preloaded.server()  # its processes find it by its address
     done = preloaded.run(
         [sys.executable, "-m", "tests.training.two_processes", str(folder)],
         REPOSITORY,
@@ -55,7 +56,14 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_run_on_two_processes_leaves_the_files_of_one(run: Run, tmp_path: Path) -> None:
     words = ("gpu=cpu", "data.n_images=480", "data.img_size=32", "trainer.max_epochs=2")
-    done = run("src.train", *words, "trainer.devices=2", "trainer.strategy=ddp")
+    preloaded.server()
+    done = run(
+        "tests.training.preloaded_cards",
+        "src.train",
+        *words,
+        "trainer.devices=2",
+        "trainer.strategy=ddp",
+    )
     assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:3]] == [
         *("epoch 1/2", "epoch 2/2"),
     ]

@@ -261,9 +261,25 @@ def test_wandb_offline_needs_neither_network_nor_key(
         assert missing == []
 
 
-def test_a_search_logs_from_all_its_workers(run: Run, mlflow_uri: str) -> None:
-    words = ("logger=mlflow", "optuna.n_trials=2", "optuna.n_jobs=2", f"logger.uri={mlflow_uri}")
-    run("src.train", "-m", "hparams_search=fast", *TINY, *words, "quick_validation.epochs=1")
+SEARCH = ("src.train", "-m", "hparams_search=fast", *TINY, "quick_validation.epochs=1")
+
+
+def test_a_search_logs_from_all_its_workers(run: Run, tmp_path: Path) -> None:
+    run(*SEARCH, "logger=tensorboard", "optuna.n_trials=2", "optuna.n_jobs=2")
+    rates = []
+    for trial in (0, 1):
+        (folder,) = tmp_path.glob(f"multirun/*/{trial}/curves")
+        found = events_of(folder)
+        assert {"fold_1/val/f1", "fold_2/val/f1", "score"} <= set(found.Tags()["scalars"])
+        rates.append(found.Scalars("fold_1/train/lr")[-1].value)
+    assert rates[0] != rates[1]
+
+
+@pytest.mark.thorough
+def test_workers_log_to_one_mlflow_store(run: Run, mlflow_uri: str) -> None:
+    run(
+        *SEARCH, "logger=mlflow", "optuna.n_trials=2", "optuna.n_jobs=2", f"logger.uri={mlflow_uri}"
+    )
     found = mlflow_runs(mlflow_uri, "fast-tiny-documents")
     assert {run.data.tags["trial"] for run in found} == {"0", "1"}
     assert {run.info.status for run in found} == {"FINISHED"}

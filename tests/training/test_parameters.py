@@ -195,8 +195,9 @@ def test_layer_scale(name: str, factor: str) -> None:
         torch.testing.assert_close(value, torch.full_like(value, 3e-5))
 
 
-def test_img_size(cfg: Compose, cache_dir: Path) -> None:
-    config = cfg("data.img_size=40", "data.n_images=480", f"data.cache_dir={cache_dir}")
+def test_img_size(cfg: Compose, sorted_scans: Path, tmp_path: Path) -> None:
+    files = ("data=image_folder", f"data.root={sorted_scans}", f"data.cache_dir={tmp_path}")
+    config = cfg("data.img_size=40", "data.batch_size=16", *files)
     splits, watch = load_splits(config.data), Watch()
     fit(config, splits.val, splits.val, max_epochs=1, seed=0, output_dir=None, callbacks=[watch])
     assert {shape[1:] for shape in watch.inputs} == {(3, 40, 40)}

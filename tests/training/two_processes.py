@@ -3,6 +3,8 @@
 `python -m tests.training.two_processes FOLDER`
 """
 
+import copy
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from src.before import config as config
 from src.data.image_set import ImageSet
@@ -19,12 +22,13 @@ from src.training.card_rules import is_first
 from src.training.evaluate import evaluate
 from src.training.fit import fit
 from tests.trained_run import coloured
+from tests.training import preloaded_cards
 
 CONF = str(Path(__file__).parents[2] / "conf")
 # Without dropout, and but for STILL without batch norm, which sees half of a batch on each of two
 # cards; one epoch, so that the weights that are kept are the last ones.
 COMMON = (
-    *("gpu=cpu", "optuna.study_name=none", "logger=none", "callbacks.progress=false"),
+    *("optuna.study_name=none", "callbacks.progress=false"),
     *("data.img_size=32", "data.batch_size=16", "model.name=test_vit"),
     *("optimizer.lr=3e-3", "optimizer.weight_decay=0.5", "callbacks.gradient_clip_norm=0.5"),
 )
@@ -49,6 +53,20 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 
 
+@functools.cache
+def composed(*groups: str) -> DictConfig:
+    with initialize_config_dir(CONF):
+        return compose("train", ["gpu=cpu", "logger=none", *groups])
+
+
+def config_of(name: str, *words: str) -> Any:
+    """Return the config of a variant; composing it anew would take as long as training."""
+    given = [*COMMON, *VARIANTS[name], *words]
+    cfg = copy.deepcopy(composed(*(word for word in given if word in SGD[:1])))
+    cfg.merge_with_dotlist([word for word in given if word not in SGD[:1]])
+    return cfg
+
+
 def uneven() -> ImageSet:
     """Return 50 images, 30, 12 and 8 of a class: three batches of 16 and two left out."""
     rows = [np.arange(label, 90, 3)[:count] for label, count in enumerate((30, 12, 8))]
@@ -57,8 +75,7 @@ def uneven() -> ImageSet:
 
 def train(name: str, folder: Path, *words: str) -> dict[str, Any]:
     """Train a variant, leaving its weights in `folder`; return what came out."""
-    with initialize_config_dir(CONF):
-        cfg: Any = compose("train", [*COMMON, *VARIANTS[name], *words])
+    cfg = config_of(name, *words)
     images = uneven()
     parts = images, images.subset(np.arange(41))
     result = fit(cfg, *parts, max_epochs=1, seed=1, output_dir=folder / name)
@@ -73,6 +90,7 @@ def train(name: str, folder: Path, *words: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    preloaded_cards.begin_so()
     # The blocks of the test models are small.
     several_cards.SMALLEST_BLOCK = 10_000
     where = Path(sys.argv[1])

@@ -254,11 +254,12 @@ def test_a_batch_that_cannot_fit_starts_in_pieces(
 def test_checkpointing_comes_before_smaller_pieces_where_the_profile_says_so(
     cfg: Compose, tmp_path: Path
 ) -> None:
-    words = (*CARD, "model.name=vit_tiny_patch16_224", "data.img_size=224", "data.batch_size=48")
+    blocks = ("model.name=vit_tiny_patch16_224", "+model.kwargs={depth: 4}")
+    words = (*CARD, *blocks, "data.img_size=224", "data.batch_size=48")
     plain = foresee(cfg(*words), 3)
     assert plain is not None
     assert plain == Foreseen(None, False, plain.needed, plain.available)
-    small = [f"gpu.usable_gb={plain.needed / GIB - 0.2}"]
+    small = [f"gpu.usable_gb={plain.needed / GIB - 0.1}"]
     checkpointed = foresee(cfg(*words, *small, "gpu.checkpointing=true"), 3)
     pieces = foresee(cfg(*words, *small, "gpu.checkpointing=false"), 3)
     assert checkpointed is not None

@@ -179,14 +179,7 @@ def _environment() -> dict[str, str]:
 
 def _draw(which: Search, folder: Path) -> None:
     """Draw the pages into the cache that the search will find."""
-    program = (
-        "from hydra import compose, initialize_config_dir\n"
-        "from src.before import config\nfrom src.hardware import profile\n"
-        "from src.data.load import load_splits\nfrom tests.conftest import CONF\n"
-        "if __name__ == '__main__':\n"
-        "    with initialize_config_dir(CONF):\n"
-        f"        load_splits(compose('train', {list(which.words)!r}).data)\n"
-    )
-    script = folder / "draw.py"
-    script.write_text(program, encoding="utf-8")
-    subprocess.run([sys.executable, str(script)], cwd=folder, env=_environment(), check=True)
+    command = [sys.executable, "-m", "tests.benchmarks.card.draw", *which.words]
+    with subprocess.Popen(command, cwd=folder, env=_environment()) as drawing:
+        if drawing.wait():
+            raise subprocess.CalledProcessError(drawing.returncode, command)
