@@ -80,12 +80,18 @@ def _set(url: str, setting: str) -> None:
     engine.dispose()
 
 
-def new_database(server_url: str) -> str:
-    """Make an empty database on a server; return its URL."""
+def new_database(server_url: str, of: str = "") -> str:
+    """Make a database on a server, an empty one or a copy; return its URL.
+
+    Args:
+        server_url: of any database of the server.
+        of: URL of the one to be copied, to which nobody is connected.
+    """
     name = f"test_{uuid.uuid4().hex[:12]}"
     url = make_url(server_url).set(drivername="postgresql+psycopg")
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        copied = f" TEMPLATE {make_url(of).database}" if of else ""
+        connection.execute(text(f"CREATE DATABASE {name}{copied}"))
     engine.dispose()
     return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)

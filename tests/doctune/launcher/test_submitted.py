@@ -22,7 +22,6 @@ from doctune.study.budget import Budget
 from doctune.study.storage import open_storage
 from doctune.study.study import was_interrupted
 from tests.doctune.conftest import app_environment, load_study, sqlite
-from tests.doctune.launcher.test_on_ray import needs_ray
 from tests.doctune.slurm.cluster import cluster, why_not
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
@@ -184,7 +183,7 @@ def beside(folder: Path, action: Callable[[], None]) -> Iterator[None]:
         "submitit_slurm",
         pytest.param("submitit_local", marks=pytest.mark.thorough),
         pytest.param("joblib", marks=pytest.mark.thorough),
-        pytest.param("ray", marks=needs_ray),
+        pytest.param("ray", marks=pytest.mark.thorough),
     ],
 )
 def test_ctrl_c_ends_what_runs_and_what_waits(
@@ -194,6 +193,8 @@ def test_ctrl_c_ends_what_runs_and_what_waits(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
+    if launcher == "ray":
+        pytest.importorskip("ray")
     n_jobs, runs = 2, 2
     if launcher == "submitit_slurm":
         # The other of the node's two cores is somebody else's.
@@ -339,16 +340,20 @@ def test_a_job_that_is_given_back_goes_on_as_the_same_trial(
     assert trial.state is TrialState.COMPLETE
 
 
-def test_no_job_holds_the_password(search: Searches, tmp_path: Path, postgresql: str) -> None:
+def test_no_job_holds_the_password(on_slurm: Searches, tmp_path: Path, postgresql: str) -> None:
     # The server of the tests trusts everybody, whatever the password.
     url = make_url(postgresql).set(password=SECRET).render_as_string(hide_password=False)
     assert SECRET in url
-    done = search(
-        *("hydra/launcher=submitit_local", "+x=choice(1.0)", "hydra.sweeper.n_trials=1"),
+    done = on_slurm(
+        *("hydra/launcher=submitit_slurm", "+x=choice(0.0,1.0)", "hydra.sweeper.n_trials=2"),
+        *("hydra/sweeper/sampler=grid", "hydra.sweeper.n_jobs=1"),
         *(f"hydra.sweeper.storage='{url}'", "hydra.sweeper.study_name=sweep"),
     )
     assert done.code == 0, done.said
-    assert [trial.value for trial in load_study(postgresql).trials] == [0.0]
+    trials = load_study(postgresql).trials
+    assert sorted(trial.value for trial in trials) == [-1.0, 0.0]
+    # One job has served both.
+    assert len({trial.user_attrs["runner"]["pid"] for trial in trials}) == 1
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.name.endswith("_submitted.pkl") for path in files)
     assert [path for path in files if SECRET.encode() in path.read_bytes()] == []

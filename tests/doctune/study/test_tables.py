@@ -123,6 +123,10 @@ def test_of_those_that_ran_a_pruner_reads_what_has_ended(
     found = [one.number for one in light._get_trials(study, None, named, last)]
     ended = [one.number for one in trials[:30] if one.state.is_finished()]
     assert found == [*ended, *range(35, 40)]
+    # Of what runs it is told once, also where none that began later has ended.
+    known = {one._trial_id for one in trials[:38]}
+    again = [one.number for one in light._get_trials(study, None, known, -1)]
+    assert again == [one.number for one in trials[:38] if one.state.is_finished()] + [38, 39]
     # Nothing new is no missing study.
     waits = {one._trial_id for one in trials if not one.state.is_finished()}
     assert light._get_trials(study, None, waits, trials[-1]._trial_id) == []
