@@ -103,9 +103,7 @@ def test_ray_launches_it(tmp_path: Path) -> None:
         [
             *(sys.executable, "-m", "tests.doctune.app", "-m", *OURS, "hydra.sweeper.n_jobs=1"),
             *("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=1"),
-            # Each takes a process of Ray's own, of which none serves the search.
             *("+hydra.launcher.ray.init.include_dashboard=false", *some),
-            "+hydra.launcher.ray.init.log_to_driver=false",
         ],
         cwd=tmp_path,
         env={**app_environment(), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
