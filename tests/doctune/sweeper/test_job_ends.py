@@ -106,7 +106,6 @@ def test_ray_launches_it_in_two_slots_at_once(tmp_path: Path) -> None:
             *(sys.executable, "-m", "tests.doctune.app", "-m", *OURS, "hydra.sweeper.n_jobs=2"),
             *("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"),
             *("+hydra.launcher.ray.init.include_dashboard=false", *some),
-            "+hydra.launcher.ray.init.log_to_driver=false",
         ],
         cwd=tmp_path,
         env={**app_environment(), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
