@@ -18,6 +18,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
+from hypothesis import settings
 from omegaconf import DictConfig
 from optuna.storages._rdb.storage import _VersionManager
 
@@ -49,6 +50,10 @@ LONGEST = {
     *("test_distribution.py", "test_job_ends.py", "test_kills.py", "test_submitted.py"),
     *("test_card.py", "test_confirm.py", "test_many_processes.py", "test_train.py"),
 }
+
+# An example is no slower for being on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 Compose = Callable[..., Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -27,7 +27,7 @@ def hashes(bits: np.ndarray) -> np.ndarray:
     return words
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 999), st.integers(2, 40))
 def test_near_hashes_are_found_with_their_distance(seed: int, count: int) -> None:
     """Held against comparing all with all: nothing else is found, and nothing near is missed."""
