@@ -100,6 +100,7 @@ def right_pairs(names: list[str], groups: Any, sheet: dict[str, str]) -> float:
     return float(np.mean(pairs))
 
 
+@pytest.mark.thorough
 def test_fillings_of_a_template_are_not_the_same_but_scans_of_one_are(
     tmp_path: Path, data: Callable[..., Any]
 ) -> None:
@@ -194,6 +195,7 @@ def test_copies_are_reported_and_stay_together(tmp_path: Path, data: Callable[..
     blurred.resize((100, 125)).save(root / "note" / "blurred.jpg")
     splits = load_splits(data())
     assert "12 images are 6 in truth" in splits.notes[0]
+    assert "data.near_duplicates=false" in splits.notes[0]
     assert "note/00.png = note/copy0.png" in splits.notes[0]
     assert len(splits.notes) == 1
     for part in names(splits):

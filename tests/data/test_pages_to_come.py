@@ -73,7 +73,7 @@ def heaps() -> tuple[Pixels, Pixels]:
 STRENGTHS = {NONE: (1.0,), "document": (0.5, 1.0)}
 
 
-@pytest.mark.parametrize("name", STRENGTHS)
+@pytest.mark.parametrize("name", [pytest.param(NONE, marks=pytest.mark.thorough), "document"])
 def test_the_wear_of_the_pages_to_come_is_found(
     heaps: tuple[Pixels, Pixels], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

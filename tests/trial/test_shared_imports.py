@@ -9,6 +9,8 @@ from doctune.launcher.workers.fork_server import ForkServer
 from doctune.launcher.workers.pool import OURS
 
 
+# Tests begin as copies of a process with the same imports, which asserts that it has no threads.
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="workers start anew elsewhere")
 def test_what_a_trial_needs_can_be_copied(tmp_path: Path) -> None:
     """Its imports begin no thread and use no card; a copy would be without them."""
