@@ -62,7 +62,7 @@ def test_keys_join_groups_across_kinds() -> None:
 
 
 def test_pages_of_every_kind_and_their_copies(tmp_path: Path, data: Callable[..., Any]) -> None:
-    """No two built-in pages are the same; nearly all copies, of every second kind, are found."""
+    """No two built-in pages are the same; nearly all of their copies are found."""
     root = tmp_path / "images"
     sheet: dict[str, str] = {}
 
@@ -76,12 +76,16 @@ def test_pages_of_every_kind_and_their_copies(tmp_path: Path, data: Callable[...
             drawn = Image.fromarray(draw_page(kind, number, 256, 3))
             of = f"{kind}-{number}"
             keep(kind, f"{number}.png", drawn, of)
-            if number == 0 and row % 2 == 0:
-                half = drawn.resize((128, 128), Image.Resampling.BICUBIC)
-                keep(kind, "half.png", half, of)
-                keep(kind, "grey.png", drawn.convert("L"), of)
-                keep(kind, "blur.png", drawn.filter(ImageFilter.GaussianBlur(0.7)), of)
-                keep(kind, "again.jpg", drawn, of)
+            if number == 0:
+                copies_of = {
+                    "half.png": drawn.resize((128, 128), Image.Resampling.BICUBIC),
+                    "grey.png": drawn.convert("L"),
+                    "blur.png": drawn.filter(ImageFilter.GaussianBlur(0.7)),
+                    "again.jpg": drawn,
+                }
+                # Two of each page, as a pair takes a tenth of a second.
+                for name in list(copies_of)[row % 2 :: 2]:
+                    keep(kind, name, copies_of[name], of)
     found = find_images(data())
     assert right_pairs(found.names, found.same, sheet) == 1
     copies = [name for name in found.names if not name.split("/")[1][0].isdigit()]
