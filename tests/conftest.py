@@ -16,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import settings
 from omegaconf import DictConfig
 from optuna.storages._rdb.storage import _VersionManager
 
@@ -49,6 +50,10 @@ LONGEST = {
     *("test_distribution.py", "test_job_ends.py", "test_kills.py", "test_submitted.py"),
     *("test_card.py", "test_confirm.py", "test_many_processes.py", "test_train.py"),
 }
+
+# An example is no slower for being on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 Compose = Callable[..., Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

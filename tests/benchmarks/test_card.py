@@ -28,7 +28,14 @@ COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("name", list(PARTS))
+# Searches of the command line, and steps as `ways` and `first_steps` take them.
+LONGER = {"searches", "steps"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.thorough] if name in LONGER else []) for name in PARTS],
+)
 def test_every_part_runs_without_a_card(
     name: str, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

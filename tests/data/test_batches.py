@@ -58,7 +58,7 @@ def test_a_single_split_holds_out_a_fifth_of_each_class(grouped: bool) -> None:
 
 
 @given(st.integers(2, 5), st.integers(0, 99), st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_groups_stay_in_one_fold(n_folds: int, seed: int, many: bool) -> None:
     rng = np.random.default_rng(seed)
     count = MOST_GROUPED + 200 if many else 200

@@ -29,7 +29,7 @@ def hashes(bits: np.ndarray) -> np.ndarray:
     return words
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 999), st.integers(2, 40))
 def test_near_hashes_are_found_with_their_distance(seed: int, count: int) -> None:
     """Held against comparing all with all: nothing else is found, and nothing near is missed."""
@@ -79,7 +79,7 @@ def test_groups_are_those_of_scipy(seed: int, count: int, share: float) -> None:
 
 
 def test_pages_of_every_kind_and_their_copies(tmp_path: Path, data: Callable[..., Any]) -> None:
-    """No two built-in pages are the same; nearly all copies, of every second kind, are found."""
+    """No two built-in pages are the same; nearly all of their copies are found."""
     root = tmp_path / "images"
     sheet: dict[str, str] = {}
 
@@ -93,12 +93,16 @@ def test_pages_of_every_kind_and_their_copies(tmp_path: Path, data: Callable[...
             drawn = Image.fromarray(draw_page(kind, number, 256, 3))
             of = f"{kind}-{number}"
             keep(kind, f"{number}.png", drawn, of)
-            if number == 0 and row % 2 == 0:
-                half = drawn.resize((128, 128), Image.Resampling.BICUBIC)
-                keep(kind, "half.png", half, of)
-                keep(kind, "grey.png", drawn.convert("L"), of)
-                keep(kind, "blur.png", drawn.filter(ImageFilter.GaussianBlur(0.7)), of)
-                keep(kind, "again.jpg", drawn, of)
+            if number == 0:
+                copies_of = {
+                    "half.png": drawn.resize((128, 128), Image.Resampling.BICUBIC),
+                    "grey.png": drawn.convert("L"),
+                    "blur.png": drawn.filter(ImageFilter.GaussianBlur(0.7)),
+                    "again.jpg": drawn,
+                }
+                # Two of each page, as a pair takes a tenth of a second.
+                for name in list(copies_of)[row % 2 :: 2]:
+                    keep(kind, name, copies_of[name], of)
     found = find_images(data())
     assert right_pairs(found.names, found.same, sheet) == 1
     copies = [name for name in found.names if not name.split("/")[1][0].isdigit()]
@@ -117,6 +121,7 @@ def right_pairs(names: list[str], groups: Any, sheet: dict[str, str]) -> float:
     return float(np.mean(pairs))
 
 
+@pytest.mark.thorough
 def test_fillings_of_a_template_are_not_the_same_but_scans_of_one_are(
     tmp_path: Path, data: Callable[..., Any]
 ) -> None:
@@ -211,6 +216,7 @@ def test_copies_are_reported_and_stay_together(tmp_path: Path, data: Callable[..
     blurred.resize((100, 125)).save(root / "note" / "blurred.jpg")
     splits = load_splits(data())
     assert "12 images are 6 in truth" in splits.notes[0]
+    assert "data.near_duplicates=false" in splits.notes[0]
     assert "note/00.png = note/copy0.png" in splits.notes[0]
     assert len(splits.notes) == 1
     for part in names(splits):

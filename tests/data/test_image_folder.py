@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from doctune.errors import UserError
@@ -126,7 +126,6 @@ def test_what_is_wrong_with_a_folder(
 
 
 @given(st.integers(1, 12), st.integers(0, 50))
-@settings(deadline=None)
 def test_shares_that_are_proposed_work(size: int, seed: int) -> None:
     labels = np.array([0] * 200 + [1] * size)
     images = ImageSet(np.zeros((len(labels), 1, 1, 3), np.uint8), labels, ("often", "rare"))

@@ -70,13 +70,16 @@ def heaps() -> tuple[Pixels, Pixels]:
     return np.stack(drawn[::2]), np.stack(drawn[1::2])
 
 
-@pytest.mark.parametrize("name", [NONE, "document"])
+STRENGTHS = {NONE: (1.0,), "document": (0.5, 1.0)}
+
+
+@pytest.mark.parametrize("name", [pytest.param(NONE, marks=pytest.mark.thorough), "document"])
 def test_the_wear_of_the_pages_to_come_is_found(
     heaps: tuple[Pixels, Pixels], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = heaps
     known = {key: preset for key, preset in presets().items() if key != "heavy"}
-    monkeypatch.setattr("src.data.pages_to_come.compare.STRENGTHS", (0.5, 1.0))
+    monkeypatch.setattr("src.data.pages_to_come.compare.STRENGTHS", STRENGTHS[name])
     if name != NONE:
         theirs = wear(theirs, known[name], 1.0, seed=9)
     found = compare(ours, theirs, known)

@@ -32,7 +32,7 @@ def test_any_picture_can_be_described(size: tuple[int, int]) -> None:
     assert described.dtype == np.int8
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 999), st.integers(0, 60), st.integers(1, 5), st.sampled_from([5, 25, 60]))
 def test_the_nearest_are_those_of_comparing_all_with_all(
     seed: int, count: int, most: int, spread: int

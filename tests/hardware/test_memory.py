@@ -85,12 +85,20 @@ def real_peak(make: Make, kind: StepKind) -> int:
     return most
 
 
+ALL_WAYS = [("32-true", False), ("bf16-mixed", False), ("32-true", True)]
+# Of two families all ways; in float32, without checkpointing, all families.
+LONGER = {(name, *way) for name in ("test_convnext", "test_efficientnet") for way in ALL_WAYS[1:]}
+
+
 @pytest.mark.parametrize(
-    ("precision", "checkpointing"), [("32-true", False), ("bf16-mixed", False), ("32-true", True)]
+    ("name", "precision", "checkpointing"),
+    [
+        pytest.param(*row, marks=[pytest.mark.thorough] if row in LONGER else [])
+        for row in ((name, *way) for name in FAMILIES for way in ALL_WAYS)
+    ],
 )
-@pytest.mark.parametrize("name", FAMILIES)
 def test_what_forward_leaves_is_what_a_real_one_leaves(
-    name: str, checkpointing: bool, precision: str
+    name: str, precision: str, checkpointing: bool
 ) -> None:
     kind = StepKind(SIDE, CLASSES, precision, on_cuda=False)
     make = maker(name, checkpointing)
@@ -105,7 +113,7 @@ def test_the_peak_is_that_of_a_real_step(name: str) -> None:
     assert counted.peak - static == pytest.approx(real_peak(maker(name), kind), rel=0.08)
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
 def test_it_is_a_line_in_the_batch_size(name: str) -> None:
     kind = StepKind(SIDE, CLASSES, "16-mixed", mixup=True)
     small, large, other = count_steps(maker(name), sgd, kind, (8, 16, 43))
@@ -117,7 +125,11 @@ def test_it_is_a_line_in_the_batch_size(name: str) -> None:
 
 @pytest.mark.skipif(torch.version.cuda is None, reason="PyTorch was built without CUDA")
 @pytest.mark.parametrize(
-    "name", ["test_resnet", "test_convnext", "test_efficientnet_ln", "test_maxvit"]
+    "name",
+    [
+        *("test_resnet", "test_convnext", "test_efficientnet_ln"),
+        pytest.param("test_maxvit", marks=pytest.mark.thorough),
+    ],
 )
 def test_the_rules_for_cuda_are_those_of_pytorch(name: str) -> None:
     """Autocast on fake CUDA tensors is PyTorch's own; forward runs there without a card."""
@@ -195,12 +207,13 @@ def test_weights_gradients_and_state_are_counted_exactly() -> None:
 # of its repository): SGD, mixed precision; the largest of its batch sizes that ran, the next one
 # that ran out of memory, and images a second.
 PUBLISHED = [
-    pytest.param("efficientnet_b3", 288, 128, 192, 572, marks=pytest.mark.thorough),
+    ("efficientnet_b3", 288, 128, 192, 572),
     ("convnext_base", 224, 128, 192, 339),
 ]
 RTX3090 = GpuConfig(memory_gb=24, usable_gb=23.69, tflops=71, tflops_float32=35.6, bandwidth_gb=936)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "side", "ran", "too_large", "speed"), PUBLISHED)
 def test_published_runs_on_a_real_card(
     name: str, side: int, ran: int, too_large: int, speed: int

@@ -50,8 +50,8 @@ ROWS = (
 )
 
 
-# The largest models, whose smaller siblings are here too, and one that takes as long.
-LARGE = {"efficientnet_b3", "convnext_base", "swin_tiny_patch4_window7_224"}
+# The largest models, whose smaller siblings are here too, and two that take as long as those.
+LARGE = {"efficientnet_b3", "convnext_base", "resnet50", "swin_tiny_patch4_window7_224"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -64,19 +65,59 @@ def predictor_of(config: DictConfig) -> Predictor:
     return Predictor([model], [1.0], torch.device("cpu"))
 
 
-def test_attention_that_torchs_exporter_refuses(cfg: Compose, tmp_path: Path) -> None:
-    # Over windows: queries of five dimensions.
+@pytest.fixture
+def over_windows(cfg: Compose) -> Predictor:
+    """Return a model whose queries have five dimensions, which torch's exporter refuses."""
     small = "{stages: [1, 1], embed_dim: 8, q_pool: 1, mask_unit_size: [4, 4]}"
-    predictor = predictor_of(
+    return predictor_of(
         cfg("model.name=hiera_tiny_224", "data.img_size=64", f"+model.kwargs={small}")
     )
-    write_onnx(predictor, tmp_path / "model.onnx")
-    assert largest_difference(predictor, tmp_path / "model.onnx") < TOLERANCE
-    fused = [
-        part.fused_attn for part in predictor.members[0].modules() if "fused_attn" in vars(part)
-    ]
-    assert all(fused)
-    assert fused
+
+
+def fused_in(predictor: Predictor) -> list[bool]:
+    parts = predictor.members[0].modules()
+    return [part.fused_attn for part in parts if "fused_attn" in vars(part)]
+
+
+@pytest.mark.thorough
+def test_attention_that_torchs_exporter_refuses(over_windows: Predictor, tmp_path: Path) -> None:
+    write_onnx(over_windows, tmp_path / "model.onnx")
+    assert largest_difference(over_windows, tmp_path / "model.onnx") < TOLERANCE
+
+
+def test_attention_is_written_out_for_the_exporter(
+    over_windows: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels: list[object] = []
+    attention = nn.functional.scaled_dot_product_attention
+    images = torch.zeros((2, 3, 64, 64), dtype=torch.uint8)
+
+    def counted(*given: Any, **more: Any) -> Tensor:
+        kernels.append(given)
+        return attention(*given, **more)
+
+    def scores(model: nn.Module) -> Tensor:
+        kernels.clear()
+        with torch.no_grad():
+            found: Tensor = model(images)
+        return found
+
+    def stopped(model: nn.Module, *_: object, **__: object) -> None:
+        written_out.append(scores(model))
+        assert not kernels
+        raise torch.onnx.OnnxExporterError("seen enough")
+
+    monkeypatch.setattr(nn.functional, "scaled_dot_product_attention", counted)
+    fused = over_windows.probabilities({over_windows.formats[0]: images})
+    assert kernels
+    written_out: list[Tensor] = []
+    monkeypatch.setattr(torch.onnx, "export", stopped)
+    with pytest.raises(torch.onnx.OnnxExporterError):
+        write_onnx(over_windows, tmp_path / "model.onnx")
+    torch.testing.assert_close(written_out[0], fused)
+    # The model itself is as it was.
+    assert all(fused_in(over_windows))
+    assert fused_in(over_windows)
 
 
 class Clipped(nn.Module):

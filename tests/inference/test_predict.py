@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -66,7 +66,6 @@ def test_ten_times_the_images_need_no_more_memory(
     assert many <= few + 1
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["C"]), min_size=1).filter(lambda t: t.strip()))
 def test_any_path_survives_the_command_line(path: str) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser

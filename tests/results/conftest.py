@@ -1,10 +1,12 @@
 """The config of a search, for its results."""
 
+import copy
+import functools
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from tests.conftest import CONF
 
@@ -12,6 +14,11 @@ from tests.conftest import CONF
 @pytest.fixture
 def search_config() -> Any:
     """Return the config of a search as the sweeper has it."""
+    return copy.deepcopy(_composed())
+
+
+@functools.cache
+def _composed() -> DictConfig:
     with initialize_config_dir(CONF):
         found = compose(
             "train",

@@ -243,6 +243,7 @@ def test_nothing_is_cut_off_on_a_phone(page: Page) -> None:
     resize(page.driver, 1200, 900)
 
 
+@pytest.mark.thorough
 def test_what_a_study_holds_is_text_in_every_part(page: Page, tmp_path: Path) -> None:
     report = write_results(StoredStudy(hostile_study(), tmp_path)).report
     before = page.driver.current_url

@@ -69,11 +69,12 @@ def test_batches_of_a_set_on_the_device_are_the_same(
 def test_a_compiled_model_is_traced_and_trains_the_same(
     cfg: Compose, blobs: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = run(cfg, blobs, "false")
+    small = ("model.name=test_vit", "+model.kwargs={depth: 1}")
+    plain = run(cfg, blobs, "false", *small)
     counters.clear()
     # Making kernels for a CPU takes minutes.
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
-    assert run(cfg, blobs, "true") == pytest.approx(plain, rel=1e-3)
+    assert run(cfg, blobs, "true", *small) == pytest.approx(plain, rel=1e-3)
     assert counters["frames"]["ok"] > 0
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torchmetrics.classification import MulticlassF1Score
@@ -61,7 +61,6 @@ def test_the_best_alone_where_nothing_helps() -> None:
     assert found.single == found.ensemble
 
 
-@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 12), st.integers(1, 4), st.integers(0, 10_000))
 def test_an_ensemble_is_never_worse_on_what_it_was_chosen_by(
     models: int, rounds: int, most: int, seed: int
@@ -78,7 +77,6 @@ def test_an_ensemble_is_never_worse_on_what_it_was_chosen_by(
     assert macro_f1(mean, labels) == pytest.approx(found.ensemble)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 6), st.integers(1, 50), st.integers(0, 10_000))
 def test_macro_f1_is_scikit_learns(classes: int, count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
