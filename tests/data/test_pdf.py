@@ -125,3 +125,17 @@ def test_small_text_is_as_sharp_as_from_twice_the_size(
 
     as_before = as_square(Picture(twice.convert("RGB"), (1, 1)), size, "pad")[..., 0]
     assert 10 * np.log10(error(as_before) / error(found)) >= gain
+
+
+def test_pages_that_are_read_together_are_each_alone(tmp_path: Path) -> None:
+    """In their order, and beside one that cannot be read."""
+    path = write_text(tmp_path / "a.pdf", [["one"], [], ["three", "lines", "here"]])
+    asked = [2, 7, 0, 1]
+    found = read_pages(path, asked, (64, "pad"))
+    assert [one.page.fault for one in found] == ["", "it has only 3 pages", "", ""]
+    assert [one.page.words for one in found] == [(), (), (), ("blank",)]
+    for index, one in zip(asked, found, strict=True):
+        (alone,) = read_pages(path, [index], (64, "pad"))
+        assert alone.page == one.page
+        np.testing.assert_array_equal(alone.seen, one.seen)
+        np.testing.assert_array_equal(alone.pixels, one.pixels)
