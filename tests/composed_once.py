@@ -28,7 +28,8 @@ class _Copies:
         return getattr(self._repository, name)
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        return copy.deepcopy(self._repository.load_config(config_path))
+        found: ConfigResult | None = copy.deepcopy(self._repository.load_config(config_path))
+        return found
 
 
 class _Kept:
@@ -58,7 +59,8 @@ class _Kept:
             (id(repo.load_config(part.config_path)), *vars(part).items()) for part in defaults
         )
         if key not in self._made:
-            self._made[key] = put_together(loader, defaults, _Copies(repo))
+            copies: Any = _Copies(repo)
+            self._made[key] = put_together(loader, defaults, copies)
         return copy.deepcopy(self._made[key])
 
 

@@ -126,7 +126,7 @@ def test_all_studies_are_there(dashboard: Dashboard) -> None:
     found = json.loads(dashboard.fetch("api/studies"))
     assert {study["study_name"] for study in found["study_summaries"]} == {"ours", "empty"}
     study = json.loads(dashboard.fetch(f"api/studies/{dashboard.number}?after=0"))
-    assert len(study["trials"]) == 13
+    assert {"Complete", "Pruned", "Fail"} <= {trial["state"] for trial in study["trials"]}
     importances = json.loads(dashboard.fetch(f"api/studies/{dashboard.number}/param_importances"))
     assert importances["param_importances"]
 

@@ -61,8 +61,8 @@ def _statements(source: str) -> Iterator[str]:
         first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
         spans.append(slice(first - 1, node.end_lineno))
         lines[spans[-1]] = _without_comments(lines[spans[-1]])
-    for node in (tree, *_within(tree)):
-        for idle in _idle(node):
+    for part in (tree, *_within(tree)):
+        for idle in _idle(part):
             lines[idle.lineno - 1 : idle.end_lineno] = [""] * _height(idle)
     for span in spans:
         text = "\n".join(line for line in lines[span] if line)

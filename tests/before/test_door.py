@@ -172,8 +172,12 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
-# While a door is imported, while the sweeper is set up, in the checks, and while images are read.
-@pytest.mark.parametrize("module", ["hydra", "optuna", "src.before.checks", "sklearn"])
+# While a door is imported, while the sweeper is set up, in the checks, and while images are read,
+# which is as in the checks.
+@pytest.mark.parametrize(
+    "module",
+    ["hydra", "optuna", "src.before.checks", pytest.param("sklearn", marks=pytest.mark.thorough)],
+)
 def test_ctrl_c_in_the_first_seconds_is_a_line(
     tmp_path: Path, cache_dir: Path, module: str
 ) -> None:

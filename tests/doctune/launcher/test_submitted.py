@@ -271,6 +271,8 @@ def test_a_trial_is_timed_from_the_start_of_its_job(
     assert [trial.state for trial in done.study.trials] == [TrialState.COMPLETE]
 
 
+# As Ctrl-C ends what waits above, and test_sweeper ends what runs when the time is over.
+@pytest.mark.thorough
 def test_what_still_waits_when_the_time_is_over_is_put_back(
     on_slurm: Searches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,12 @@ def report_every_10_ms(url: str, ready: Any) -> None:
     trial.end_as_complete(1.0)
 
 
+@pytest.mark.parametrize(
+    # On the server four processes compete in test_many_processes.
+    "url",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)],
+    indirect=True,
+)
 def test_eight_processes_that_report_every_10_ms_meet_no_lock(url: str) -> None:
     optuna.create_study(study_name="sweep", storage=open_storage(url))
     # Its children do not import everything anew.

@@ -62,7 +62,7 @@ def test_a_storage_that_goes_away_for_a_while(
     assert [trial.value for trial in study.trials] == [-1.0, -1.0]
 
 
-@pytest.mark.parametrize("jump", [86400.0, -86400.0])
+@pytest.mark.parametrize("jump", [86400.0, pytest.param(-86400.0, marks=pytest.mark.thorough)])
 def test_a_clock_that_jumps_ends_nothing(
     search: Searches, jump: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

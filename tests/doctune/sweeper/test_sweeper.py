@@ -23,6 +23,12 @@ def states(study: optuna.Study) -> Counter[str]:
     return Counter(trial.state.name for trial in study.trials)
 
 
+@pytest.mark.parametrize(
+    # As test_drop_in has it of a server, and test_many_processes.
+    "url",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)],
+    indirect=True,
+)
 def test_finishes_n_trials_each_in_its_own_folder(sweep: Sweep, load: Load, tmp_path: Path) -> None:
     sweep(SPACE, "hydra.sweeper.n_trials=5")
     study = load()
