@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.plugins.config_source import ConfigResult
 from hypothesis import settings
 from omegaconf import DictConfig
 from optuna.storages._rdb.storage import _VersionManager
 
 from doctune import shown_keys
 from doctune.launcher.workers.fork_server import ForkServer
+from doctune.launcher.workers.place import Place
 from src.before import config as config
 from src.data.image_set import ImageSet
 from src.hardware import profile as profile
 from tests import preloaded
+from tests.composed_once import composed_once
 from tests.trained_run import run_folder as run_folder
 from tests.trained_run import scans as scans
 from tests.trained_run import sorted_scans as sorted_scans
@@ -94,22 +94,8 @@ def _no_debugger_is_looked_for() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _configs_are_read_once() -> Iterator[None]:
-    """Hydra reads thirty files of YAML for every config, a third of the time of composing it."""
-    read, kept = FileConfigSource.load_config, dict[Any, ConfigResult]()
-
-    def once(self: FileConfigSource, config_path: str) -> ConfigResult:
-        path = Path(self.path, self._normalize_file_name(config_path))
-        if not path.is_file():
-            return read(self, config_path)
-        now = path.stat()
-        key = (self.provider, path, now.st_ino, now.st_mtime_ns, now.st_size)
-        if key not in kept:
-            kept[key] = read(self, config_path)
-        return copy.deepcopy(kept[key])
-
-    with pytest.MonkeyPatch.context() as here:
-        here.setattr(FileConfigSource, "load_config", once)
+def _configs_are_composed_once() -> Iterator[None]:
+    with composed_once():
         yield
 
 
@@ -210,6 +196,8 @@ def door(
         # What a search asks of the process that workers are copies of is known here as well; that
         # process would import torch anew for every mistake.
         monkeypatch.setattr(ForkServer, "_launch", lambda _: False)
+        # Workers begin with their first job, as most commands here have none.
+        monkeypatch.setattr(Place, "start", lambda _: None)
         # A sweep names keys for all messages of its process.
         monkeypatch.setattr(shown_keys, "_names", {})
         ended: Any = 0

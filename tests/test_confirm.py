@@ -91,7 +91,7 @@ def test_other_images_are_confirmed_beside_the_studys_own(door: Door, tmp_path: 
             "test_seeds=0",
             "n_jobs=1",
         ),
-        *("data=documents", "data.n_images=360", "data.seed=3", f"data.cache_dir={tmp_path}"),
+        *("data=documents", "data.n_images=240", "data.seed=3", f"data.cache_dir={tmp_path}"),
     )
     assert "on other data" in said
     assert not (folder / "confirm.json").exists()

@@ -10,6 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -49,42 +51,14 @@ def fetch(url: str, server: subprocess.Popen[bytes]) -> bytes:
             time.sleep(0.2)
 
 
-@pytest.mark.skipif(not shutil.which("make"), reason="no make here")
-def test_all_studies_are_there(tmp_path: Path) -> None:
-    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
-    for name in ("one", "two"):
-        optuna.create_study(storage=storage, study_name=name)
-    port = free_port()
-    # As if everything were set up: -o leaves the environment alone.
-    words = ("-o", ".venv/.installed", "dashboard", f"BIN={Path(sys.executable).parent}")
-    server = subprocess.Popen(
-        ["make", *words, f"PORT={port}", f"STORAGE={storage}"],
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        assert b"Optuna Dashboard" in fetch(f"http://127.0.0.1:{port}/dashboard", server)
-        found = json.loads(fetch(f"http://127.0.0.1:{port}/api/studies", server))
-        assert {study["study_name"] for study in found["study_summaries"]} == {"one", "two"}
-    finally:
-        stop(server)
-
-
-# Page of a study -> words that it has once it is drawn.
-MUST_SHOW = {"": "ours", "/analytics": "Cumulative Probability", "/trials": "Trial 0"}
-
-
 def stop(server: subprocess.Popen[bytes]) -> None:
     """End make and what it started."""
     os.killpg(server.pid, signal.SIGTERM)
     server.wait(60)
 
 
-@pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium here")
-def test_a_study_of_ours_can_be_looked_at_in_a_browser(tmp_path: Path) -> None:
-    """With all that only our studies have: notes, interrupted trials, values out of a range."""
-    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+def leave_a_study_of_ours(url: str) -> optuna.Study:
+    """Return one with all that only ours have: notes, interrupted trials, values out of a range."""
     study = optuna.create_study(study_name="ours", storage=open_storage(url), direction="maximize")
     study.set_metric_names(["f1"])
     choices = optuna.distributions.CategoricalDistribution([None, "max"])
@@ -108,29 +82,72 @@ def test_a_study_of_ours_can_be_looked_at_in_a_browser(tmp_path: Path) -> None:
         else:
             running.end_as_complete(0.1 * number)
     assert study.trials[0].params == {"lr": 0.01}
+    return study
+
+
+@dataclass
+class Dashboard:
+    """One that runs."""
+
+    address: str
+    # Of the study with the most in it.
+    number: int
+    server: "subprocess.Popen[bytes]"
+
+    def fetch(self, path: str) -> bytes:
+        return fetch(f"{self.address}/{path}", self.server)
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """Have `make dashboard` show a study of ours and an empty one."""
+    if not shutil.which("make"):
+        pytest.skip("no make here")
+    url = f"sqlite:///{tmp_path_factory.mktemp('dashboard') / 'optuna.db'}"
+    number = leave_a_study_of_ours(url)._study_id
+    optuna.create_study(storage=url, study_name="empty")
     port = free_port()
-    words = ("-m", "optuna_dashboard._cli", "--port", str(port), url)
+    # As if everything were set up: -o leaves the environment alone.
+    words = ("-o", ".venv/.installed", "dashboard", f"BIN={Path(sys.executable).parent}")
     server = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.DEVNULL, start_new_session=True
+        ["make", *words, f"PORT={port}", f"STORAGE={url}"],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
-        fetch(f"http://127.0.0.1:{port}/dashboard", server)
-        with browser("light") as driver:
-            seen: dict[str, str] = {}
-            for page in MUST_SHOW:
-                driver.get(f"http://127.0.0.1:{port}/dashboard/studies/{study._study_id}{page}")
-                until = time.monotonic() + 60
-                while MUST_SHOW[page] not in seen.get(page, ""):
-                    assert time.monotonic() < until, seen
-                    time.sleep(0.2)
-                    seen[page] = driver.find_element("tag name", "body").text
-            errors = [line for line in driver.get_log("browser") if line["level"] == "SEVERE"]
-        assert errors == []
-        importances = json.loads(
-            fetch(
-                f"http://127.0.0.1:{port}/api/studies/{study._study_id}/param_importances", server
-            )
-        )
-        assert importances["param_importances"]
+        yield Dashboard(f"http://127.0.0.1:{port}", number, server)
     finally:
         stop(server)
+
+
+def test_all_studies_are_there(dashboard: Dashboard) -> None:
+    assert b"Optuna Dashboard" in dashboard.fetch("dashboard")
+    found = json.loads(dashboard.fetch("api/studies"))
+    assert {study["study_name"] for study in found["study_summaries"]} == {"ours", "empty"}
+    study = json.loads(dashboard.fetch(f"api/studies/{dashboard.number}?after=0"))
+    assert len(study["trials"]) == 13
+    importances = json.loads(dashboard.fetch(f"api/studies/{dashboard.number}/param_importances"))
+    assert importances["param_importances"]
+
+
+# Page of a study -> words that it has once it is drawn.
+MUST_SHOW = {"": "ours", "/analytics": "Cumulative Probability", "/trials": "Trial 0"}
+
+
+# What it is drawn from is asked for above; tests/results/test_report.py opens our own pages.
+@pytest.mark.thorough
+@pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium here")
+def test_a_study_of_ours_can_be_looked_at_in_a_browser(dashboard: Dashboard) -> None:
+    dashboard.fetch("dashboard")
+    with browser("light") as driver:
+        seen: dict[str, str] = {}
+        for page in MUST_SHOW:
+            driver.get(f"{dashboard.address}/dashboard/studies/{dashboard.number}{page}")
+            until = time.monotonic() + 60
+            while MUST_SHOW[page] not in seen.get(page, ""):
+                assert time.monotonic() < until, seen
+                time.sleep(0.2)
+                seen[page] = driver.find_element("tag name", "body").text
+        errors = [line for line in driver.get_log("browser") if line["level"] == "SEVERE"]
+    assert errors == []

@@ -74,22 +74,23 @@ def test_an_ensemble_from_search_to_predictions(
     assert result["calibration"]["tta"] is None
     trained = {run: os.stat(folder / run / "best.ckpt").st_mtime_ns for run in _runs(folder)}
 
-    # What augmentation at test time does to the worn validation split decides about it.
+    # The same again trains nothing.
+    again = door(*words)
+    assert "epoch" not in again
+    assert again.count("trained already") == len(trained)
+    assert json.loads((folder / "ensemble.json").read_text()) == result
+
+    # What augmentation at test time does to the worn validation split decides about it; and what
+    # is broken is trained again.
+    first = sorted(trained)[0]
+    (folder / first / "classes.json").unlink()
     tried = door(*words, "tta=true")
     weighed = json.loads((folder / "ensemble.json").read_text())["tta"]
     assert weighed["used"] == (weighed["validation"] > weighed["validation_without"])
     assert ("data=PATH tta=true" in tried) == weighed["used"]
     assert f"{weighed['validation_without']:.4f} without" in tried.replace("\n", " ")
     assert result["tta"] is None
-
-    # The same again trains nothing; what is broken or trained otherwise is trained again.
-    again = door(*words)
-    assert "epoch" not in again
-    assert again.count("trained already") == len(trained)
-    assert json.loads((folder / "ensemble.json").read_text()) == result
-    first = sorted(trained)[0]
-    (folder / first / "classes.json").unlink()
-    assert "epoch 2/2" in door(*words)
+    assert "epoch 2/2" in tried
     changed = [
         run for run in trained if os.stat(folder / run / "best.ckpt").st_mtime_ns != trained[run]
     ]

@@ -123,13 +123,13 @@ def test_pruning_spends_clearly_fewer_epochs(
     """Learning rates far too small are given up; without pruning every epoch is trained."""
     spent = {}
     # The first is the config's own, which learns; the others are drawn from what does not.
-    for pruning, count in (("true", 4), ("false", 2)):
+    for pruning, count in (("true", 3), ("false", 2)):
         door(
             *("src.train", *FEW, f"optuna.n_trials={count}"),
             *("data=image_folder", f"data.root={sorted_scans}", "data.cache_dir=cache"),
             *(f"pruning.enabled={pruning}", f"optuna.study_name=p-{pruning}"),
             *("pruning.patience=0", "pruning.n_startup_trials=1", "data.batch_size=8"),
-            *("quick_validation.epochs=3", "search_space.learning_rate.low=1e-8"),
+            *("quick_validation.epochs=2", "search_space.learning_rate.low=1e-8"),
             "search_space.learning_rate.high=1e-7",
         )
         trials = study_of(tmp_path, f"p-{pruning}").trials
@@ -137,8 +137,8 @@ def test_pruning_spends_clearly_fewer_epochs(
         spent[pruning] = [len(trial.intermediate_values) for trial in trials]
         states = {trial.state for trial in trials}
         assert (TrialState.PRUNED in states) == (pruning == "true")
-    assert spent["false"] == [6, 6]
-    assert sum(spent["true"]) <= 0.85 * 6 * 4
+    assert spent["false"] == [4, 4]
+    assert sum(spent["true"]) <= 0.85 * 4 * 3
 
 
 def test_a_card_profile_runs_on_a_cpu_when_asked_to(door: Door) -> None:

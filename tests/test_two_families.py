@@ -44,7 +44,7 @@ def test_a_search_over_two_families_ends_with_a_config_that_trains_as_printed(
         *("src.train", "-m", "--config-dir=own", "hparams_search=fast", "gpu=cpu"),
         *("data=image_folder", "data.root=scans", "data.img_size=48"),
         *("model=choice(small_convnext,small_efficientnet)", "+search_space=layer_scale"),
-        *("optuna.n_trials=6", "quick_validation.epochs=2", "quick_validation.folds=2"),
+        *("optuna.n_trials=6", "quick_validation.epochs=1", "quick_validation.folds=2"),
         "hydra/launcher=basic",
     )
     name = "fast-small_convnext+small_efficientnet-image_folder"
@@ -62,7 +62,7 @@ def test_a_search_over_two_families_ends_with_a_config_that_trains_as_printed(
         assert any("layer_scale" in key for key in keys) == (family == "convnext")
     command = said.strip().splitlines()[-1].strip()
     assert command.startswith("python -m src.train --config-dir=")
-    trained = door("src.train", *shlex.split(command)[3:], "trainer.max_epochs=2")
+    trained = door("src.train", *shlex.split(command)[3:], "trainer.max_epochs=1")
     assert "macro-F1" in trained
     best = study.best_trial
     ran = OmegaConf.load(next((tmp_path / "outputs").iterdir()) / "config.yaml")

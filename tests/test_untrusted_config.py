@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, Door
+from tests.conftest import REPOSITORY, TINY, Door
 
 DOORS = (
     ("src.train",),
@@ -87,7 +87,7 @@ def test_a_log_is_no_script(door: Door, tmp_path: Path) -> None:
 def test_nor_does_a_search_and_it_says_so_in_one_line(door: Door, tmp_path: Path, key: str) -> None:
     name = key.rsplit(".", 1)[1]
     shared = share(tmp_path, f"sweeper: {{{name}: {OF_THE_SWEEPER[key]}}}")
-    told = door("src.train", "-m", "hparams_search=fast", "gpu=cpu", *shared, code=1)
+    told = door("src.train", "-m", "hparams_search=fast", *TINY, *shared, code=1)
     # Before it, a slow machine tells how far it is with the pages.
     line = told.splitlines()[-1]
     assert line.startswith(f"{key}: Target 'os.system' cannot be authorized")

@@ -19,7 +19,7 @@ from optuna.storages._rdb import models
 from optuna.storages._rdb.models import NOT_FOUND_MSG
 from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import ARRAY, Integer, and_, any_, bindparam, or_, select, union_all
 
 # A statement names so many single trials at most.
 FEW = 400
@@ -83,10 +83,15 @@ class TableStorage(RDBStorage):
             KeyError: there is none of that id.
         """
         with _create_scoped_session(self.scoped_session) as session:
-            rows = session.execute(_trials_by_id(True), {"ids": [trial_id]}).all()
+            rows = session.execute(_trials_by_id(True, self._lists), {"ids": [trial_id]}).all()
             if not rows:
                 raise KeyError(NOT_FOUND_MSG)
             return self._build(session, rows, {"ids": [trial_id]})[0]
+
+    @property
+    def _lists(self) -> bool:
+        """Tell whether the database takes a list as one parameter, however long it is."""
+        return bool(self.engine.dialect.name == "postgresql")
 
     def _get_trials(
         self,
@@ -96,17 +101,20 @@ class TableStorage(RDBStorage):
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
         last = trial_id_greater_than
+        if not self.of_unfinished:
+            # All up to the newest that is named are known, as one is created after the other.
+            last = max(last, *included_trial_ids, -1)
         named = sorted(number for number in included_trial_ids if number <= last)
         found = []
         with _create_scoped_session(self.scoped_session) as session:
             # Of a fleet, which has more trials that run than a statement names: all that has ended
             # since the first of them began would be far more.
-            while len(named) > FEW:
+            while len(named) > FEW and not self._lists:
                 some, named = {"ids": named[:FEW]}, named[FEW:]
-                rows = session.execute(_trials_by_id(self.of_unfinished), some).all()
+                rows = session.execute(_trials_by_id(self.of_unfinished, False), some).all()
                 found += self._build(session, rows, some)
             which = {"study": study_id, "last": last, "ids": named}
-            rows = session.execute(_trials_of_study(self.of_unfinished), which).all()
+            rows = session.execute(_trials_of_study(self.of_unfinished, self._lists), which).all()
             if not rows and not included_trial_ids:
                 models.StudyModel.find_or_raise_by_id(study_id, session)
             found += self._build(session, rows, which)
@@ -115,7 +123,7 @@ class TableStorage(RDBStorage):
     def _build(self, session: Any, rows: Sequence[Any], which: dict[str, Any]) -> list[FrozenTrial]:
         """Make trials of their rows, reading what belongs to them."""
         read = [row[0] for row in rows if self.of_unfinished or row[2].is_finished()]
-        if len(read) <= FEW:
+        if len(read) <= FEW or (self._lists and which["ids"]):
             which = {"ids": read}
         found = {table: self._read(session, table, which) if read else {} for table in COLUMNS}
         return [_trial(row, {t: of.get(row[0], ()) for t, of in found.items()}) for row in rows]
@@ -126,7 +134,7 @@ class TableStorage(RDBStorage):
         if table is PARAM and not self.with_params:
             return by_trial
         some = self.notes is not None and table is NOTE
-        statement = _rows(table, "study" in which, some)
+        statement = _rows(table, "study" in which, some, self._lists)
         if some:
             which = {**which, "notes": list(self.notes or ())}
         for trial_id, *row in session.execute(statement, which):
@@ -174,35 +182,48 @@ def _local(moment: datetime.datetime | None) -> datetime.datetime | None:
 
 
 @functools.cache
-def _trials_by_id(of_unfinished: bool) -> Any:
-    return select(*OF_TRIALS).where(_named(of_unfinished)).order_by(TRIAL.trial_id)
+def _trials_by_id(of_unfinished: bool, lists: bool) -> Any:
+    return select(*OF_TRIALS).where(_named(of_unfinished, lists)).order_by(TRIAL.trial_id)
 
 
 @functools.cache
-def _trials_of_study(of_unfinished: bool) -> Any:
-    return select(*OF_TRIALS).where(*_of_study(of_unfinished)).order_by(TRIAL.trial_id)
+def _trials_of_study(of_unfinished: bool, lists: bool) -> Any:
+    if not lists:
+        named = _of_study(_named(of_unfinished, lists))
+        return select(*OF_TRIALS).where(*named).order_by(TRIAL.trial_id)
+    # Each half has an index, which a planner that does not know the list misses for the whole.
+    halves = _of_study(), (_named(of_unfinished, lists),)
+    return union_all(*(select(*OF_TRIALS).where(*half) for half in halves)).order_by("trial_id")
 
 
 @functools.cache
-def _rows(table: Any, of_study: bool, some: bool) -> Any:
+def _rows(table: Any, of_study: bool, some: bool, lists: bool) -> Any:
     """Return the statement that reads a table: of a study's trials, or of those that are named."""
     statement = select(table.trial_id, *COLUMNS[table])
     if of_study:
-        statement = statement.join(TRIAL, table.trial_id == TRIAL.trial_id).where(*_of_study())
+        known = _of_study() if lists else _of_study(_named(True, lists))
+        statement = statement.join(TRIAL, table.trial_id == TRIAL.trial_id).where(*known)
     else:
-        statement = statement.where(table.trial_id.in_(bindparam("ids", expanding=True)))
+        statement = statement.where(_is_among(table.trial_id, lists))
     if some:
         statement = statement.where(table.key.in_(bindparam("notes", expanding=True)))
     return statement.order_by(ORDER[table]) if table in ORDER else statement
 
 
-def _of_study(of_unfinished: bool = True) -> tuple[Any, ...]:
-    new = TRIAL.trial_id > bindparam("last")
-    return TRIAL.study_id == bindparam("study"), or_(new, _named(of_unfinished))
+def _of_study(*named: Any) -> tuple[Any, ...]:
+    """Return the conditions of a study's trials that are new, or of those that are named beside."""
+    return TRIAL.study_id == bindparam("study"), or_(TRIAL.trial_id > bindparam("last"), *named)
 
 
-def _named(of_unfinished: bool) -> Any:
+def _named(of_unfinished: bool, lists: bool) -> Any:
     """Return the condition of the trials that are named, or of those among them that have ended."""
-    named = TRIAL.trial_id.in_(bindparam("ids", expanding=True))
+    named = _is_among(TRIAL.trial_id, lists)
     ended = [state for state in TrialState if state.is_finished()]
     return named if of_unfinished else and_(named, TRIAL.state.in_(ended))
+
+
+def _is_among(column: Any, lists: bool) -> Any:
+    if lists:
+        # One statement for all lengths, which both sides prepare once.
+        return column == any_(bindparam("ids", type_=ARRAY(Integer)))
+    return column.in_(bindparam("ids", expanding=True))

@@ -10,7 +10,6 @@ while a study runs.
 import ast
 import functools
 import hashlib
-import io
 import tokenize
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -55,25 +54,39 @@ def fingerprint(files: Iterable[Path]) -> str:
 def _statements(source: str) -> Iterator[str]:
     """Yield the statements of a module without what does nothing."""
     tree = ast.parse(source)
-    lines = _without_comments(source)
-    for node in ast.walk(tree):
-        for idle in _idle(node):
-            lines[idle.lineno - 1 : idle.end_lineno] = [""] * _height(idle)
+    lines = source.splitlines()
+    spans = []
     for node in tree.body:
         # Decorators stand above the line that a definition begins with.
         first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
-        text = "\n".join(line for line in lines[first - 1 : node.end_lineno] if line)
+        spans.append(slice(first - 1, node.end_lineno))
+        lines[spans[-1]] = _without_comments(lines[spans[-1]])
+    for node in (tree, *_within(tree)):
+        for idle in _idle(node):
+            lines[idle.lineno - 1 : idle.end_lineno] = [""] * _height(idle)
+    for span in spans:
+        text = "\n".join(line for line in lines[span] if line)
         if text:
             yield text
 
 
-def _without_comments(source: str) -> list[str]:
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
+def _without_comments(lines: list[str]) -> list[str]:
+    lines = list(lines)
+    # Reading them for comments takes longer than all else here.
+    if any("#" in line for line in lines):
+        for token in tokenize.generate_tokens(iter([f"{line}\n" for line in lines]).__next__):
+            if token.type == tokenize.COMMENT:
+                row, column = token.start
+                lines[row - 1] = lines[row - 1][:column]
     return [line.rstrip() for line in lines]
+
+
+def _within(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements in a node, and in these, without their expressions."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for part in getattr(node, field, ()):
+            yield part
+            yield from _within(part)
 
 
 def _idle(node: ast.AST) -> Iterator[ast.stmt]:

@@ -46,23 +46,27 @@ def group_same(keys: Sequence[Sequence[str]], pairs: Indices | None = None) -> I
     links = [_same_key(column) for column in keys]
     if pairs is not None:
         links.append(pairs)
-    labels = components(np.concatenate(links), count)
-    # Numbered by their first image, so that the numbers do not depend on the order of the pairs.
-    _, firsts, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    numbers: Indices = np.argsort(np.argsort(firsts))[inverse].astype(np.int64)
-    return numbers
+    numbers: Indices = np.unique(components(np.concatenate(links), count), return_inverse=True)[1]
+    return numbers.astype(np.int64)
 
 
 def components(pairs: Indices, count: int) -> Indices:
-    """Return a number for each of `count` things, the same for those that pairs connect."""
-    # Imported here: a mistake in a command is told before it is needed.
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    """Return the first of those that pairs connect each of `count` things with, int64 [count].
 
-    first, second = pairs.T
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
-    labels: Indices = connected_components(links, directed=False)[1].astype(np.int64)
-    return labels
+    The first of two groups that a pair connects becomes that of the other, for all pairs at once,
+    until none connects two (Shiloach and Vishkin, An O(log n) parallel connectivity algorithm,
+    1982). SciPy, which has the like, takes 0.3 s to be imported.
+    """
+    firsts = np.arange(count, dtype=np.int64)
+    a, b = pairs.T
+    while len(a):
+        a, b = firsts[a], firsts[b]
+        apart = a != b
+        a, b = a[apart], b[apart]
+        np.minimum.at(firsts, np.maximum(a, b), np.minimum(a, b))
+        while not np.array_equal(firsts, nearer := firsts[firsts]):
+            firsts = nearer
+    return firsts
 
 
 def near(hashes: Words, reach: int = REACH) -> tuple[Indices, Indices]:

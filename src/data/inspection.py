@@ -17,15 +17,15 @@ from doctune.files import write_text
 from src.data.cache import lock
 from src.data.decode import UnreadableImageError, page_names, split_page
 from src.data.decoded import RowsAhead
-from src.data.formats import PAGED
-from src.data.processes import near_file, pdfs_in_processes
+from src.data.formats import PAGED, is_pdf
+from src.data.processes import expect, near_file, pdfs_in_processes
 from src.data.progress import counting
 from src.data.reading import Page, Read, read_pages
 from src.data.seen_file import SeenFile
 from src.data.threads import map_ahead
 
 # Raised whenever the same file would be described differently, so that no old index is used.
-VERSION = 6
+VERSION = 7
 
 # Pages of one file that are read together, and bytes of their pixels; where there are more, some
 # are read side by side.
@@ -73,6 +73,7 @@ def inspect_files(
             counts = _count_pages(root, outdated)
             if ahead is not None:
                 ahead.reserve(counts)
+            expect(sum(count for name, count in counts.items() if is_pdf(root / name)))
             into = _Into(known, seen, ahead)
             _read(root, counts, into, lambda: _save(path, known))
     return {name: known[name] for name in names}

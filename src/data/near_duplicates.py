@@ -20,7 +20,7 @@ from src.data.seen_pages import SeenPages, Small
 from src.data.spectrum import Numbers, nearest
 
 # Raised whenever other pages would be called the same.
-VERSION = 5
+VERSION = 6
 # From so many pages that are near to each other on, they are taken for fillings of a template.
 CROWD = 6
 # Pages with which each is compared, at most: the nearest by hash, or by filling.

@@ -4,6 +4,7 @@ import ctypes
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,16 @@ from src.data.picture import Picture
 _PDFIUM = threading.Lock()
 # A document is opened again when so many bytes of it were read, as PDFium keeps them.
 BYTES_AN_OPENING = 64_000_000
+# Longer side in which a page is drawn at least, and smaller ones made from that. One drawing serves
+# for what a page looks like (256 pixels) and for models of up to 256, each the same without the
+# other; PDFium takes nearly as long for half the size, and puts letters on whole pixels.
+LEAST = 512
 # Rows of a bitmap that are looked at together.
 BAND = 64
 # Where the next colour of a pixel is, and the bits in which one of three differs from it, if any
 # does; of four bytes the last is unused.
-SHIFT, COLOURS = (8, 0xFFFF) if sys.byteorder == "little" else (8, 0xFFFF00)
+LITTLE = sys.byteorder == "little"
+SHIFT, COLOURS = (8, 0xFFFF) if LITTLE else (8, 0xFFFF00)
 
 
 class _Document:
@@ -89,7 +95,8 @@ def draw_page(path: Path, index: int, sides: Sequence[int]) -> list[Picture]:
     Args:
         path: of the file.
         index: of the page, from 0.
-        sides: lengths of its longer side in pixels; the page is read once for all of them.
+        sides: lengths that its longer side is to have in pixels, or more but less than twice that.
+            The page is read once for all of them, and drawn once for all up to `LEAST`.
 
     Raises:
         ValueError: there is no such page.
@@ -99,9 +106,15 @@ def draw_page(path: Path, index: int, sides: Sequence[int]) -> list[Picture]:
             raise ValueError(f"it has only {document.pages} pages")
         page = document.page(index)
         document.drawn += 1
-        drawn = [_draw(page, side) for side in sides]
+        drawn = {least: _draw(page, least) for least in {max(side, LEAST) for side in sides}}
         page.close()
-        return drawn
+    return [_at_least(drawn[max(side, LEAST)], side) for side in sides]
+
+
+def _at_least(picture: Picture, side: int) -> Picture:
+    """Halve a picture, or third it, as long as its longer side is no shorter than that."""
+    factor = max(picture.image.size) // side
+    return replace(picture, image=picture.image.reduce(factor)) if factor > 1 else picture
 
 
 def _draw(page: pdfium.PdfPage, side: int) -> Picture:
@@ -146,9 +159,13 @@ def _in_grey(drawn: npt.NDArray[np.uint8]) -> Image.Image | None:
 
     Most pages are such, and take a quarter of the time to be made smaller.
     """
+    pixels = drawn.view(np.uint32)[..., 0]
     # A band at a time, as large new arrays take longer than what is done with them.
-    for top in range(0, len(drawn), BAND):
-        pixels = drawn[top : top + BAND].view(np.uint32)
-        if ((pixels ^ (pixels >> SHIFT)) & COLOURS).any():
+    for top in range(0, len(pixels), BAND):
+        band = pixels[top : top + BAND]
+        other = band >> SHIFT
+        other ^= band
+        other &= COLOURS
+        if np.bitwise_or.reduce(other, axis=None):
             return None
-    return Image.fromarray(np.ascontiguousarray(drawn[..., 0]))
+    return Image.fromarray((pixels if LITTLE else pixels >> 24).astype(np.uint8))

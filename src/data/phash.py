@@ -1,13 +1,16 @@
 """The perceptual hash of a page: the signs of its lowest frequencies.
 
-Bit by bit that of ImageHash's `phash` (Zauner, Implementation and benchmarking of perceptual image
-hash functions, 2010): of the cosine transform only a quarter counts,
-which is a product of small matrices.
+That of ImageHash's `phash` (Zauner, Implementation and benchmarking of perceptual image hash
+functions, 2010): of the cosine transform only a quarter counts, which is a product of small
+matrices. The page is made smaller without rounding; waves that nearly are the median fall to the
+other side of it for that, 2 to 4 of 100 bits of a clean page.
 """
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from src.data.resample import resample
 
 Look = npt.NDArray[np.uint8]
 
@@ -37,10 +40,13 @@ def phash(grey: Image.Image) -> Look:
     Returns:
         SIDE x SIDE bits, row by row, uint8 [128].
     """
-    return bits(np.asarray(grey.resize((SQUARE, SQUARE), Image.Resampling.LANCZOS)))
+    return bits(resample(grey, (SQUARE, SQUARE), Image.Resampling.LANCZOS))
 
 
-def bits(square: npt.NDArray[np.uint8]) -> Look:
-    """Return the hash of what is uint8 [SQUARE, SQUARE]."""
+def bits(square: npt.NDArray[np.uint8 | np.float32]) -> Look:
+    """Return the hash of levels [SQUARE, SQUARE]."""
     waves = _WAVES @ square @ _WAVES.T
-    return np.packbits(waves > np.median(waves) + NOTHING)
+    # The median, which NumPy's function takes longer to be called for than to find.
+    half = waves.size // 2
+    middle = np.partition(waves, (half - 1, half), axis=None)[half - 1 : half + 1].mean()
+    return np.packbits(waves > middle + NOTHING)

@@ -19,6 +19,8 @@ from src.hardware.detect import cores
 
 # Seconds of reading after which other processes help; each takes a quarter of one to start.
 ALONE = 0.5
+# Seconds that a page takes at least.
+PAGE = 0.002
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -43,11 +45,18 @@ def near_file(
     return helpers.call(function, *args, **keys)
 
 
+def expect(pages: int) -> None:
+    """Let other processes start at once, if so many pages of PDFs that are to be read take long."""
+    if _helpers is not None:
+        _helpers.expect(pages)
+
+
 class _Helpers:
     """The processes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # Of reading, done or to come.
         self._seconds = 0.0
         self._pool: ProcessPoolExecutor | None = None
         self._started: Future[int] | None = None
@@ -77,6 +86,10 @@ class _Helpers:
             self._seconds += time.thread_time() - before
             if pool is not None:
                 self._here.release()
+
+    def expect(self, pages: int) -> None:
+        self._seconds += PAGE * pages
+        self._processes()
 
     def _processes(self) -> ProcessPoolExecutor | None:
         """Return the processes as soon as one is there; until then the work goes on here."""

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from src.data.decode import Pixels, UnreadableImageError, as_square, open_at
 from src.data.phash import SQUARE, phash
+from src.data.picture import Picture
 from src.data.seen_file import SEEN, Seen
 from src.data.spectrum import spectrum_and_ink
 
@@ -66,19 +67,32 @@ def read_pages(
         square: side and fit of the pixels that are wanted, too.
     """
     sizes = (SEEN_AT,) if square is None else (SEEN_AT, square[0])
-    found: list[Read] = []
-    for index in indices:
-        try:
-            picture, *larger = open_at(path, sizes, index)
-        except UnreadableImageError as error:
-            found.append(Read(Page(fault=error.reason)))
-            continue
-        grey = picture.image.convert("L")
-        blank = ("blank",) if _is_blank(grey) else ()
-        seen = np.array((phash(grey), *spectrum_and_ink(grey)), SEEN)
-        page = Page("", picture.size, (*picture.words, *blank))
-        found.append(Read(page, seen, as_square(larger[0], *square) if square else None))
-    return found
+    opened = [_open(path, sizes, index) for index in indices]
+    good = [pictures for pictures in opened if not isinstance(pictures, str)]
+    # Of all pages one thing after the other: page by page, each step would find its code and tables
+    # gone from the processor's cache, and take up to twice the time.
+    greys = [pictures[0].image.convert("L") for pictures in good]
+    blank = [("blank",) if _is_blank(grey) else () for grey in greys]
+    looks = [phash(grey) for grey in greys]
+    waves = [spectrum_and_ink(grey) for grey in greys]
+    pixels = [as_square(pictures[1], *square) if square else None for pictures in good]
+    pages = (
+        Read(
+            Page("", pictures[0].size, (*pictures[0].words, *blank[at])),
+            np.array((looks[at], *waves[at]), SEEN),
+            pixels[at],
+        )
+        for at, pictures in enumerate(good)
+    )
+    return [Read(Page(fault=one)) if isinstance(one, str) else next(pages) for one in opened]
+
+
+def _open(path: Path, sizes: Sequence[int], index: int) -> list[Picture] | str:
+    """Open a page for some sizes, or say why it cannot be read."""
+    try:
+        return open_at(path, sizes, index)
+    except UnreadableImageError as error:
+        return error.reason
 
 
 def _is_blank(image: Image.Image) -> bool:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from src.data.duplicates import Indices
+from src.data.resample import levels, resample
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int8]
@@ -56,18 +57,18 @@ def spectrum_and_ink(image: Image.Image) -> tuple[Numbers, npt.NDArray[np.uint8]
     grey = image.convert("L")
     scale = SIDE / max(grey.size)
     width, height = (max(1, round(side * scale)) for side in grey.size)
-    grey = grey.resize((width, height), Image.Resampling.BILINEAR)
-    counts = np.cumsum(grey.histogram())
-    paper = int(np.searchsorted(counts, 0.9 * counts[-1]))
-    square = Image.new("L", (SIDE, SIDE), paper)
-    square.paste(grey, ((SIDE - width) // 2, (SIDE - height) // 2))
-    ink = paper - np.asarray(square, np.float32)
+    small = resample(grey, (width, height), Image.Resampling.BILINEAR)
+    # The level that a tenth of the page is lighter than.
+    paper = np.partition(small, rank := int(0.9 * small.size), axis=None)[rank]
+    ink = np.zeros((SIDE, SIDE), np.float32)
+    left, top = (SIDE - width) // 2, (SIDE - height) // 2
+    np.subtract(paper, small, out=ink[top : top + height, left : left + width])
     waves = np.abs(_DOWN @ ((ink * _WINDOW) @ _ACROSS)) ** ROOT
     # The mean.
     waves[WAVES, 0] = 0
     numbers = waves.ravel() @ _SIGNS
     numbers *= 127 / max(float(np.abs(numbers).max()), 1e-6)
-    return np.rint(numbers).astype(np.int8), ink.clip(0).astype(np.uint8)
+    return np.rint(numbers).astype(np.int8), levels(ink)
 
 
 def nearest(spectra: Numbers, most: int) -> Indices:

@@ -64,17 +64,20 @@ AT_ONCE = {
     ): "data.root=/none",
 }
 OTHER_DOORS = dict.fromkeys(("report", "confirm", "ensemble"), "study=none")
+# Each as in a process of its own; what they compose is read and put together once.
 REPORT_MISTAKES = """
 import sys
+from tests.composed_once import composed_once
 import src.confirm, src.ensemble, src.report, src.train
 doors = [(src.train, words) for words in {commands}]
 doors += [(getattr(src, name), [word]) for name, word in {others}.items()]
-for door, words in doors:
-    try:
-        door.main(words)
-    except SystemExit as end:
-        print(str(end.code).splitlines()[0] if isinstance(end.code, str) else end.code)
-    print("LOADED", *[name for name in {names} if name in sys.modules])
+with composed_once():
+    for door, words in doors:
+        try:
+            door.main(words)
+        except SystemExit as end:
+            print(str(end.code).splitlines()[0] if isinstance(end.code, str) else end.code)
+        print("LOADED", *[name for name in {names} if name in sys.modules])
 """
 
 
@@ -107,13 +110,15 @@ def test_nothing_heavy_is_imported_before_it_is_needed(
     assert "Traceback" not in done.stderr
 
 
-def test_what_needs_no_model_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+def test_what_needs_no_model_is_told_before_torch_is_imported(
+    tmp_path: Path, cache_dir: Path
+) -> None:
     (tmp_path / "table").mkdir()
     (tmp_path / "table" / "train.csv").write_text("file,kind\na.png,x\n")
     names = (*HEAVY, "scipy")
-    code = REPORT_MISTAKES.format(
-        commands=[list(words) for words in AT_ONCE], others=OTHER_DOORS, names=names
-    )
+    cache = f"data.cache_dir={cache_dir}"
+    commands = [[*words, *([cache] if words[: len(SEARCH)] == SEARCH else [])] for words in AT_ONCE]
+    code = REPORT_MISTAKES.format(commands=commands, others=OTHER_DOORS, names=names)
     done = in_fresh_python(code, tmp_path)
     said = done.stdout + done.stderr
     assert "Traceback" not in said
@@ -169,8 +174,11 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 # While a door is imported, while the sweeper is set up, in the checks, and while images are read.
 @pytest.mark.parametrize("module", ["hydra", "optuna", "src.before.checks", "sklearn"])
-def test_ctrl_c_in_the_first_seconds_is_a_line(tmp_path: Path, module: str) -> None:
-    code = STOP_AT.format(module=module, words=["src.train", *SEARCH])
+def test_ctrl_c_in_the_first_seconds_is_a_line(
+    tmp_path: Path, cache_dir: Path, module: str
+) -> None:
+    words = ["src.train", *SEARCH, f"data.cache_dir={cache_dir}"]
+    code = STOP_AT.format(module=module, words=words)
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

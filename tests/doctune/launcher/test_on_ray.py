@@ -1,6 +1,5 @@
 """A search on a real Ray of this machine."""
 
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -11,15 +10,13 @@ import pytest
 from tests.doctune.conftest import app_environment, load_study, sqlite
 from tests.waiting import PATIENCE
 
-needs_ray = pytest.mark.skipif(
-    not os.environ.get("TEST_RAY"), reason="Ray takes half a minute to start; set TEST_RAY=1"
-)
 
-
-@needs_ray
+# As test_job_ends has it of one start of Ray; here the trials are more, and of two slots.
+@pytest.mark.thorough
 def test_two_slots_begin_at_once_and_a_killed_trial_runs_as_often_as_is_said(
     tmp_path: Path,
 ) -> None:
+    pytest.importorskip("ray")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "tests.doctune.app", "-m", "hydra/sweeper=optuna_async"),

@@ -152,7 +152,10 @@ def test_a_job_that_is_told_to_end_says_why(
     assert here.mailbox.places()[3] == "trial"
 
 
-def test_one_process_serves_many_trials_and_another_comes_when_it_dies(search: Searches) -> None:
+def test_one_process_serves_many_trials_and_another_comes_when_it_dies(
+    search: Searches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doctune.launcher.slurm.scheduler.OTHERWISE", 0.5)
     words = ("hydra.sweeper.retries=0", "hydra.sweeper.max_failure_rate=1")
     faults = ("+x=1", "+y=choice(0.0,0.1)", "+fault=choice(killed,none)")
     # A key of the sweeper that is made of the app's, as apps have them.
@@ -170,6 +173,8 @@ def test_one_process_serves_many_trials_and_another_comes_when_it_dies(search: S
     assert list((done.folder / "sweep" / ".submitit").glob("trials-*")) == []
 
 
+# As the end of a job is told and a trial is given again below, each by itself.
+@pytest.mark.thorough
 def test_a_trial_that_is_cut_off_goes_on_in_a_job_of_its_own(
     search: Searches, tmp_path: Path
 ) -> None:

@@ -41,7 +41,7 @@ def test_eight_processes_that_report_every_10_ms_meet_no_lock(url: str) -> None:
     optuna.create_study(study_name="sweep", storage=open_storage(url))
     # Its children do not import everything anew.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["doctune.trial"])
+    context.set_forkserver_preload([__name__])
     ready = context.Barrier(WRITERS)
     writers = [
         context.Process(target=report_every_10_ms, args=(url, ready)) for _ in range(WRITERS)
@@ -113,7 +113,7 @@ def test_a_search_goes_on_when_its_full_disk_has_room_again(tmp_path: Path, disk
     ballast = fill(disk)
     gate.touch()
     # Whatever happens meanwhile: nothing that is asserted depends on it.
-    time.sleep(4.0)
+    time.sleep(2.0)
     assert process.poll() is None
     ballast.unlink()
     output, _ = process.communicate(timeout=PATIENCE)

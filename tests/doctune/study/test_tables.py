@@ -17,6 +17,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from doctune.study import tables
 from doctune.study.storage import open_storage
 from doctune.study.tables import TableStorage
+from tests.doctune.conftest import STORAGES
+from tests.doctune.postgresql import new_database
 
 SPACE: dict[str, BaseDistribution] = {
     "z": FloatDistribution(1e-5, 1.0, log=True),
@@ -41,9 +43,15 @@ def a_trial(draw: random.Random) -> FrozenTrial:
     )
 
 
-@pytest.fixture
-def storage(url: str) -> TableStorage:
-    """Return a storage with two studies of which one has forty trials of all kinds."""
+@pytest.fixture(scope="module", params=STORAGES)
+def storage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> TableStorage:
+    """Return a storage with two studies of which one has forty trials of all kinds; to be read."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('tables') / 'optuna.db'}"
+    else:
+        url = new_database(request.getfixturevalue("postgresql_server"))
     opened = open_storage(url)
     assert isinstance(opened, TableStorage)
     draw = random.Random(1)
@@ -115,6 +123,10 @@ def test_of_those_that_ran_a_pruner_reads_what_has_ended(
     found = [one.number for one in light._get_trials(study, None, named, last)]
     ended = [one.number for one in trials[:30] if one.state.is_finished()]
     assert found == [*ended, *range(35, 40)]
+    # Of what runs it is told once, also where none that began later has ended.
+    known = {one._trial_id for one in trials[:38]}
+    again = [one.number for one in light._get_trials(study, None, known, -1)]
+    assert again == [one.number for one in trials[:38] if one.state.is_finished()] + [38, 39]
     # Nothing new is no missing study.
     waits = {one._trial_id for one in trials if not one.state.is_finished()}
     assert light._get_trials(study, None, waits, trials[-1]._trial_id) == []

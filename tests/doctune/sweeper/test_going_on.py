@@ -63,7 +63,7 @@ def test_a_study_of_the_stock_sweeper_goes_on(search: Searches, tmp_path: Path) 
 
 
 def test_searches_in_a_row_in_one_folder(search: Searches, tmp_path: Path) -> None:
-    count = 8
+    count = 4
     for number in range(1, count + 1):
         done = search(X, f"hydra.sweeper.n_trials={number}", "hydra.sweeper.sampler.seed=1")
         assert done.code == 0, done.said
@@ -81,7 +81,7 @@ def test_searches_in_a_row_in_one_folder(search: Searches, tmp_path: Path) -> No
 def test_points_of_a_grid_are_taken_once_over_several_starts(search: Searches) -> None:
     """o 5097: a search of all points could not go on once a trial had failed."""
     grid = ("+x=choice(-2,2,0,1)", "+fail=1.5", "hydra.sweeper.max_failure_rate=1")
-    for number in (1, 2, 4, 9):
+    for number in (1, 2, 9):
         done = search(*grid, "hydra/sweeper/sampler=grid", f"hydra.sweeper.n_trials={number}")
         assert done.code == 0, done.said
     assert sorted(trial.params["+x"] for trial in done.study.trials) == [-2, 0, 1, 2]

@@ -41,6 +41,8 @@ ENDS: dict[str, float | str] = {
     "text_number": -0.25,
     "boolean": 1.0,
 }
+# Of a launcher with processes of its own.
+KILLED = {"killed": "WorkerCrashedError: The worker died unexpectedly"}
 
 
 def check_ends(study: optuna.Study) -> None:
@@ -48,7 +50,7 @@ def check_ends(study: optuna.Study) -> None:
     trials = {trial.params["+fault"]: trial for trial in study.trials}
     assert len(study.trials) == len(trials)
     for fault, trial in trials.items():
-        expected = ENDS[fault]
+        expected = {**ENDS, **KILLED}[fault]
         if isinstance(expected, float):
             assert trial.value == expected, fault
         else:
@@ -95,24 +97,27 @@ def test_whatever_launches_it(search: Searches, launcher: str, words: tuple[str,
     assert len([line for line in done.log.splitlines() if " search: trial " in line]) == len(some)
 
 
-def test_ray_launches_it(tmp_path: Path) -> None:
+def test_ray_launches_it_in_two_slots_at_once(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     # In a process of its own, which Ray ends where a job has ended with `sys.exit`.
-    some = faults("exit", "none")
+    some = (*faults("exit", "none", "killed"), "hydra.sweeper.retries=0")
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "tests.doctune.app", "-m", *OURS, "hydra.sweeper.n_jobs=1"),
-            *("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=1"),
+            *(sys.executable, "-m", "tests.doctune.app", "-m", *OURS, "hydra.sweeper.n_jobs=2"),
+            *("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"),
             *("+hydra.launcher.ray.init.include_dashboard=false", *some),
         ],
         cwd=tmp_path,
-        env={**app_environment(), "RAY_AUTH_MODE": "disabled"},
+        env={**app_environment(), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
         capture_output=True,
         text=True,
         timeout=250,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     check_ends(load_study(sqlite(tmp_path)))
+    # Ray itself would run it four times before anybody hears of it.
+    (killed,) = (tmp_path / "sweep").glob("*/killed")
+    assert killed.read_text() == "once\n"
 
 
 def left_running(folder: Path) -> list[psutil.Process]:

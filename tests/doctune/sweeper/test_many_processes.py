@@ -229,7 +229,9 @@ def test_n_trials_is_reached_exactly_by_processes_that_compete(
     if storage == "postgresql":
         url = request.getfixturevalue("postgresql")
     optuna.create_study(study_name="s", storage=open_storage(url))
-    context = multiprocessing.get_context("spawn")
+    # Copies of one that has imported all this.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     ready, taken = context.Barrier(4), context.Event()
     others = [
         context.Process(target=compete, args=(url, 30, ready, taken, crash))
@@ -257,6 +259,8 @@ def runners(victim: Victim) -> Counter[int]:
     return Counter(trial.user_attrs["owner"]["pid"] for trial in begun)
 
 
+# As four processes of which one is killed compete above, on this storage as well.
+@pytest.mark.thorough
 def test_two_commands_share_the_work_and_one_takes_over(tmp_path: Path, postgresql: str) -> None:
     victim = Victim(tmp_path, postgresql, 0, n_trials=8)
     gate = tmp_path / "gate"

@@ -209,6 +209,7 @@ def test_one_number_says_how_many_trials_run(
         seen.append(loop._budget.n_jobs)
 
     monkeypatch.setattr("doctune.sweeper.sweeper.AsyncLoop.run", run)
+    monkeypatch.setattr("doctune.launcher.workers.pool.WorkerPool.start", lambda _: None)
     done = search("hydra/launcher=workers", X, *words)
     assert done.code == 0, done.said
     assert seen == [2]
