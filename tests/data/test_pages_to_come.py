@@ -66,7 +66,7 @@ def test_measures_follow_what_happens_to_a_page() -> None:
 @pytest.fixture(scope="module")
 def heaps() -> tuple[Pixels, Pixels]:
     """Return pages to train on and others that are like them."""
-    drawn = [draw_page(kind, n, 96, 0) for kind in KINDS for n in range(20)]
+    drawn = [draw_page(kind, n, 96, 0) for kind in KINDS for n in range(14)]
     return np.stack(drawn[::2]), np.stack(drawn[1::2])
 
 
@@ -74,6 +74,7 @@ STRENGTHS = {NONE: (1.0,), "document": (0.5, 1.0)}
 
 
 @pytest.mark.parametrize("name", [pytest.param(NONE, marks=pytest.mark.thorough), "document"])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_the_wear_of_the_pages_to_come_is_found(
     heaps: tuple[Pixels, Pixels], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
