@@ -139,7 +139,8 @@ def _least(lengths: Floats) -> Floats:
     other = np.sqrt(np.maximum(own**2 - apart, 0)).clip(own.min(), own.max())
     in_all = (own**2 + other**2 - apart) / (2 * own * other)
     # Less what sums of floats may lose.
-    return in_all.clip(-1, ALIKE).astype(np.float32) - np.float32(1e-4)
+    least: Floats = in_all.clip(-1, ALIKE).astype(np.float32) - np.float32(1e-4)
+    return least
 
 
 def _most_of_each(agree: Floats, most: int) -> tuple[Indices, Indices]:
