@@ -27,8 +27,10 @@ ROOT = 0.5
 # (17 kinds of pages), have 0.905 and 0.988 at least; of other fillings of their templates a third
 # has less than the limits.
 ALIKE, ALIKE_IN_ALL = 0.75, 0.97
-# Pairs that are held against each other at once.
+# Pairs that are held against each other at once, or kept.
 PAIRS = 4_000_000
+# Where a larger share of them may be of one sheet, as on a template, the best of each are listed.
+MANY = 0.02
 
 _drawn = np.random.default_rng(0).integers(0, 2, (2 * WAVES * WAVES, NUMBERS), np.int8)
 _SIGNS = (2 * _drawn - 1).astype(np.float32)
@@ -72,43 +74,97 @@ def spectrum_and_ink(image: Image.Image) -> tuple[Numbers, npt.NDArray[np.uint8]
 
 
 def nearest(spectra: Numbers, most: int) -> Indices:
-    """Find the pages that are most alike by their spectra.
+    """Find the pages that are most alike by their spectra, of those that may be scans of one sheet.
 
-    All are held against all: 0.05 ms a page of 10,000, and ten times that of ten times as many. Of
-    the others that are nearest to a page those are left out that no scan of it could be.
+    All are held against all, each pair once; what is not alike enough is left out in one pass.
 
     Args:
         spectra: as `spectrum` returns them, int8 [N, NUMBERS].
-        most: others that each page is paired with, at most.
+        most: others that each page is paired with, at most, and those that it is for them.
 
     Returns:
         int64 [pairs, 2], the smaller index first.
     """
     count = len(spectra)
-    most = min(most, count - 1)
-    if most < 1:
-        return np.empty((0, 2), np.int64)
     whole = _unit(spectra.astype(np.float32))
     # What all pages share tells none apart.
-    numbers = _unit(whole - whole.mean(0))
-    found: list[Indices] = []
-    step = max(1, PAIRS // count)
-    kept = np.empty((min(step, count), count), np.float32)
-    for start in range(0, count, step):
-        some = numbers[start : start + step]
-        rows = np.arange(len(some))
+    mean = whole.mean(0) if count else np.zeros(NUMBERS, np.float32)
+    beside = whole - mean
+    lengths, numbers = np.linalg.norm(beside, axis=1), _unit(beside)
+    # Beside what is theirs alone, two pages share this much of each.
+    shared = whole @ mean - mean @ mean / 2
+    least = _least(lengths)
+    pairs, known = np.empty((0, 2), np.int64), np.empty(0, np.float32)
+    step = max(1, PAIRS // max(1, count))
+    memory = np.empty(min(step, count) * count, np.float32)
+    for first in range(0, count, step):
+        rows, others = slice(first, min(first + step, count)), slice(first, count)
+        here = rows.stop - first
         # In the same memory each time, as new one takes longer than the product.
-        agree = np.matmul(some, numbers.T, out=kept[: len(some)])
-        agree[rows, start + rows] = -2
-        firsts = []
-        for _ in range(most):
-            firsts.append(agree.argmax(1))
-            agree[rows, firsts[-1]] = -2
-        best, pages = np.concatenate(firsts), np.tile(start + rows, most)
-        may_be = agree[pages - start, best] >= ALIKE
-        may_be |= (whole[pages] * whole[best]).sum(1) >= ALIKE_IN_ALL
-        found.append(np.stack([pages, best], 1)[may_be])
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+        agree = memory[: here * (count - first)].reshape(here, count - first)
+        np.matmul(numbers[rows], numbers[others].T, out=agree)
+        agree[:, :here][np.tri(here, dtype=bool)] = -2
+        # Of all places in a row, which are found ten times as fast as rows and columns.
+        a, b = np.divmod(np.flatnonzero(agree >= least[rows, None]), count - first)
+        if len(a) > agree.size * MANY:
+            in_all = agree * lengths[rows, None] * lengths[others]
+            in_all += shared[rows, None] + shared[others]
+            agree[(agree < ALIKE) & (in_all < ALIKE_IN_ALL)] = -2
+            a, b = _most_of_each(agree, most)
+        values = agree[a, b]
+        a, b = a + first, b + first
+        in_all = values * lengths[a] * lengths[b] + shared[a] + shared[b]
+        may_be = (values >= ALIKE) | (in_all >= ALIKE_IN_ALL)
+        pairs = np.concatenate([pairs, np.stack([a, b], 1)[may_be]])
+        known = np.concatenate([known, values[may_be]])
+        if len(pairs) > PAIRS:
+            best = _best(pairs, known, most)
+            pairs, known = pairs[best], known[best]
+    return np.unique(pairs[_best(pairs, known, most)], axis=0)
+
+
+def _least(lengths: Floats) -> Floats:
+    """Return what the cosine of each page with another is at least, if the two may be one sheet.
+
+    Of a pair with a cosine of ALIKE_IN_ALL the cosine beside the mean follows from how far both are
+    from that; it is least for some length of the other.
+
+    Args:
+        lengths: how far the pages are from the mean, float32 [N].
+    """
+    if not len(lengths):
+        return lengths
+    apart = 2 - 2 * ALIKE_IN_ALL
+    own = np.maximum(lengths, 1e-6)
+    other = np.sqrt(np.maximum(own**2 - apart, 0)).clip(own.min(), own.max())
+    in_all = (own**2 + other**2 - apart) / (2 * own * other)
+    # Less what sums of floats may lose.
+    least: Floats = in_all.clip(-1, ALIKE).astype(np.float32) - np.float32(1e-4)
+    return least
+
+
+def _most_of_each(agree: Floats, most: int) -> tuple[Indices, Indices]:
+    """Return the places of the largest in each row and each column; -2 is none."""
+    found: list[Indices] = []
+    for turned, values in enumerate((agree.copy(), agree.T.copy())):
+        rows = np.arange(len(values))
+        for _ in range(min(most, values.shape[1])):
+            best = values.argmax(1)
+            there = values[rows, best] > -2
+            pair = np.stack([rows, best], 1)[there]
+            found.append(pair[:, ::-1] if turned else pair)
+            values[rows, best] = -2
+    pairs = np.unique(np.concatenate(found), axis=0)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _best(pairs: Indices, values: Floats, most: int) -> Indices:
+    """Return the rows of those pairs that are among the best of one of their pages."""
+    pages, twice = pairs.T.ravel(), np.tile(values, 2)
+    order = np.lexsort((-twice, pages))
+    page = pages[order]
+    rank = np.arange(len(page)) - np.searchsorted(page, page)
+    return np.unique(order[rank < most] % max(1, len(pairs)))
 
 
 def _unit(rows: Floats) -> Floats:

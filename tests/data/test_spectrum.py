@@ -32,31 +32,41 @@ def test_any_picture_can_be_described(size: tuple[int, int]) -> None:
     assert described.dtype == np.int8
 
 
-@settings(max_examples=25)
-@given(st.integers(0, 999), st.integers(0, 60), st.integers(1, 5), st.sampled_from([5, 25, 60]))
+@settings(max_examples=40)
+@given(
+    st.integers(0, 999),
+    st.integers(0, 60),
+    st.integers(1, 5),
+    st.sampled_from([5, 15, 25, 60]),
+    st.sampled_from([0, 0.02, 1]),
+)
 def test_the_nearest_are_those_of_comparing_all_with_all(
-    seed: int, count: int, most: int, spread: int
+    seed: int, count: int, most: int, spread: int, many: float
 ) -> None:
-    """In pieces of few rows, too, and without those that no scan could be."""
+    """In pieces of few rows, where few are alike or many, of those that may be of one sheet."""
     rng = np.random.default_rng(seed)
     pages = rng.integers(-67, 68, NUMBERS) + rng.integers(-spread, spread + 1, (count, NUMBERS))
     rows = pages.astype(np.int8)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "PAIRS", 200)
+        patch.setattr(room, "MANY", many)
         pairs = nearest(rows, most)
     whole = rows / np.linalg.norm(rows.astype(float), axis=1, keepdims=True)
     values = whole - whole.mean(0) if count else whole
     values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
     wanted = set()
     for row in range(count):
-        others = [other for other in range(count) if other != row]
+        others = [
+            other
+            for other in range(count)
+            if other != row
+            and (
+                values[row] @ values[other] >= room.ALIKE
+                or whole[row] @ whole[other] >= room.ALIKE_IN_ALL
+            )
+        ]
         others.sort(key=lambda other: -float(values[row] @ values[other]))
-        wanted |= {
-            (min(row, other), max(row, other))
-            for other in others[:most]
-            if values[row] @ values[other] >= room.ALIKE
-            or whole[row] @ whole[other] >= room.ALIKE_IN_ALL
-        }
+        wanted |= {(min(row, other), max(row, other)) for other in others[:most]}
     assert {tuple(pair) for pair in pairs.tolist()} == wanted
 
 
