@@ -48,7 +48,7 @@ class Share:
 
     @property
     def ready(self) -> Path:
-        """Return the file that says that all its workers have reported."""
+        """Return the file that says that all its workers have reported and asked."""
         return self.folder / f"ready {self.place}"
 
     @property
@@ -79,7 +79,8 @@ def host(share: Share) -> None:
     threads = [threading.Thread(target=one.run, args=(starting,), daemon=True) for one in workers]
     for thread in threads:
         thread.start()
-    while not all(one.jobs.reports for one in workers):
+    # The first look at a long study takes seconds, and is no part of what a trial costs.
+    while not all(one.jobs.reports and one.loop.asked for one in workers):
         time.sleep(0.1)
     share.ready.touch()
     while not (share.folder / "over").exists():
@@ -98,6 +99,8 @@ def _server(url: str) -> dict[str, Any]:
     """Return how a process with connections enough for all its workers opens the storage."""
     known = make_url(url).set(drivername="postgresql+psycopg")
     kwargs = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": 600}
+    # Those that are warm first, as a pooler gives them.
+    kwargs["pool_use_lifo"] = True
     return {"url": known.render_as_string(hide_password=False), "engine_kwargs": kwargs}
 
 
