@@ -76,7 +76,7 @@ def over_windows(cfg: Compose) -> Predictor:
 
 def fused_in(predictor: Predictor) -> list[bool]:
     parts = predictor.members[0].modules()
-    return [part.fused_attn for part in parts if "fused_attn" in vars(part)]
+    return [bool(part.fused_attn) for part in parts if "fused_attn" in vars(part)]
 
 
 @pytest.mark.thorough

@@ -16,7 +16,7 @@ from tests.preloaded import Command
 def begin_so() -> None:
     """Have Lightning begin the processes of further cards preloaded; its words stay the same."""
     begin = SimpleNamespace(**{**vars(subprocess), "Popen": Command})
-    subprocess_script.subprocess = begin  # type: ignore[assignment]
+    vars(subprocess_script)["subprocess"] = begin
 
 
 if __name__ == "__main__":
