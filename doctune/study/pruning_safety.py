@@ -6,8 +6,11 @@ those that the pruner has liked, though, so a few that it would have ended are l
 """
 
 import math
+import operator
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from statistics import median_low
 
@@ -195,10 +198,17 @@ def _chance(
     lasts: Sequence[float],
 ) -> float:
     best, none_is_better = max(lasts), 1.0
+    # Step -> what complete trials have gained from there, in order: every ended one is held against
+    # all of them, which in a long study takes minutes one by one.
+    gains: dict[int, list[float]] = {}
     for trial in ended:
         step = max(trial.intermediate_values)
-        value = sign * trial.intermediate_values[step]
-        gains = [end - c[step] for c, end in zip(curves, lasts, strict=True) if step in c]
-        if gains:
-            none_is_better *= 1 - sum(value + gain > best for gain in gains) / len(gains)
+        if step not in gains:
+            of_step = (end - c[step] for c, end in zip(curves, lasts, strict=True) if step in c)
+            # Nothing is gained where a value is none, as a comparison would say.
+            gains[step] = sorted(-math.inf if math.isnan(gain) else gain for gain in of_step)
+        if gains[step]:
+            value = sign * trial.intermediate_values[step]
+            no_better = bisect_right(gains[step], best, key=partial(operator.add, value))
+            none_is_better *= no_better / len(gains[step])
     return 1 - none_is_better

@@ -71,7 +71,8 @@ def _owner(index: int) -> dict[str, Any]:
 
 def _settle(url: str) -> None:
     """Do what the server does by itself in the hours that a study of that length takes."""
-    open_storage(url).engine.dispose()
+    opened: Any = open_storage(url)
+    opened.engine.dispose()
     open_storage.cache_clear()
     engine = _connected(url)
     with engine.connect() as connection:

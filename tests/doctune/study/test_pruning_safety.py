@@ -1,5 +1,6 @@
 """What complete trials tell of those that the pruner has ended."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.stats import kendalltau
 from doctune.study.pruning_safety import (
     LET_THROUGH,
     STOPPED,
+    _chance,
     clear_from,
     is_clear,
     is_let_through,
@@ -96,6 +98,38 @@ def test_what_may_have_been_lost_follows_from_what_complete_trials_gained() -> N
     assert found is not None
     assert found.chance == pytest.approx(1 - 0.6**2)
     assert found.is_unsafe
+
+
+class Looked(dict[int, float]):
+    """A curve that counts how often it is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, step: int) -> float:
+        Looked.looks += 1
+        return super().__getitem__(step)
+
+
+def test_the_chance_of_a_long_study_is_the_plain_one_at_a_look_a_step() -> None:
+    draw = np.random.default_rng(0)
+    curves = [Looked(enumerate(draw.normal(size=1 + n % 5).tolist())) for n in range(60)]
+    curves[7][1] = math.nan
+    lasts = [curve[max(curve)] for curve in curves]
+    pruned = [trial(n, draw.normal(-2, 1, 1 + n % 3).tolist(), ended=True) for n in range(50)]
+    none_is_better = 1.0
+    for one in pruned:
+        step = max(one.intermediate_values)
+        reached = [
+            one.intermediate_values[step] + (end - curve[step]) > max(lasts)
+            for curve, end in zip(curves, lasts, strict=True)
+            if step in curve
+        ]
+        none_is_better *= 1 - sum(reached) / len(reached)
+    assert 0.1 < none_is_better < 0.9
+    Looked.looks = 0
+    assert _chance(pruned, 1, curves, lasts) == pytest.approx(1 - none_is_better)
+    # Of three steps; one by one they would be 1,800.
+    assert Looked.looks <= 3 * len(curves)
 
 
 def test_a_limit_of_time_is_not_the_pruner() -> None:
