@@ -53,9 +53,15 @@ def test_as_many_are_ready_as_would_be_waited_for(
 
 
 class OneAtATime:
-    """A launcher that holds what is handed over until a job has ended."""
+    """A launcher that holds what is handed over until a job has ended.
 
-    def __init__(self) -> None:
+    Args:
+        waits_from: from this trial on a job ends when another is held, however slow the machine.
+        last: the number of the last trial, after which there is none.
+    """
+
+    def __init__(self, waits_from: int, last: int) -> None:
+        self._waits_from, self._last = waits_from, last
         self._worker = ThreadPoolExecutor(1)
         self._began: dict[int, float] = {}
         self.held: list[int] = []
@@ -69,6 +75,8 @@ class OneAtATime:
         self._began[number] = time.monotonic()
         # The next one may be handed over meanwhile.
         time.sleep(0.02)
+        if self._waits_from <= number < self._last:
+            wait_until(lambda: self._handed_over > len(self._began))
         self.held.append(self._handed_over - len(self._began))
         return job(0.5)
 
@@ -94,7 +102,9 @@ def test_a_worker_finds_its_next_job_when_trials_are_short(tmp_path: Path, ahead
     url = sqlite(tmp_path)
     storage = open_storage(url)
     study = optuna.create_study(study_name="s", storage=storage)
-    budget, jobs = Budget(n_trials=12, n_jobs=1), OneAtATime()
+    budget = Budget(n_trials=12, n_jobs=1)
+    # The first ones tell how long a trial takes, and to ask for one.
+    jobs = OneAtATime(waits_from=4 if ahead else budget.n_trials, last=budget.n_trials - 1)
     AsyncLoop(
         study,
         build_search_space(None, [], ["x=interval(0.0,1.0)"]),
