@@ -84,7 +84,10 @@ def test_the_plan_for_programs_agrees_with_itself(capsys: pytest.CaptureFixture[
     assert found["largest_checkpointing"]["128"] >= found["largest"]["128"]
 
 
-@pytest.mark.parametrize("checkpointing", ["true", "false"])
+# What computing twice takes and saves is planned in test_computing_twice_takes_its_time, too.
+@pytest.mark.parametrize(
+    "checkpointing", [pytest.param("true", marks=pytest.mark.thorough), "false"]
+)
 def test_trials_do_as_planned(
     capsys: pytest.CaptureFixture[str], cfg: Compose, checkpointing: str
 ) -> None:

@@ -65,10 +65,10 @@ def one_thread() -> Iterator[None]:
 
 
 # They search what `ultimate` or `fast` searches, or a part of it. Of these `fast`
-# runs in test_train, `focus` in test_phases, and models of both families in test_two_families.
+# runs in test_train, and models of both families in test_two_families.
 LONGER = {
     *("balanced", "precise", "large_scale"),
-    *("prototype", "fast", "focus", "convnext", "efficientnet"),
+    *("prototype", "fast", "convnext", "efficientnet"),
 }
 
 

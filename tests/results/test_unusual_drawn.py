@@ -84,6 +84,8 @@ def test_classes_called_by_numbers_over_several_models(driver: Any, tmp_path: Pa
     assert driver.get_log("browser") == []
 
 
+# As test_unusual_studies has it without a browser.
+@pytest.mark.thorough
 def test_a_hundred_long_names_and_a_search_over_days(driver: Any, tmp_path: Path) -> None:
     page = unusual.page_of(unusual.resumed_over_days(), tmp_path, LONG)
     file = tmp_path / "b.html"
