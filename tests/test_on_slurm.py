@@ -29,5 +29,5 @@ def test_sizes_are_of_the_profile_and_the_card_is_looked_for_by_the_job(
     # It was the job that said so.
     assert "no CUDA device" in trial.user_attrs["error"]
     assert trial.user_attrs["runner"]["pid"] != trial.user_attrs["owner"]["pid"]
-    # Of the profile of the card, which this machine has none of.
-    assert vars(trial.distributions["data.batch_size"])["choices"] == (48, 64, 80, 96)
+    # Of the profile of the card, which this machine has none of, as far as so few pages go.
+    assert vars(trial.distributions["data.batch_size"])["choices"] == (48, 64)
