@@ -1,7 +1,8 @@
 """Whether a search's best config beats the defaults on the test split, over fresh seeds.
 
-`python -m tests.benchmarks.gain CONFIG_DIR CONFIG_NAME` trains both in full with 5 seeds that
-the search has not used, on the test split that it has not seen.
+`python -m tests.benchmarks.gain CONFIG_DIR CONFIG_NAME [WORD ...]` trains both in full with 5 seeds
+that the search has not used, on the test split that it has not seen. The words are for both: what
+data the search was of, where it was not the built-in documents.
 """
 
 import json
@@ -37,8 +38,9 @@ def test_score(words: tuple[str, ...], seed: int) -> float:
 
 def main() -> None:
     """Print both scores for every seed."""
-    best = (f"--config-dir={sys.argv[1]}", f"--config-name={sys.argv[2]}")
-    jobs = [(words, seed) for seed in SEEDS for words in ((), best)]
+    folder, name, *given = sys.argv[1:]
+    best = (f"--config-dir={folder}", f"--config-name={name}")
+    jobs = [((*words, *given), seed) for seed in SEEDS for words in ((), best)]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         scores = list(pool.map(lambda job: test_score(*job), jobs))
     print("seed  defaults  best config  gain")
