@@ -16,7 +16,7 @@ from pathlib import Path
 from doctune.errors import UserError
 from doctune.words import counted, nearest
 from src.data.config import DataConfig
-from src.data.files import Listing, image_files, named_inside, path_inside
+from src.data.files import Listing, named_inside, path_inside, with_suffixes
 from src.data.formats import SUFFIXES
 
 DELIMITERS = ",;\t"
@@ -232,7 +232,7 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
         if labels.setdefault(name, target) != target:
             raise UserError(f"{table}: {name} has two classes, {labels[name]} and {target}")
         path_inside(folder, name)
-    listing.names = _with_suffix(folder, list(labels))
+    listing.names = with_suffixes(folder, list(labels))
     listing.targets = [positions[target] for target in labels.values()]
     if cfg.group_column:
         by_name = {row[cfg.id_column]: row[cfg.group_column] for row in rows}
@@ -287,11 +287,3 @@ def _numeric(target: str) -> tuple[int, float, str]:
         return 0, float(target), target
     except ValueError:
         return 1, 0.0, target
-
-
-def _with_suffix(folder: Path, names: list[str]) -> list[str]:
-    """Add the suffix of the file to names that were written without."""
-    if all(Path(name.split("#")[0]).suffix.lower() in SUFFIXES for name in names):
-        return names
-    by_stem = {str(Path(name).with_suffix("")): name for name in image_files(folder)}
-    return [name if (folder / name).is_file() else by_stem.get(name, name) for name in names]
