@@ -16,7 +16,7 @@ from pathlib import Path
 from doctune.errors import UserError
 from doctune.words import counted, nearest
 from src.data.config import DataConfig
-from src.data.files import Listing, named_inside, path_inside, with_suffixes
+from src.data.files import Listing, named_inside, path_inside, visible, with_suffixes
 from src.data.formats import SUFFIXES
 
 DELIMITERS = ",;\t"
@@ -215,11 +215,18 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
             out of the folder, or a file has two labels.
     """
     table = root / cfg.csv_file
+    if not table.exists():
+        hint = _instead("csv_file", visible([path.name for path in root.glob("*.csv")]))
+        raise UserError(f"{table}: there is no such file{hint}")
     keys = ("id_column", "target_column", *(("group_column",) if cfg.group_column else ()))
     _, rows = read_table(table, {key: str(getattr(cfg, key)) for key in keys}, cfg.encoding)
     folder = root / cfg.image_dir
     if not folder.is_dir():
-        raise UserError(f"data.image_dir={cfg.image_dir}: there is no folder {folder}")
+        folders = visible([path.name for path in root.iterdir() if path.is_dir()])
+        if any(path.suffix.lower() in SUFFIXES for path in root.iterdir()):
+            folders.insert(0, ".")
+        hint = _instead("image_dir", folders)
+        raise UserError(f"data.image_dir={cfg.image_dir}: there is no folder {folder}{hint}")
     _check_filled(cfg, table, rows)
     by_target = _classes(cfg, root, [row[cfg.target_column] for row in rows], table)
     positions = {target: index for index, target in enumerate(by_target)}
@@ -243,6 +250,14 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
     if unused:
         listing.notes.append(f"{table}: has no images of {', '.join(unused)}")
     return listing
+
+
+def _instead(key: str, names: Sequence[str]) -> str:
+    """Say what to write in place of a table or folder that is not there."""
+    if len(names) < 2:
+        return f"; write data.{key}={names[0] if names else 'NAME'}"
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return f"; write data.{key}=NAME with one of these: {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _check_filled(cfg: DataConfig, table: Path, rows: Rows) -> None:
