@@ -36,7 +36,7 @@ from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
 from doctune.sweeper.loop import AsyncLoop
-from doctune.sweeper.records import SLOTS, lines, log_to, shell_command
+from doctune.sweeper.records import SLOTS, lines, log_to
 from doctune.sweeper.results import results_in_words, write_results
 from doctune.sweeper.space_of_search import SpaceOfSearch
 from doctune.sweeper.stop_signals import StopSignals, leave, stop_signals
@@ -260,7 +260,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         with told_if_away(self._say, "stopped"):
             done = finished(study, self._keys.count_failed)
             self._say(f"stopped with {done} of {self._keys.n_trials} trials finished{again}.")
-        self._say(f"The same command goes on:\n  {shell_command()}")
+        self._say(self._study.how_it_goes_on())
 
     def _budget(self) -> Budget:
         wanted = self._keys.n_jobs
