@@ -72,7 +72,8 @@ class FailureWindow:
         if sum(self._failed) > self._rate * self._size:
             raise UserError(
                 f"{sum(self._failed)} of the last {len(self._failed)} trials failed, more than "
-                f"{shown('max_failure_rate')}={self._rate:g} allows; the last one with "
+                f"{shown('max_failure_rate')}={self._rate:g} allows; the last, trial "
+                f"{trial.number} (its folder has its log), with "
                 f"{type(self.last_error).__name__}: {self.last_error}"
             )
 

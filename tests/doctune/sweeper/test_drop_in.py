@@ -152,6 +152,12 @@ def test_max_failure_rate(search: Searches, tmp_path: Path, rate: float, code: i
     assert "x is too large" in ours.output
     if code == 0:
         assert ours.results == stock.results
+    else:
+        failed = ours.study.get_trials(states=(optuna.trial.TrialState.FAIL,))[-1].number
+        told = f"the last, trial {failed} (its folder has its log), with RuntimeError: x is too"
+        assert told in ours.output
+        (logged,) = (tmp_path / "optuna_async" / "sweep" / str(failed)).glob("*.log")
+        assert "Traceback" in logged.read_text()
 
 
 def test_sweep_and_launch_import_neither_torch_nor_the_rest(tmp_path: Path) -> None:
