@@ -129,6 +129,8 @@ def test_an_ensemble_is_the_weighted_mean_and_may_mix_image_sizes(
     said = door(*words, "calibrated=false", "tta=true")
     assert "more views help on no page, so there are none" in said
     assert "9.0 times the work" not in said
+    of_study = door("src.predict", f"run={tmp_path}", f"data={scans}", code=1)
+    assert f"the ensemble of this study is run={folder}" in of_study
     refused = door("src.predict", f"run={folder}", "export=onnx", code=1)
     assert "different sizes (32, 48)" in refused
 

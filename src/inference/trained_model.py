@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from doctune.errors import UserError
 from src.data.augment import Normalize
-from src.inference.config import check_run
+from src.inference.config import ENSEMBLE, check_run
 from src.training.backbone import channels_last, create_backbone
 from src.training.config import ModelConfig
 
@@ -179,6 +179,9 @@ def _part(folder: Path, name: str) -> Path:
         "classes.json": "the run has not ended, or was made by an older version",
         "best.ckpt": "the run has kept no weights (callbacks.checkpoint=false), or has not ended",
     }[name]
+    inside = folder / "ensemble"
+    if name == "config.yaml" and (inside / ENSEMBLE).is_file():
+        why = f"the ensemble of this study is run={inside}"
     raise UserError(f"run={folder}: there is no {name} in it; {why}")
 
 
