@@ -49,7 +49,8 @@ class TrialTimeoutError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(
             f"no end and no report after {shown('trial_timeout')}={seconds:g} s and half as long "
-            "again, so it was killed; the worker's log shows where it hung"
+            "again, so it was killed; raise it if trials need longer, else the worker's log shows "
+            "where it hung"
         )
 
 
