@@ -35,6 +35,14 @@ def shown(name: str) -> str:
 
 def key_of_folder(config: DictConfig) -> str:
     """Return what a user types to have a sweep's folder elsewhere."""
-    written = str(config.hydra.sweep._get_node("dir")._value())
-    own = re.match(r"\$\{([\w.]+)\}/", written)
+    own = re.match(r"\$\{([\w.]+)\}/", _folder_as_written(config))
     return own[1] if own else "hydra.sweep.dir"
+
+
+def is_named_by_time(config: DictConfig) -> bool:
+    """Tell whether each run of a command has a sweep's folder of its own, as Hydra has it."""
+    return "${now:" in _folder_as_written(config)
+
+
+def _folder_as_written(config: DictConfig) -> str:
+    return str(config.hydra.sweep._get_node("dir")._value())

@@ -54,7 +54,7 @@ def test_what_has_run_is_kept_and_the_report_shows_the_verdict(
     folder = tmp_path / "multirun" / "small"
     words = ("src.confirm", "study=small", "top=1", "epochs=1", "test_seeds=1", "max_epochs=1")
     said = door(*words, "repeats=1", "n_jobs=1")
-    assert "1 configurations and the defaults" in said
+    assert "1 configuration and the defaults, 1 fresh seed, " in said
     kept = (folder / "confirm_runs.jsonl").read_text().splitlines()
     assert len(kept) == 2 * 2 + 2
     # A process that was killed while it wrote.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from tests.conftest import Door
@@ -63,6 +64,10 @@ def test_a_table_of_names_is_answered_in_its_order_as_a_competition_wants(
     (tmp_path / "sample.csv").write_text(
         "file,target\n" + "".join(f"{name},0\n" for name in names), encoding="utf-8"
     )
+    mistaken = door(
+        *("src.predict", f"run={run_folder}", "data=sample.csv", "data.id_column=file"), code=1
+    )
+    assert "data=sample.csv: no image can be read in .; data.image_dir=FOLDER says" in mistaken
     door(
         *("src.predict", f"run={run_folder}", "data=sample.csv", f"data.image_dir={scans}"),
         *("data.id_column=file", "id_column=file", "target_as=id", "probabilities=none"),
@@ -108,7 +113,8 @@ def test_an_ensemble_is_the_weighted_mean_and_may_mix_image_sizes(
     other = train_run(folder / "other", "model.name=test_vit", size=48, epochs=1)
     shutil.copytree(run_folder, folder / "first")
     members = [{"run": "first", "weight": 3}, {"run": "other", "weight": 1}]
-    (folder / "ensemble.json").write_text(json.dumps({"members": members}))
+    kept = {"members": members, "tta": {"margin": 0.0}}
+    (folder / "ensemble.json").write_text(json.dumps(kept))
     found = {}
     for name, run in (("first", run_folder), ("other", other), ("both", folder)):
         words = ("src.predict", f"run={run}", f"data={scans}", f"output={name}.csv")
@@ -119,6 +125,12 @@ def test_an_ensemble_is_the_weighted_mean_and_may_mix_image_sizes(
     expected = 0.75 * found["first"] + 0.25 * found["other"]
     np.testing.assert_allclose(found["both"], expected, atol=3e-6)
     assert "ensemble of 2: test_resnet + test_vit, 32/48 px" in said
+    assert "more views help on no page" not in said
+    said = door(*words, "calibrated=false", "tta=true")
+    assert "more views help on no page, so there are none" in said
+    assert "9.0 times the work" not in said
+    of_study = door("src.predict", f"run={tmp_path}", f"data={scans}", code=1)
+    assert f"the ensemble of this study is run={folder}" in of_study
     refused = door("src.predict", f"run={folder}", "export=onnx", code=1)
     assert "different sizes (32, 48)" in refused
 
@@ -178,6 +190,9 @@ def test_targets_are_written_as_the_training_table_had_them(
     """A competition's targets may be any words; the classes' names come from its meta file."""
     folder = tmp_path / "run"
     shutil.copytree(run_folder, folder)
+    cfg = OmegaConf.load(folder / "config.yaml")
+    cfg.data.update({"source": "csv", "id_column": "file", "target_column": "kind"})
+    OmegaConf.save(cfg, folder / "config.yaml")
     named = {"classes": list(COLOURS), "codes": ["3", "7", "17"]}
     (folder / "classes.json").write_text(json.dumps(named))
     written = {}
@@ -187,7 +202,8 @@ def test_targets_are_written_as_the_training_table_had_them(
             *(f"target_as={wish}", "default_class=7"),
         )
         rows = table(tmp_path / f"{wish}.csv")
-        written[wish] = {colour_of(row["ID"]): row["target"] for row in rows}
+        # And so are its columns.
+        written[wish] = {colour_of(row["file"]): row["kind"] for row in rows}
     assert written["auto"] == {"red": "3", "green": "7", "blue": "17"}
     assert written["name"] == {"red": "red", "green": "green", "blue": "blue"}
     assert written["id"] == {"red": "0", "green": "1", "blue": "2"}

@@ -30,6 +30,7 @@ class Outage:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._since: float | None = None
+        self._is_read_only = False
         # A job's heart beats in a thread of its own.
         self._noting = threading.Lock()
 
@@ -63,6 +64,27 @@ class Outage:
             ) from error
         log.warning("storage: %s; trying again", reason)
         time.sleep(PAUSE)
+
+    def cannot_write(self, error: Exception) -> None:
+        """Tell once that nothing can be written, unless it is known to be away.
+
+        With a full disk a search reads as before, while its trials wait to report.
+        """
+        with self._noting:
+            is_news = self._since is None and not self._is_read_only
+            self._is_read_only = self._is_read_only or is_news
+        if is_news:
+            self._say(
+                f"storage: nothing can be written ({reason_of(error)}); trials wait for it, for "
+                f"{PATIENCE / 60:g} minutes, Ctrl-C ends the search"
+            )
+
+    def can_write(self) -> None:
+        """Note that something was written."""
+        with self._noting:
+            was_read_only, self._is_read_only = self._is_read_only, False
+        if was_read_only:
+            self._say("storage: it can be written again")
 
 
 @contextlib.contextmanager

@@ -22,6 +22,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+from doctune.study.outage import Outage, reason_of
+
 log = logging.getLogger(__name__)
 
 # So many heartbeats have to be missing.
@@ -128,9 +130,17 @@ class Heartbeat:
         storage: of the study.
         seconds: between two signs of life.
         trial_ids: the trials, at first.
+        outage: told whether they can be written.
     """
 
-    def __init__(self, storage: BaseStorage, seconds: float, trial_ids: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        storage: BaseStorage,
+        seconds: float,
+        trial_ids: Iterable[int] = (),
+        outage: Outage | None = None,
+    ) -> None:
+        self._outage = outage
         self._storage = storage
         self._seconds = seconds
         self._trial_ids = set(trial_ids)
@@ -174,4 +184,9 @@ class Heartbeat:
             self.remove(trial_id)
         except optuna.exceptions.StorageInternalError as error:
             # The next beat may pass; there is time for several.
-            log.warning("no heartbeat: %s", error)
+            log.warning("no heartbeat: %s", reason_of(error))
+            if self._outage is not None:
+                self._outage.cannot_write(error)
+        else:
+            if self._outage is not None:
+                self._outage.can_write()

@@ -9,6 +9,7 @@ appends to one file that can be read again after any crash, or a server.
 import contextlib
 import functools
 import importlib
+import logging
 import os
 import sqlite3
 import tempfile
@@ -39,6 +40,8 @@ OPENING_ATTEMPTS = 3
 
 def import_ahead() -> None:
     """Import what Optuna imports when it opens a database, half a second, while there is time."""
+    # Where an app's log shows what is said at the level of INFO, it lists its own parts on import.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     importlib.import_module("alembic.context")
 
 
@@ -87,6 +90,7 @@ def _open_file(parsed: URL) -> BaseStorage:
     with file_lock(path):
         if parsed.drivername == "journal":
             return JournalStorage(MendingJournal(str(path)))
+        import_ahead()
         url = parsed.render_as_string()
         connecting = {"timeout": SQLITE_PATIENCE, "factory": WriteAhead}
         return TableStorage(url, engine_kwargs={"connect_args": connecting})
@@ -99,6 +103,7 @@ def _open_server(parsed: URL) -> BaseStorage:
     if "postgresql" in parsed.drivername and "connect_timeout" not in parsed.query:
         # The operating system's own patience is minutes.
         parsed = parsed.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
+    import_ahead()
     url = add_password(parsed, os.environ).render_as_string(hide_password=False)
     for attempt in range(OPENING_ATTEMPTS):
         try:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from doctune.study.budget import Budget
+from doctune.study.pruning_safety import BY_PRUNER, STOPPED
 from doctune.study.study import was_interrupted
 from doctune.sweeper.records import lines
 from doctune.sweeper.standing import Standing
@@ -210,13 +211,21 @@ def finished_line(standing: Standing, trial: FrozenTrial) -> str:
     standing.look()
     best = standing.best
     parts = [
-        f"trial {trial.number} {STATE_WORDS[trial.state]} {outcome(trial)}",
+        f"trial {trial.number} {how_it_ended(trial)} {outcome(trial)}",
         f"{standing.done}/{standing.asked_for} finished",
     ]
     if best is not None:
         parts.append(f"best {score(best)} (trial {best.number})")
     parts.append(f"{standing.time_left} left")
     return " | ".join(parts)
+
+
+def how_it_ended(trial: FrozenTrial) -> str:
+    """Write `done`, `pruned` or `failed`; a limit of time is not the pruner."""
+    is_pruned = trial.state is TrialState.PRUNED
+    if is_pruned and trial.user_attrs.get(STOPPED, BY_PRUNER) != BY_PRUNER:
+        return "out of time"
+    return STATE_WORDS[trial.state]
 
 
 def describe(params: Mapping[str, Any]) -> str:

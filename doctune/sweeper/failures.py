@@ -49,7 +49,8 @@ class TrialTimeoutError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(
             f"no end and no report after {shown('trial_timeout')}={seconds:g} s and half as long "
-            "again, so it was killed; the worker's log shows where it hung"
+            "again, so it was killed; raise it if trials need longer, else the worker's log shows "
+            "where it hung"
         )
 
 
@@ -72,7 +73,8 @@ class FailureWindow:
         if sum(self._failed) > self._rate * self._size:
             raise UserError(
                 f"{sum(self._failed)} of the last {len(self._failed)} trials failed, more than "
-                f"{shown('max_failure_rate')}={self._rate:g} allows; the last one with "
+                f"{shown('max_failure_rate')}={self._rate:g} allows; the last, trial "
+                f"{trial.number} (its folder has its log), with "
                 f"{type(self.last_error).__name__}: {self.last_error}"
             )
 

@@ -123,11 +123,11 @@ class AsyncLoop:
         }
         self._reuse = reuse
         self._asker = Asker(this_process(), Watch(heartbeat), set())
-        self._heartbeat = Heartbeat(study._storage, heartbeat)
+        self._outage = Outage(display.tell)
+        self._heartbeat = Heartbeat(study._storage, heartbeat, outage=self._outage)
         self._failures = FailureWindow(budget)
         self._teller = Teller(study, budget, self._failures, lock)
         self._notices = Notices(study, display, budget.stop_when)
-        self._outage = Outage(display.tell)
         self._most_ahead = jobs.most_ahead(budget.n_jobs) if ahead else 0
         self._ahead = Ahead(self._most_ahead)
         # Samplers that look at few trials may propose beside one another.

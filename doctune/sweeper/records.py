@@ -54,7 +54,21 @@ def log_to(path: Path) -> Iterator[Callable[[], None]]:
 
 
 class _SearchLog(logging.FileHandler):
-    """Writes each record of the search once, though several loggers hand it on."""
+    """Writes each record of the search once, though several loggers hand it on.
+
+    A disk that is full costs the log alone: no stack on the screen for every line of it, and none
+    in place of what the search says at its end.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Lose the record where there is no room for it."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, which writes what is left."""
+        with contextlib.suppress(OSError):
+            super().close()
 
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(record, "in_search_log", False):

@@ -9,6 +9,8 @@ from optuna.trial import TrialState
 
 from doctune.errors import UserError
 from doctune.named_in_config import call
+from doctune.sweeper.display import describe, score
+from doctune.words import MOST_LISTED
 
 FILE_NAME = "optimization_results.yaml"
 
@@ -54,3 +56,26 @@ def write_stock_results(study: optuna.Study, folder: Path) -> None:
         front = study.best_trials
         results["solutions"] = [{"params": t.params, "values": t.values} for t in front]
     OmegaConf.save(OmegaConf.create(results), folder / FILE_NAME)
+
+
+def results_in_words(study: optuna.Study, folder: Path) -> str:
+    """Say what was found, as the stock sweeper does at its end, and where it is written.
+
+    Args:
+        study: with or without finished trials.
+        folder: of the sweep.
+    """
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        return "no trial is complete: there are no results"
+    one = len(study.directions) == 1
+    front = [study.best_trial] if one else study.best_trials
+    found = [
+        f"{score(trial)} in trial {trial.number}: {describe(trial.params)}"
+        for trial in front[:MOST_LISTED]
+    ]
+    if one:
+        lines = [f"best {found[0]}"]
+    else:
+        more = ["  ..."] if len(front) > len(found) else []
+        lines = [f"Pareto front of {len(front)}:", *(f"  {each}" for each in found), *more]
+    return "\n".join([*lines, f"results: {folder / FILE_NAME}"])

@@ -11,9 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
+from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from doctune.passwords import without_passwords
-from doctune.shown_keys import shown
+from doctune.shown_keys import is_named_by_time, shown
 from doctune.space.entries import choices
 from doctune.space.record import record_space
 from doctune.space.search_space import SearchSpace
@@ -64,6 +65,19 @@ class StudyOfSearch:
             check_source(keys.from_study, self.url)
         if study is not None and keys.settings is not None and not keys.accept_changes:
             check_quick_settings(study, keys.settings, keys.assumed_settings or {})
+
+    def how_it_goes_on(self) -> str:
+        """Say which command goes on with this study.
+
+        One that lies in its folder, or is named after it, is not found again by the same command
+        where Hydra names the folder by the time.
+        """
+        hydra = self._config.hydra
+        of_folder = not hydra.sweeper.storage or not hydra.sweeper.study_name
+        if not of_folder or not is_named_by_time(self._config):
+            return f"The same command goes on:\n  {shell_command()}"
+        folder = shell_word(override("hydra.sweep.dir", hydra.sweep.dir))
+        return f"The same command in this folder goes on:\n  {shell_command()} {folder}"
 
     def settings(self) -> dict[str, Any]:
         """Return what makes scores comparable, as it is now."""

@@ -36,8 +36,8 @@ from doctune.sweeper.config import OptunaAsyncSweeperConf
 from doctune.sweeper.display import make_display
 from doctune.sweeper.jobs import LaunchedJobs
 from doctune.sweeper.loop import AsyncLoop
-from doctune.sweeper.records import SLOTS, lines, log_to, shell_command
-from doctune.sweeper.results import write_results
+from doctune.sweeper.records import SLOTS, lines, log_to
+from doctune.sweeper.results import results_in_words, write_results
 from doctune.sweeper.space_of_search import SpaceOfSearch
 from doctune.sweeper.stop_signals import StopSignals, leave, stop_signals
 from doctune.sweeper.study_of_search import StudyOfSearch
@@ -190,6 +190,8 @@ class AsyncSweeper(OptunaSweeperImpl):
                     if not self._keys.join:
                         with told_if_away(self._say, "no results are written"):
                             write_results(study, folder, self._keys.on_end, self._config)
+                            if self._keys.on_end is None:
+                                self._say(results_in_words(study, folder))
         if signals.received:
             # As of any program that a signal has ended, so that a script does not go on.
             leave(128 + signals.received[0], SLOTS)
@@ -258,7 +260,7 @@ class AsyncSweeper(OptunaSweeperImpl):
         with told_if_away(self._say, "stopped"):
             done = finished(study, self._keys.count_failed)
             self._say(f"stopped with {done} of {self._keys.n_trials} trials finished{again}.")
-        self._say(f"The same command goes on:\n  {shell_command()}")
+        self._say(self._study.how_it_goes_on())
 
     def _budget(self) -> Budget:
         wanted = self._keys.n_jobs

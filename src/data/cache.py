@@ -136,8 +136,9 @@ def _reserve(part: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 return
+            needed = f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{-(-size // 2**20)} MB"
             raise UserError(
-                f"data.cache_dir={part.parent}: the decoded images need {size / 2**30:.2f} GB, "
+                f"data.cache_dir={part.parent}: the decoded images need {needed}, "
                 "which the disk does not have; free some, take a smaller data.img_size, or "
                 "another folder"
             ) from error

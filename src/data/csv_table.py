@@ -16,7 +16,7 @@ from pathlib import Path
 from doctune.errors import UserError
 from doctune.words import counted, nearest
 from src.data.config import DataConfig
-from src.data.files import Listing, image_files, named_inside, path_inside
+from src.data.files import Listing, named_inside, path_inside, visible, with_suffixes
 from src.data.formats import SUFFIXES
 
 DELIMITERS = ",;\t"
@@ -215,11 +215,18 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
             out of the folder, or a file has two labels.
     """
     table = root / cfg.csv_file
+    if not table.exists():
+        hint = _instead("csv_file", visible([path.name for path in root.glob("*.csv")]))
+        raise UserError(f"{table}: there is no such file{hint}")
     keys = ("id_column", "target_column", *(("group_column",) if cfg.group_column else ()))
     _, rows = read_table(table, {key: str(getattr(cfg, key)) for key in keys}, cfg.encoding)
     folder = root / cfg.image_dir
     if not folder.is_dir():
-        raise UserError(f"data.image_dir={cfg.image_dir}: there is no folder {folder}")
+        folders = visible([path.name for path in root.iterdir() if path.is_dir()])
+        if any(path.suffix.lower() in SUFFIXES for path in root.iterdir()):
+            folders.insert(0, ".")
+        hint = _instead("image_dir", folders)
+        raise UserError(f"data.image_dir={cfg.image_dir}: there is no folder {folder}{hint}")
     _check_filled(cfg, table, rows)
     by_target = _classes(cfg, root, [row[cfg.target_column] for row in rows], table)
     positions = {target: index for index, target in enumerate(by_target)}
@@ -232,7 +239,7 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
         if labels.setdefault(name, target) != target:
             raise UserError(f"{table}: {name} has two classes, {labels[name]} and {target}")
         path_inside(folder, name)
-    listing.names = _with_suffix(folder, list(labels))
+    listing.names = with_suffixes(folder, list(labels))
     listing.targets = [positions[target] for target in labels.values()]
     if cfg.group_column:
         by_name = {row[cfg.id_column]: row[cfg.group_column] for row in rows}
@@ -243,6 +250,14 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
     if unused:
         listing.notes.append(f"{table}: has no images of {', '.join(unused)}")
     return listing
+
+
+def _instead(key: str, names: Sequence[str]) -> str:
+    """Say what to write in place of a table or folder that is not there."""
+    if len(names) < 2:
+        return f"; write data.{key}={names[0] if names else 'NAME'}"
+    more = ", ..." if len(names) > MOST_NAMED else ""
+    return f"; write data.{key}=NAME with one of these: {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _check_filled(cfg: DataConfig, table: Path, rows: Rows) -> None:
@@ -287,11 +302,3 @@ def _numeric(target: str) -> tuple[int, float, str]:
         return 0, float(target), target
     except ValueError:
         return 1, 0.0, target
-
-
-def _with_suffix(folder: Path, names: list[str]) -> list[str]:
-    """Add the suffix of the file to names that were written without."""
-    if all(Path(name.split("#")[0]).suffix.lower() in SUFFIXES for name in names):
-        return names
-    by_stem = {str(Path(name).with_suffix("")): name for name in image_files(folder)}
-    return [name if (folder / name).is_file() else by_stem.get(name, name) for name in names]

@@ -88,6 +88,27 @@ def named_inside(folder: Path, name: str) -> str:
     return name
 
 
+def with_suffixes(folder: Path, names: list[str]) -> list[str]:
+    """Return names with the suffix of their file where a table was written without.
+
+    Raises:
+        UserError: two files in the folder differ in the suffix alone.
+    """
+    if all(_suffix(name.partition("#")[0]) in SUFFIXES for name in names):
+        return names
+    by_stem: dict[str, list[str]] = {}
+    for name in image_files(folder):
+        by_stem.setdefault(os.path.splitext(name)[0], []).append(name)
+    return [name if (folder / name).is_file() else _only(by_stem, name) for name in names]
+
+
+def _only(by_stem: dict[str, list[str]], name: str) -> str:
+    found = by_stem.get(name, [name])
+    if len(found) > 1:
+        raise UserError(f"'{name}' may be {' or '.join(found)}; write it with its suffix")
+    return found[0]
+
+
 def path_inside(folder: Path, name: str) -> Path:
     """Return the path of a named file in a folder.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from doctune.errors import UserError
 from src.data.csv_table import read_table
 from src.data.decode import Pixels, UnreadableImageError, decode_sized, page_names, split_page
-from src.data.files import image_files, named_inside, path_inside
+from src.data.files import image_files, named_inside, path_inside, with_suffixes
 from src.data.processes import near_file, pdfs_in_processes
 from src.data.threads import map_ahead
 
@@ -102,7 +102,8 @@ def list_files(
     wanted = {"id_column": column} if column else {}
     columns, rows = read_table(source, wanted, encoding)
     names = [row[column or columns[0]] for row in rows]
-    return [(path_inside(where, named_inside(where, name)), name) for name in names]
+    files = with_suffixes(where, [named_inside(where, name) for name in names])
+    return [(path_inside(where, file), name) for file, name in zip(files, names, strict=True)]
 
 
 def _decode_ahead(

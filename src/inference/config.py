@@ -13,6 +13,8 @@ from doctune.errors import UserError
 ENSEMBLE = "ensemble.json"
 
 SOURCES = ("image_folder", "csv")
+# As in the training data.
+AUTO = "auto"
 
 
 @dataclass
@@ -25,8 +27,8 @@ class ImagesConfig:
     root: str | None = None
     csv_file: str = "test.csv"
     image_dir: str = "test"
-    # The column of the file names.
-    id_column: str = "ID"
+    # The column of the file names; auto: called as in the training data.
+    id_column: str = AUTO
     # Of that table; null: UTF-8 or UTF-16.
     encoding: str | None = None
 
@@ -44,10 +46,11 @@ class PredictConfig:
     # Folder of a run or of an ensemble.
     run: str | None = None
     data: ImagesConfig = field(default_factory=ImagesConfig)
-    # The table of classes, and its two columns.
+    # The table of classes, and its two columns; auto: called as in the training data's table, ID
+    # and target where there was none.
     output: str = "${run}/predictions.csv"
-    id_column: str = "ID"
-    target_column: str = "target"
+    id_column: str = AUTO
+    target_column: str = AUTO
     # auto: as in the training data, the target of its table or the name of a folder; name: of the
     # class; id: its number, counted from 0 in the order of classes.json.
     target_as: str = "auto"

@@ -28,7 +28,7 @@ from src.data.decode import Pixels, UnreadableImageError
 from src.data.files import describe_others, other_files
 from src.data.formats import PAGED, SUFFIXES
 from src.data.stream import stream_images
-from src.inference.config import SOURCES, ImagesConfig, PredictConfig, source_path
+from src.inference.config import AUTO, SOURCES, ImagesConfig, PredictConfig, source_path
 from src.inference.predictor import Predictor, open_predictor
 from src.inference.tables import (
     PredictionTables,
@@ -42,6 +42,12 @@ from src.inference.unsure import Spent
 
 # Of the images that could not be read, this many are named on the screen.
 MOST_NAMED = 20
+
+# Where `tta` is wished for, and the ensemble has been measured without.
+NO_VIEWS = (
+    "! tta=true: src.ensemble has found that more views help on no page, so there are none; "
+    "tta_margin=1 gives them to every page"
+)
 
 # A name with the image in each of the predictor's formats, or with what is wrong with it.
 Item = tuple[str, list[Pixels] | UnreadableImageError]
@@ -76,9 +82,12 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
     predictor = open_predictor(
         Path(cfg.run), cfg.accelerator, cfg.tta, cfg.tta_margin, cfg.calibrated
     )
+    _name_columns(cfg, predictor)
     default = _class_index(cfg.default_class, predictor)
     items = stream_items(cfg, predictor)
     console.print(predictor.describe(), highlight=False, soft_wrap=True)
+    if cfg.tta and not predictor.tta_margin:
+        console.print(NO_VIEWS, highlight=False, soft_wrap=True)
     if source_path(cfg.data).is_dir():
         for note in describe_others(other_files(source_path(cfg.data))):
             console.print(f"! {note}", highlight=False, markup=False, soft_wrap=True)
@@ -100,13 +109,24 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
             _predict_batch(batch, predictor, tables, default, counts)
             progress.advance(len(batch))
         if not counts.read:
-            raise UserError(f"data={cfg.data.root}: no image can be read\n{_named(counts)}")
+            raise UserError(_none_read(cfg.data, counts))
     write_unreadable(output, cfg.id_column, counts.unreadable)
     _say_end(cfg, counts, output, console)
-    if cfg.tta:
+    if predictor.tta_margin:
         spent = Spent(counts.read, counts.unsure, predictor.views)
         console.print(f"test-time augmentation: {spent.in_words()}", highlight=False)
     return counts
+
+
+def _name_columns(cfg: PredictConfig, predictor: Predictor) -> None:
+    """Call columns as the training data do where they were not named."""
+    names, classes = predictor.columns
+    if cfg.data.id_column == AUTO:
+        cfg.data.id_column = names
+    if cfg.id_column == AUTO:
+        cfg.id_column = names
+    if cfg.target_column == AUTO:
+        cfg.target_column = classes
 
 
 def stream_items(cfg: PredictConfig, predictor: Predictor) -> Iterator[Item]:
@@ -197,6 +217,15 @@ def _say_end(cfg: PredictConfig, counts: Counts, output: Path, console: Console)
         lines.append(f"! not readable, {end}: {_images(len(counts.unreadable))}")
         lines += [_named(counts), f"all of them: {unreadable_path(output)}"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _none_read(data: ImagesConfig, counts: Counts) -> str:
+    """Say what is wrong with the first ones, and of a table where its files were looked for."""
+    told = f"data={source_path(data)}: no image can be read"
+    if data.source == "csv":
+        where = Path(str(data.root), data.image_dir)
+        told += f" in {where}; data.image_dir=FOLDER says where the files are that it names"
+    return f"{told}\n{_named(counts)}"
 
 
 def _images(count: int) -> str:

@@ -43,6 +43,11 @@ class Predictor:
         return self.members[0].codes
 
     @property
+    def columns(self) -> tuple[str, str]:
+        """Return what the data call the columns of names and of classes."""
+        return self.members[0].columns
+
+    @property
     def formats(self) -> list[ImageFormat]:
         """Return how images have to be decoded: once for each image size among the members."""
         return list(dict.fromkeys(member.format for member in self.members))
@@ -143,7 +148,9 @@ def open_predictor(
         if member.classes != members[0].classes:
             raise UserError(f"run={folder}: {run.name} was trained on other classes than the rest")
     total = sum(weights)
-    margin = tta_margin if tta_margin is not None else found or ALL
+    wanted = tta_margin if tta_margin is not None else found
+    # 0, where an ensemble has found that more views help on no page.
+    margin = ALL if wanted is None else wanted
     shares = [weight / total for weight in weights]
     temperature = float(facts.get("temperature", 1.0)) if calibrated else 1.0
     return Predictor(members, shares, device, margin if tta else 0.0, temperature)

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from doctune.errors import UserError
 from src.data.augment import Normalize
-from src.inference.config import check_run
+from src.inference.config import ENSEMBLE, check_run
 from src.training.backbone import channels_last, create_backbone
 from src.training.config import ModelConfig
 
@@ -43,6 +43,8 @@ TURNS: dict[str, tuple[View, ...]] = {
     "half_turn": (partial(torch.rot90, k=2, dims=(2, 3)),),
     "quarter_turn": tuple(partial(torch.rot90, k=k, dims=(2, 3)) for k in (1, 3)),
 }
+# The columns of predictions where training images were sorted into folders.
+COLUMNS = ("ID", "target")
 # Precision of Lightning's -> what a model computes in.
 MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 WHOLE = {"16-true": torch.float16, "bf16-true": torch.bfloat16, "64-true": torch.float64}
@@ -105,6 +107,9 @@ class TrainedModel(nn.Module):
         super().__init__()
         self.classes = classes
         self.codes = codes
+        # What a table of its data calls the columns of names and of classes.
+        from_table = cfg.data.get("source") == "csv"
+        self.columns = (cfg.data.id_column, cfg.data.target_column) if from_table else COLUMNS
         self.format = ImageFormat(cfg.data.img_size, cfg.data.get("fit", "pad"))
         self.name: str = cfg.model.name
         self._mixed = MIXED.get(cfg.trainer.precision)
@@ -174,6 +179,9 @@ def _part(folder: Path, name: str) -> Path:
         "classes.json": "the run has not ended, or was made by an older version",
         "best.ckpt": "the run has kept no weights (callbacks.checkpoint=false), or has not ended",
     }[name]
+    inside = folder / "ensemble"
+    if name == "config.yaml" and (inside / ENSEMBLE).is_file():
+        why = f"the ensemble of this study is run={inside}"
     raise UserError(f"run={folder}: there is no {name} in it; {why}")
 
 

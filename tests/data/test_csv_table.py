@@ -68,8 +68,16 @@ def table(text: str) -> Spoil:
 @pytest.mark.parametrize(
     ("keys", "spoil", "told"),
     [
-        ({"csv_file": "labels.csv"}, None, r"labels\.csv: there is no such file"),
-        ({"image_dir": "images"}, None, r"data\.image_dir=images: there is no folder"),
+        (
+            {"csv_file": "labels.csv"},
+            None,
+            r"there is no such file; write data\.csv_file=NAME with .*: meta\.csv, train\.csv$",
+        ),
+        (
+            {"image_dir": "images"},
+            None,
+            r"data\.image_dir=images: there is no folder .*; write data\.image_dir=train$",
+        ),
         (
             {"id_column": "id"},
             None,

@@ -230,6 +230,13 @@ def test_a_csv_a_list_and_a_file_are_streamed(tmp_path: Path) -> None:
     found = list(stream_images(table, 24, folder=tmp_path / "images", column="ID"))
     assert [name for name, _ in found] == ["a.jpg", "b.pdf#page=2", "gone.png"]
     assert isinstance(found[2][1], UnreadableImageError)
+    table.write_text("ID\nb\na\n")
+    found = list(stream_images(table, 24, folder=tmp_path / "images"))
+    assert [name for name, _ in found] == ["b#page=1", "b#page=2", "a"]
+    assert not any(isinstance(pixels, UnreadableImageError) for _, pixels in found)
+    picture().save(tmp_path / "images" / "a.png")
+    with pytest.raises(UserError, match=r"'a' may be a\.jpg or a\.png; write it with its suffix"):
+        stream_images(table, 24, folder=tmp_path / "images")
     paths = [tmp_path / "images" / name for name in ("b.pdf", "a.jpg")]
     assert len(list(stream_images(paths, 24))) == 3
     assert [name for name, _ in stream_images(paths[0], 24)] == ["b.pdf#page=1", "b.pdf#page=2"]

@@ -159,6 +159,9 @@ def test_a_table_names_them_and_too_few_are_refused(
     words = ("src.look", "data=image_folder", f"data.root={root}")
     said = door(*words, f"data.to_classify={tmp_path / 'test.csv'}", code=1)
     assert "holds 1 pages that can be read, too few to compare" in said
+    (tmp_path / "sample.csv").write_text("ID\na\n")
+    said = door(*words, f"data.to_classify={tmp_path / 'sample.csv'}", code=1)
+    assert f"none of the files that it names can be read in {tmp_path}; give the folder" in said
     said = door(*words, "data.to_classify=nowhere", code=1)
     assert "data.to_classify=nowhere: there is no such folder" in said
 

@@ -37,7 +37,13 @@ def test_unsure_pages_alone_are_seen_in_several_views(run_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kept", "given", "expected"),
-    [(None, None, 1.0), ({"margin": 0.3}, None, 0.3), ({"margin": 0.3}, 0.7, 0.7)],
+    [
+        (None, None, 1.0),
+        ({"margin": 0.3}, None, 0.3),
+        ({"margin": 0.3}, 0.7, 0.7),
+        # More views helped on no page.
+        ({"margin": 0.0}, None, 0.0),
+    ],
 )
 def test_the_margin_is_the_one_that_the_ensemble_found(
     run_folder: Path, tmp_path: Path, kept: Any, given: float | None, expected: float

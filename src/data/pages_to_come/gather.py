@@ -132,10 +132,13 @@ def pages_to_classify(cfg: DataConfig) -> tuple[Pixels, Floats]:
     if bad:
         log.warning("data.to_classify: %d pages cannot be read, as %s", len(bad), bad[0])
     if len(good) < FEWEST:
-        raise UserError(
-            f"data.to_classify={cfg.to_classify}: holds {len(good)} pages that can be read, too "
-            f"few to compare; give {FEWEST} or more, or leave the key out"
-        )
+        told = f"data.to_classify={cfg.to_classify}: holds {len(good)} pages that can be read, too "
+        told += f"few to compare; give {FEWEST} or more, or leave the key out"
+        if source.suffix.lower() == ".csv" and not good:
+            here = folder or source.parent
+            told = f"data.to_classify={cfg.to_classify}: none of the files that it names can be "
+            told += f"read in {here}; give the folder that they are in instead"
+        raise UserError(told)
     return _stacked(good[:MOST])
 
 

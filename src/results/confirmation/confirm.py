@@ -30,8 +30,9 @@ def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmat
     runs = Runs(stored.folder)
     folds = list(plan.fold_runs())
     console.print(
-        f"{len(plan.contenders)} configurations and the defaults, {plan.repeats} fresh seeds, "
-        f"{plan.folds} folds of {counted(plan.epochs, 'epoch')}: {counted(len(folds), 'run')}",
+        f"{counted(len(plan.contenders), 'configuration')} and the defaults, "
+        f"{counted(plan.repeats, 'fresh seed')}, {counted(plan.folds, 'fold')} of "
+        f"{counted(plan.epochs, 'epoch')}: {counted(len(folds), 'run')}",
         highlight=False,
     )
     configs = dict(plan.configs)

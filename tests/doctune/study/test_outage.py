@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, make_url, text
 from doctune.errors import UserError
 from doctune.study import outage
 from doctune.study.outage import Outage
+from doctune.study.ownership import Heartbeat
 from doctune.study.patient import PatientStorage, open_patiently
 from doctune.study.storage import open_storage
 from doctune.study.study import load_study as load_stored
@@ -191,3 +192,39 @@ def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         "storage: it does not answer",
     ]
     assert "(gone); trying again for 10 minutes, Ctrl-C ends the search" in said[0]
+
+
+def test_a_full_disk_is_told_once_although_it_can_be_read() -> None:
+    class Full:
+        is_full = True
+
+        def set_trial_user_attr(self, *_: Any) -> None:
+            beats.append(self.is_full)
+            if self.is_full:
+                raise StorageInternalError("in the commit") from OSError("database or disk is full")
+
+    beats: list[bool] = []
+    said: list[str] = []
+    storage, outage = Full(), Outage(said.append)
+    with Heartbeat(cast(Any, storage), 0.01, outage=outage) as heartbeat:
+        heartbeat.add(0)
+        wait_until(lambda: len(beats) > 3)
+        assert len(said) == 1
+        assert said[0].startswith(
+            "storage: nothing can be written (database or disk is full); trials wait"
+        )
+        storage.is_full = False
+        wait_until(lambda: len(said) > 1)
+    assert said[1:] == ["storage: it can be written again"]
+
+
+def test_a_storage_that_is_known_to_be_away_is_not_told_of_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outage, "PAUSE", 0)
+    said: list[str] = []
+    known = Outage(said.append)
+    known.wait(StorageInternalError("gone"))
+    known.cannot_write(StorageInternalError("gone"))
+    known.can_write()
+    assert len(said) == 1

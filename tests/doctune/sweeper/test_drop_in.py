@@ -85,6 +85,12 @@ def test_params_of_the_config_and_of_the_command_line(search: Searches, tmp_path
     assert ours.values == stock.values
     assert ours.results == stock.results
     assert set(ours.params[0]) == {"x", "z", "w", "name"}
+    # Both say it on the screen, too.
+    assert f"Best value: {stock.results['best_value']}" in stock.output
+    assert f"best {ours.results['best_value']:.4f} in trial {ours.study.best_trial.number}: x=" in (
+        ours.output
+    )
+    assert "optimization_results.yaml" in ours.output
     for theirs, mine in zip(stock.study.trials, ours.study.trials, strict=True):
         assert mine.distributions == theirs.distributions
         assert mine.user_attrs["y"] == theirs.user_attrs["y"]
@@ -98,6 +104,7 @@ def test_several_objectives(search: Searches, tmp_path: Path) -> None:
     assert ours.values == stock.values
     assert ours.results == stock.results
     assert set(ours.results) == {"name", "solutions"}
+    assert f"Pareto front of {len(ours.results['solutions'])}:" in ours.output
 
 
 def test_on_a_server(search: Searches, tmp_path: Path, postgresql_server: str) -> None:
@@ -145,12 +152,21 @@ def test_max_failure_rate(search: Searches, tmp_path: Path, rate: float, code: i
     assert "x is too large" in ours.output
     if code == 0:
         assert ours.results == stock.results
+    else:
+        failed = ours.study.get_trials(states=(optuna.trial.TrialState.FAIL,))[-1].number
+        told = f"the last, trial {failed} (its folder has its log), with RuntimeError: x is too"
+        assert told in ours.output
+        (logged,) = (tmp_path / "optuna_async" / "sweep" / str(failed)).glob("*.log")
+        assert "Traceback" in logged.read_text()
 
 
 def test_sweep_and_launch_import_neither_torch_nor_the_rest(tmp_path: Path) -> None:
     imported = """
-import pkgutil, sys, importlib
+import pkgutil, sys, importlib, logging
 import doctune.sweeper, doctune.launcher
+from doctune.study.storage import import_ahead
+logging.basicConfig(level=logging.INFO)
+import_ahead()
 for package in (doctune.sweeper, doctune.launcher):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
@@ -165,3 +181,5 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] in ("torch", "s
         check=True,
     )
     assert done.stdout.split() == []
+    # As Hydra's own logging shows it, where an app has none: no word of Alembic on its parts.
+    assert "alembic" not in done.stderr

@@ -149,6 +149,7 @@ def test_a_trial_that_hangs_is_ended(
     (trial,) = load().trials
     assert trial.state is TrialState.FAIL
     assert f"no end and no report after hydra.sweeper.trial_timeout={seconds:g} s" in done.stdout
+    assert "raise it if trials need longer, else the worker's log" in done.stdout
 
 
 def ended(state: TrialState) -> FrozenTrial:
