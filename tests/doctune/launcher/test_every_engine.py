@@ -46,7 +46,7 @@ def test_trials_end_are_pruned_and_are_tried_again(
         *("+x=choice(1.0,4.0)", "+fault=choice(none,killed_once)", "hydra/sweeper/sampler=grid"),
         *("+steps=4", TWO, "hydra.sweeper.n_trials=4"),
         # joblib loses the trial beside a killed one as well.
-        f"hydra.sweeper.retries={2 if engine == 'joblib' else 1}",
+        f"hydra.sweeper.retries={3 if engine == 'joblib' else 1}",
         "+hydra.sweeper.pruner={_target_: optuna.pruners.ThresholdPruner, lower: -5}",
     )
     start(engine, *command).end()
