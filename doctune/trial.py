@@ -12,6 +12,7 @@ and is pruned like an objective function inside Optuna. `current_trial()` is Non
 of a search. Raising `optuna.TrialPruned` anywhere in the job has the same effect.
 """
 
+import contextlib
 import functools
 import os
 import socket
@@ -24,15 +25,18 @@ from hydra.core.hydra_config import HydraConfig
 from optuna.storages import BaseStorage
 
 from doctune import is_trial
+from doctune.launcher.job.ends import ask_for_end
 from doctune.study.location import study_location
-from doctune.study.ownership import Heartbeat, this_process
+from doctune.study.ownership import Heartbeat, runs_here, this_process
 from doctune.study.patient import open_patiently
 from doctune.study.pruners import NOTES, StudyOfPruners, compares_running
 from doctune.study.pruners import make_pruner as make_pruner
 from doctune.study.pruning_safety import BY_PRUNER, LET_THROUGH, STOPPED, is_let_through
-from doctune.study.study import load_study
+from doctune.study.study import load_study, values_of
 from doctune.words import settings_of
 
+# Where Slurm and submitit's own processes say which task of a job this is.
+RANKS = ("SLURM_PROCID", "SUBMITIT_LOCAL_GLOBALID")
 # Trial, and when it was handed out -> when this process has begun with it, by the monotonic clock
 # and by the other.
 _begun: dict[tuple[int, str], tuple[float, float]] = {}
@@ -202,9 +206,30 @@ class RunningTrial:
         state = optuna.trial.TrialState.COMPLETE
         self.study.tell(self.number, values, state, skip_if_finished=True)
 
+    def end_without_search(self, returned: Any, error: Exception | None) -> None:
+        """Store the end of a job whose search has perhaps been killed meanwhile.
+
+        One that lives on this machine tells its trials itself. What failed is left to the search,
+        or to the next one, which runs it again.
+
+        Args:
+            returned: by the job's task.
+            error: that it has raised, in place of that.
+        """
+        if not _is_first_task() or runs_here(self._trial.user_attrs.get("owner", {})):
+            return
+        if isinstance(error, optuna.TrialPruned):
+            self.end_as_pruned()
+        elif error is None:
+            with contextlib.suppress(ValueError):
+                self.end_as_complete(values_of(returned, len(self.study.directions)))
+
 
 def current_trial() -> RunningTrial | None:
-    """Return the trial that this Hydra job runs for, None outside of a search."""
+    """Return the trial that this Hydra job runs for, None outside of a search.
+
+    A job that has asked for it keeps its result in the study where its search may be gone by then.
+    """
     if not is_trial():
         return None
     hydra = HydraConfig.get()
@@ -215,4 +240,10 @@ def current_trial() -> RunningTrial | None:
     trial = RunningTrial(study, hydra.job.num, sweeper.prune, sweeper.let_through, curves)
     trial.note("worker", os.environ.get("WORKER_NAME", socket.gethostname()))
     trial.note_runner(sweeper.heartbeat)
+    ask_for_end(trial.end_without_search)
     return trial
+
+
+def _is_first_task() -> bool:
+    """Tell whether this is the process that speaks for a job of several tasks."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)

@@ -51,6 +51,7 @@ TINY = (
 LONGEST = {
     *("test_distribution.py", "test_job_ends.py", "test_kills.py", "test_submitted.py"),
     *("test_card.py", "test_confirm.py", "test_many_processes.py", "test_train.py"),
+    "test_every_engine.py",
 }
 
 # An example is no slower for being on a busy machine.

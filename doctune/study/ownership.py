@@ -108,6 +108,11 @@ def seems_gone(trial: FrozenTrial) -> bool:
     return all(not _lives(owner) if owner.get("place") == _place() else silent for owner in owners)
 
 
+def runs_here(owner: Owner) -> bool:
+    """Tell whether a process is one of this machine, and lives."""
+    return owner.get("place") == _place() and _lives(owner)
+
+
 def _lives(owner: Owner) -> bool:
     try:
         process = psutil.Process(owner["pid"])

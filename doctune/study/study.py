@@ -6,6 +6,7 @@ once a trial is pruned. What a job reports is the first objective, so its direct
 they ask for.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -195,3 +196,20 @@ def is_complete(name: str, done: int, n_trials: int) -> str:
         f"study {name} has {has} already; extend it with {shown('n_trials')}={done + n_trials}, "
         f"or start another with {shell_word(override(shown('study_name'), name + '-2'))}"
     )
+
+
+def values_of(returned: Any, n_objectives: int) -> list[float]:
+    """Read what a job returned as the values of `n_objectives` objectives.
+
+    Raises:
+        ValueError: it is no number, not so many, or NaN.
+    """
+    try:
+        values = [float(returned)] if n_objectives == 1 else [float(value) for value in returned]
+    except (TypeError, ValueError):
+        raise ValueError(f"the job returned {returned!r}, not {n_objectives} number(s)") from None
+    if len(values) != n_objectives:
+        raise ValueError(f"the job returned {len(values)} values for {n_objectives} objectives")
+    if any(math.isnan(value) for value in values):
+        raise ValueError("the job returned NaN")
+    return values

@@ -6,10 +6,8 @@ up, a connection that was lost. An error of the task's own code, running out of 
 disk and a trial that took too long would only happen again.
 """
 
-import math
 from collections import deque
 from concurrent.futures import BrokenExecutor
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from optuna.exceptions import StorageInternalError
@@ -84,23 +82,6 @@ def error_of(job: JobReturn) -> BaseException | None:
     # `return_value` would print the failure on the screen before raising it.
     failed = job.status is JobStatus.FAILED
     return job._return_value if failed else None
-
-
-def values_of(returned: Any, n_objectives: int) -> list[float]:
-    """Read what a job returned as the values of `n_objectives` objectives.
-
-    Raises:
-        ValueError: it is no number, not so many, or NaN.
-    """
-    try:
-        values = [float(returned)] if n_objectives == 1 else [float(value) for value in returned]
-    except (TypeError, ValueError):
-        raise ValueError(f"the job returned {returned!r}, not {n_objectives} number(s)") from None
-    if len(values) != n_objectives:
-        raise ValueError(f"the job returned {len(values)} values for {n_objectives} objectives")
-    if any(math.isnan(value) for value in values):
-        raise ValueError("the job returned NaN")
-    return values
 
 
 def is_transient(error: BaseException) -> bool:

@@ -30,6 +30,10 @@ def looked_after(launcher: Any, composer: JobComposer) -> Any:
         from doctune.launcher.in_process import make_quick
 
         make_quick(launcher, composer)
+    if "JoblibLauncher" in kinds:
+        from doctune.launcher.on_joblib import JoblibJobs
+
+        return JoblibJobs(launcher)
     if "RayLauncher" in kinds:
         from doctune.launcher.on_ray import RayJobs
 
@@ -54,8 +58,8 @@ class LaunchedJobs:
 
     Any of Hydra's serves with its `launch` alone. Beside that a launcher may have, each on its own:
 
-    * `slots`: jobs that run at a time; `room()`: those that may now; `holds_next`: whether it
-      takes more, and starts them when there is room;
+    * `slots`: jobs that run at a time, `most`: at most; `room()`: those that may now; `holds_next`:
+      whether it takes more, and starts them when there is room;
     * `start()`: starts its processes before there are jobs; `compose_with(composer)`,
       `expect(needs)`: what is known of jobs before they come;
     * `began(number)`, `waits(number)`: how a job stands; `cancel(number)`: ends one; `close()`:
@@ -86,8 +90,8 @@ class LaunchedJobs:
             return 1
         workers = self.workers
         if wanted is None:
-            return workers or BY_DEFAULT
-        return min(wanted, workers or wanted)
+            wanted = workers or BY_DEFAULT
+        return min(wanted, workers or wanted, getattr(self._launcher, "most", wanted))
 
     def notes_on_slots(self, slots: int, wanted: int | None) -> Iterator[str]:
         """Yield what to tell where another number of trials run at a time than was given.
@@ -100,6 +104,8 @@ class LaunchedJobs:
         if wanted is not None and slots < wanted:
             trials = "one trial" if slots == 1 else f"{slots} trials"
             hint = "; hydra/launcher=workers runs more" if self.name == "basic" else ""
+            if hasattr(self._launcher, "most"):
+                hint = "; hydra.launcher.n_jobs says how many"
             if workers is not None:
                 hint = f" ({shown('n_jobs')}); leave hydra.launcher.n_workers out, or raise it"
             yield f"hydra/launcher={self.name} runs {trials} at a time, not {wanted}{hint}"

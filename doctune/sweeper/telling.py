@@ -17,12 +17,12 @@ from optuna.trial import FrozenTrial, TrialState
 from doctune.launcher.slurm.submission import JobTimeError
 from doctune.study.budget import Budget
 from doctune.study.queue import interrupt, requeue_interrupted
+from doctune.study.study import values_of
 from doctune.sweeper.failures import (
     FailureWindow,
     TrialTimeoutError,
     error_of,
     is_transient,
-    values_of,
 )
 
 # Why a trial was stopped whose job had no more time, beside what `current_trial` knows.

@@ -1,5 +1,6 @@
 """A Hydra app that knows nothing of images: the sweeper serves any."""
 
+import contextlib
 import logging
 import math
 import os
@@ -25,6 +26,8 @@ from tests.waiting import wait_until
 def main(cfg: DictConfig) -> float | tuple[float, float]:
     x, seconds = float(cfg.get("x") or 0.0), float(cfg.get("seconds", 0.0))
     happens(str(cfg.get("fault")))
+    if cfg.get("fault") == "killed_once":
+        killed_once(x)
     if cfg.get("fail") and x > cfg.get("fail"):
         raise RuntimeError("x is too large")
     if cfg.get("once"):
@@ -43,6 +46,9 @@ def main(cfg: DictConfig) -> float | tuple[float, float]:
             index = np.int64(step) if cfg.get("numpy") else step
             trial.report(number(-((x - 1) ** 2)), index, f"step {step + 1}/{steps}")  # type: ignore[arg-type]
             trial.raise_if_over()
+        if cfg.get("fails_at") == x:
+            wait_for(Path("fails"))
+            raise RuntimeError("as it was told to")
     if str(cfg.get("fault")) in RETURNS:
         return RETURNS[str(cfg.get("fault"))]  # type: ignore[no-any-return]
     if cfg.get("two"):
@@ -113,6 +119,13 @@ def happens(fault: str) -> None:
     if fault == "hang":
         # Longer than any test takes.
         time.sleep(3600)
+
+
+def killed_once(x: float) -> None:
+    """End this process as the kernel does, unless a trial of that `x` has had that before."""
+    with contextlib.suppress(FileExistsError):
+        Path(f"killed at {x:g}").open("x").close()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def wait_for(gate: Path) -> None:

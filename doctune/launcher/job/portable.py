@@ -13,6 +13,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
+from doctune.launcher.job import ends
+
 
 class JobEndedError(Exception):
     """A job ended its process, or meant to."""
@@ -35,13 +37,16 @@ class PortableTask:
             JobEndedError: it ended with `sys.exit`, or with another error that is no `Exception`.
             TypeError: what it returned cannot be told.
         """
+        ends.forget()
         try:
-            returned = self._task(config)
-        except Exception:
+            returned = tellable(self._task(config))
+        except Exception as error:
+            ends.tell_end(None, error)
             raise
         except BaseException as error:
             raise JobEndedError(how_it_ended(error)) from error
-        return tellable(returned)
+        ends.tell_end(returned, None)
+        return returned
 
 
 def portable(task: TaskFunction) -> "PortableTask":

@@ -18,7 +18,9 @@ from doctune.launcher.job.config import SharedConfig, for_one_job
 
 @pytest.fixture
 def singletons(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Singleton, "_instances", dict(Singleton._instances))
+    # Copies, as what is done to one would be left behind with the dictionary.
+    copies = {kind: copy.copy(one) for kind, one in Singleton._instances.items()}
+    monkeypatch.setattr(Singleton, "_instances", copies)
 
 
 class Callbacks:

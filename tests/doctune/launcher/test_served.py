@@ -22,7 +22,8 @@ from doctune.launcher.slurm.scheduler import JobLostError, JobRefusedError
 from doctune.launcher.slurm.served import ServedJobs
 from doctune.launcher.slurm.serving import CutOff, Serving
 from doctune.launcher.slurm.submission import JobTimeError
-from tests.doctune.launcher.test_submitted import beside, trials_in, until
+from tests.doctune.engines import trials_in, until
+from tests.doctune.launcher.test_submitted import beside
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
 from tests.waiting import PATIENCE, wait_until

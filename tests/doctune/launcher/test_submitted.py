@@ -4,91 +4,29 @@ import contextlib
 import math
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import optuna
 import psutil
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from sqlalchemy import make_url
 
 from doctune.study.budget import Budget
-from doctune.study.storage import open_storage
 from doctune.study.study import was_interrupted
-from tests.doctune.conftest import app_environment, load_study, sqlite
-from tests.doctune.slurm.cluster import cluster, why_not
+from tests.doctune.conftest import load_study
+from tests.doctune.engines import Start, reported, trials_in, until
+from tests.doctune.engines import start as start
+from tests.doctune.slurm.cluster import running, waiting
+from tests.doctune.slurm.cluster import slurm as slurm
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
-from tests.preloaded import Command
-from tests.waiting import PATIENCE, wait_until
+from tests.waiting import PATIENCE
 
 SECRET = "s3cr3t"
-
-
-@pytest.fixture(scope="session")
-def slurm() -> Iterator[str]:
-    """Start Slurm; return the value of SLURM_CONF."""
-    reason = why_not()
-    if reason:
-        pytest.skip(reason)
-    with cluster() as conf:
-        yield conf
-
-
-@dataclass
-class Search:
-    """A search that runs in a process of its own."""
-
-    process: "subprocess.Popen[str]"
-    folder: Path
-
-    def until(self, happens: Callable[[], bool]) -> None:
-        until(happens, self.process)
-
-    def end(self, code: int = 0) -> str:
-        output, _ = self.process.communicate(timeout=PATIENCE)
-        assert self.process.returncode == code, output
-        assert "Traceback" not in output, output
-        return output
-
-
-Start = Callable[..., Search]
-
-
-@pytest.fixture
-def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Return a function that starts a search on a launcher, in a process of its own."""
-    started: list[Search] = []
-
-    def call(launcher: str, *words: str) -> Search:
-        environment = app_environment()
-        if launcher == "submitit_slurm":
-            environment["SLURM_CONF"] = request.getfixturevalue("slurm")
-        command = [
-            *(sys.executable, "-m", "tests.doctune.app", "-m", "hydra/sweeper=optuna_async"),
-            *(f"hydra/launcher={launcher}", "hydra.sweeper.direction=maximize"),
-            *("hydra.sweep.dir=sweep", "+x=interval(-5.0,5.0)", *words),
-        ]
-        process = Command(
-            command,
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(Search(process, tmp_path))
-        return started[-1]
-
-    yield call
-    for each in started:
-        each.process.kill()
 
 
 @pytest.fixture
@@ -108,20 +46,8 @@ def on_slurm(
 
 # Two steps; the second waits for the gate.
 GATED = ("+steps=2", "+gate=gate", "+gate_at=1")
-SLURM = ("hydra/launcher=submitit_slurm", "+x=interval(-5.0,5.0)")
-
-
-def jobs(state: str) -> list[str]:
-    command = ["squeue", "--noheader", "--format=%i", f"--states={state}"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-
-
-def waiting() -> list[str]:
-    return jobs("PENDING")
-
-
-def running() -> list[str]:
-    return jobs("RUNNING")
+X = "+x=interval(-5.0,5.0)"
+SLURM = ("hydra/launcher=submitit_slurm", X)
 
 
 def one_core_is_taken() -> str:
@@ -130,31 +56,6 @@ def one_core_is_taken() -> str:
     number = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     until(lambda: number in running())
     return number
-
-
-def trials_in(folder: Path) -> list[FrozenTrial]:
-    """Read the trials of a search that runs; none before it has a study."""
-    if not (folder / "sweep" / "search.log").exists():
-        return []
-    with contextlib.suppress(KeyError):
-        storage = open_storage(sqlite(folder))
-        return optuna.load_study(study_name="sweep", storage=storage).trials
-    return []
-
-
-def reported(folder: Path) -> int:
-    """Return how many trials have reported."""
-    return sum(bool(trial.intermediate_values) for trial in trials_in(folder))
-
-
-def until(happens: Callable[[], bool], process: "subprocess.Popen[str] | None" = None) -> None:
-    """Wait without asking Slurm and the storage all the time."""
-
-    def asked() -> bool:
-        time.sleep(0.2)
-        return happens()
-
-    wait_until(asked, process, PATIENCE / 2)
 
 
 @contextlib.contextmanager
@@ -200,7 +101,9 @@ def test_ctrl_c_ends_what_runs_and_what_waits(
         # The other of the node's two cores is somebody else's.
         monkeypatch.setenv("SLURM_CONF", request.getfixturevalue("slurm"))
         other, runs = one_core_is_taken(), 1
-    search = start(launcher, *GATED, f"hydra.sweeper.n_jobs={n_jobs}", "hydra.sweeper.n_trials=8")
+    search = start(
+        launcher, X, *GATED, f"hydra.sweeper.n_jobs={n_jobs}", "hydra.sweeper.n_trials=8"
+    )
     search.until(lambda: reported(tmp_path) == runs)
     if launcher == "submitit_slurm":
         search.until(lambda: len(waiting()) == 1)

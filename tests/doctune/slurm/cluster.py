@@ -1,4 +1,4 @@
-"""A real Slurm of one node on this machine, for the tests."""
+"""A real Slurm of one node on this machine, for the tests, and what runs on it."""
 
 import os
 import shutil
@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 SCRIPT = Path(__file__).with_name("one_node_slurm.sh")
 NEEDS = ("slurmctld", "slurmd", "munged", "sbatch")
@@ -42,3 +44,26 @@ def cluster() -> Iterator[str]:
         yield conf
     finally:
         started.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[str]:
+    """Start Slurm; return the value of SLURM_CONF."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    with cluster() as conf:
+        yield conf
+
+
+def jobs(state: str) -> list[str]:
+    command = ["squeue", "--noheader", "--format=%i", f"--states={state}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def waiting() -> list[str]:
+    return jobs("PENDING")
+
+
+def running() -> list[str]:
+    return jobs("RUNNING")

@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from doctune.errors import UserError
 from doctune.study.budget import Budget
-from doctune.study.study import finished
-from doctune.sweeper.failures import FAILURE_WINDOW, FailureWindow, values_of
+from doctune.study.study import finished, values_of
+from doctune.sweeper.failures import FAILURE_WINDOW, FailureWindow
 from tests.doctune.conftest import Sweep, load_study, on_sqlite, run_sweep, sqlite
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
