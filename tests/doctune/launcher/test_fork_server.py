@@ -1,5 +1,6 @@
 """Workers that are copies of a process which has imported what they need."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -24,10 +25,12 @@ HERE = "tests.doctune.launcher.preloads"
 
 def look(words: list[str], number: int) -> JobReturn:
     """Return what a worker has of its server, and what of its own."""
+    plain = sys.modules.get(f"{HERE}.plain")
     return job(
         {
             "parent": os.getppid(),
-            "preloaded_in": getattr(sys.modules.get(f"{HERE}.plain"), "IMPORTED_IN", None),
+            "preloaded_in": getattr(plain, "IMPORTED_IN", None),
+            "garbage": (getattr(plain, "LOOKED_FOR_GARBAGE", None), gc.isenabled()),
             "threads": os.environ.get("OMP_NUM_THREADS"),
             "drawn": np.random.random(),
             "server_of_its_own": server_pid(),
@@ -62,6 +65,8 @@ def test_workers_share_what_was_imported_once(pools: Any) -> None:
     seen = [place.run([], i, ())._return_value for i, place in enumerate((first, second))]
     assert [each["preloaded_in"] for each in seen] == [server_pid()] * 2
     assert [each["parent"] for each in seen] == [server_pid()] * 2
+    # While it was imported there was no search for garbage; in the copies there is.
+    assert [each["garbage"] for each in seen] == [(False, True)] * 2
     # They are copies of one process, and nevertheless not twins.
     assert seen[0]["drawn"] != seen[1]["drawn"]
     # Set before a library could read it.
