@@ -31,6 +31,7 @@ def look(words: list[str], number: int) -> JobReturn:
             "parent": os.getppid(),
             "preloaded_in": getattr(plain, "IMPORTED_IN", None),
             "garbage": (getattr(plain, "LOOKED_FOR_GARBAGE", None), gc.isenabled()),
+            "alembic": "alembic.context" in sys.modules,
             "threads": os.environ.get("OMP_NUM_THREADS"),
             "drawn": np.random.random(),
             "server_of_its_own": server_pid(),
@@ -92,6 +93,14 @@ def test_a_module_that_cannot_be_imported_fails_in_the_worker(pools: Any, tmp_pa
     with pytest.raises((ProcessExpired, BrokenProcessPool)):
         pool.run([], 0)
     assert "nosuch" in (tmp_path / "worker-0.log").read_text()
+
+
+@pytest.mark.parametrize("preload", ["doctune.study.storage", f"{HERE}.plain"])
+def test_a_worker_of_jobs_that_have_a_trial_is_ready_for_its_storage(
+    pools: Any, preload: str
+) -> None:
+    """Others import no more than they ask for."""
+    assert seen_by(pools(preload))["alembic"] == (preload == "doctune.study.storage")
 
 
 def test_a_second_pool_starts_its_workers_anew(pools: Any) -> None:
