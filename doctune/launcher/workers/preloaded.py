@@ -1,5 +1,6 @@
 """What a fork server imports first: it carries out the orders that its environment brings."""
 
+import ctypes
 import gc
 import importlib
 import json
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ORDERS = "DOCTUNE_FORK_SERVER"
+# Of Linux's <sys/prctl.h>: a signal to a process when the thread that has started it ends.
+PR_SET_PDEATHSIG = 1
 
 
 class Orders(NamedTuple):
@@ -21,12 +24,14 @@ class Orders(NamedTuple):
         modules: to import.
         environment: variables to set before.
         log_file: gets what they print.
+        ends_with_starter: whether to end at once with the thread that has started it.
     """
 
     path: list[str]
     modules: list[str]
     environment: dict[str, str]
     log_file: str
+    ends_with_starter: bool = False
 
 
 def carry_out(orders: Orders) -> None:
@@ -35,8 +40,12 @@ def carry_out(orders: Orders) -> None:
     That search would write into memory that the copies share. While libraries are imported it finds
     next to nothing: of the six seconds of torch, timm and Lightning it took more than one.
     """
-    # Ctrl-C is the sweeper's business.
+    # Ctrl-C is the sweeper's business; until here it was held back.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    if orders.ends_with_starter:
+        # Otherwise it would hear of that when it has imported everything.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ.update(orders.environment)
     output_to(orders.log_file)
     sys.path[:] = orders.path

@@ -5,3 +5,4 @@ import os
 
 IMPORTED_IN = os.getpid()
 LOOKED_FOR_GARBAGE = gc.isenabled()
+print("imported")
