@@ -5,6 +5,7 @@ python -m src.train -m hparams_search=fast gpu=rtx4090
 """
 
 from src.before import starting as starting  # isort: skip  # takes Ctrl-C
+from src.before import workers_ahead as workers_ahead  # isort: skip  # starts what takes longest
 
 from omegaconf import DictConfig
 

@@ -12,6 +12,7 @@ from doctune.commands import task_overrides
 from doctune.errors import UserError
 from doctune.hydra_messages import dangling
 from doctune.launcher.workers.beside import call_beside
+from doctune.launcher.workers.fork_server import ForkServer
 from doctune.launcher.workers.packing import JobNeeds
 from doctune.study.keys import StudyKeys
 from src.before.elsewhere import is_elsewhere, notes_on_machines
@@ -142,6 +143,8 @@ def check_at_once(cfg: DictConfig, jobs: Iterable[DictConfig]) -> Reading:
     Raises:
         UserError: names the key, the value and what to do.
     """
+    # Of the launcher's, if it is one that has workers, by now.
+    ForkServer.end_ahead()
     check_environment()
     check_references(cfg)
     jobs = compared(jobs)

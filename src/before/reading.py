@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from src.before.comparable import code_version
 from src.data.config import DataConfig
 from src.data.load import load_splits
 from src.data.splits import Splits
@@ -33,6 +34,8 @@ class Reading:
         context.run(TO_END.set, self._end)
         self._read = self._thread.submit(lambda: context.run(load_splits, self.data))
         _now = self
+        # This process will wait for imports of others, and needs it then: a third of a second.
+        code_version()
         return self
 
     def __exit__(self, *_: Any) -> None:

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
@@ -125,11 +123,14 @@ def temperature(scores: Floats, labels: Ints) -> float:
         scores: [N, C], logits or log-probabilities.
         labels: int64 [N].
     """
+    # Imported here, as trials, which import this file, need no temperature: half a second.
+    from scipy.optimize import minimize_scalar
+
     exact = scores.astype(np.float64)
     rows, doubt = np.arange(len(labels)), 1 / (len(labels) + 2)
 
     def loss(logarithm: float) -> float:
-        logs = log_softmax(exact / np.exp(logarithm), axis=1)
+        logs = _log_softmax(exact / np.exp(logarithm))
         return -float((1 - doubt) * logs[rows, labels].mean() + doubt * logs.mean())
 
     found = float(np.exp(minimize_scalar(loss, bounds=(COLDEST, HOTTEST), method="bounded").x))
@@ -138,7 +139,7 @@ def temperature(scores: Floats, labels: Ints) -> float:
 
 def log_loss(scores: Floats, labels: Ints) -> float:
     """Return the mean log loss, natural logarithm; arguments as for `temperature`."""
-    logs = log_softmax(scores.astype(np.float64), axis=1)
+    logs = _log_softmax(scores)
     return -float(logs[np.arange(len(labels)), labels].mean())
 
 
@@ -149,8 +150,16 @@ def calibration_error(scores: Floats, labels: Ints) -> float:
     is from the share that is right; as torchmetrics has it, without torch, which a report needs for
     nothing else.
     """
-    probabilities = np.exp(log_softmax(scores.astype(np.float64), axis=1))
+    probabilities = np.exp(_log_softmax(scores))
     sure, right = probabilities.max(1), probabilities.argmax(1) == labels
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, sure - right, minlength=BINS)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def _log_softmax(scores: Floats) -> npt.NDArray[np.float64]:
+    """Return log-probabilities [N, C] of logits or log-probabilities."""
+    from scipy.special import log_softmax
+
+    found: npt.NDArray[np.float64] = log_softmax(scores.astype(np.float64), axis=1)
+    return found

@@ -181,7 +181,9 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 def test_ctrl_c_in_the_first_seconds_is_a_line(
     tmp_path: Path, cache_dir: Path, module: str
 ) -> None:
-    words = ["src.train", *SEARCH, f"data.cache_dir={cache_dir}"]
+    # Another test may have cut those images, for which scikit-learn is imported.
+    cache = tmp_path / "cache" if module == "sklearn" else cache_dir
+    words = ["src.train", *SEARCH, f"data.cache_dir={cache}"]
     code = STOP_AT.format(module=module, words=words)
     done = subprocess.run(
         [sys.executable, "-c", code],

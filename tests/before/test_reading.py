@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from doctune.errors import UserError
+from src.before.comparable import code_version
 from src.before.reading import Reading, splits_of
 from src.data.threads import map_ahead
 from tests.waiting import PATIENCE
@@ -54,6 +55,13 @@ def test_images_are_read_while_other_things_are_done(slow: Slow) -> None:
         slow.go_on.set()
         assert splits_of(DATA) == "here"  # type: ignore[comparison-overlap]
         assert (len(slow.read), slow.loads) == (FEW, 1)
+
+
+def test_the_version_of_the_code_is_found_out_meanwhile(slow: Slow) -> None:
+    slow.go_on.set()
+    code_version.cache_clear()
+    with Reading(DATA):
+        assert code_version.cache_info().currsize == 1
 
 
 def test_whoever_leaves_early_ends_the_reading(slow: Slow) -> None:

@@ -1,5 +1,8 @@
 """Temperatures, held against logits whose temperature is known."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -88,3 +91,10 @@ def test_the_error_is_the_gap_between_sure_and_right() -> None:
     shares = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 4)
     labels = np.array([0, 0, 1, 1, 0, 0, 0, 1])
     assert calibration_error(np.log(shares), labels) == pytest.approx((0.4 + 0.15) / 2)
+
+
+def test_who_fits_no_temperature_imports_no_scipy() -> None:
+    """A trial, whose imports the first one waits for."""
+    code = "import sys, src.training.calibration; print([n for n in sys.modules if 'scipy' in n])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from doctune.launcher.workers.fork_server import ForkServer
-from doctune.launcher.workers.pool import OURS
 from tests.conftest import Run
 
 
@@ -14,7 +13,7 @@ from tests.conftest import Run
 @pytest.mark.skipif(sys.platform != "linux", reason="workers start anew elsewhere")
 def test_what_a_trial_needs_can_be_copied(tmp_path: Path) -> None:
     """Its imports begin no thread and use no card; a copy would be without them."""
-    modules = [*OURS, "tests.trial.asks_no_card", "src.trial.run"]
+    modules = ["tests.trial.asks_no_card", "src.trial.run"]
     server = ForkServer(modules, {"OMP_NUM_THREADS": "2"}, str(tmp_path / "log"))
     try:
         assert server.context().get_start_method() == "forkserver"

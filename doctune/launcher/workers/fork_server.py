@@ -4,6 +4,9 @@ A copy is there at once and shares the memory of what was imported. Python's own
 it; here it is told what to import, and is only used where a copy is whole: threads and opened
 devices are not copied, so a server that has some is ended again, and workers start anew (`spawn`).
 Ours runs on Linux alone, as libraries of macOS do not stand to be copied.
+
+An app that knows from its first words what workers will need may start it before all else
+(`start_ahead`); the pool takes it over if it has guessed right.
 """
 
 import contextlib
@@ -15,10 +18,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import IO, Any, ClassVar, Protocol, TypeVar
 
 import psutil
 
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Files of the drivers of CUDA and ROCm; who has one open has begun to use a card.
 DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
+# What every worker needs of ours.
+OURS = ("doctune.launcher.workers.process",)
 # Taken by the pool that the server is of; the workers of a second one at the same time start anew.
 _in_use = threading.Lock()
 
@@ -48,24 +53,67 @@ class ForkServer:
     The server itself starts with `start`, or at the first question.
 
     Args:
-        modules: what workers need; one that cannot be imported is left to them, who tell of it.
+        modules: what workers need beside what is ours; one that cannot be imported is left to them,
+            who tell of it.
         environment: variables that libraries read while they are imported; the same for all.
         log_file: gets what modules print while they are imported.
     """
 
     # Python has one server a process.
     _one: ClassVar["ForkServer | None"] = None
+    # Started before there is a pool; nobody's yet.
+    _ahead: ClassVar["ForkServer | None"] = None
 
     def __init__(
         self, modules: Sequence[str], environment: Mapping[str, str], log_file: str
     ) -> None:
-        self._orders = Orders(sys.path, list(modules), dict(environment), log_file)
+        self._orders = Orders([*sys.path], [*OURS, *modules], dict(environment), log_file)
+        self._log_file = log_file
+        # What is printed before it is known where the log is.
+        self._printed: IO[bytes] | None = None
         # Held while the server starts.
         self._start = threading.Lock()
         self._context: BaseContext | None = None
         self._owns_server = False
         self._is_closed = False
         self._kept: list[Any] = []
+
+    @classmethod
+    def start_ahead(cls, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Let a server begin to import before there is a pool, and a log; returns at once.
+
+        It ends with this thread, which is to be the main one, however that ends. Arguments as for
+        the class.
+        """
+        printed = os.fdopen(os.memfd_create("printed"), "w+b")
+        # Its name for other processes, as long as this one has it open.
+        ahead = cls(modules, environment, f"/proc/{os.getpid()}/fd/{printed.fileno()}")
+        ahead._orders = ahead._orders._replace(ends_with_starter=True)
+        ahead._printed = printed
+        cls._ahead = ahead
+        ahead.start()
+
+    @classmethod
+    def taken_over(
+        cls, modules: Sequence[str], environment: Mapping[str, str], log_file: str
+    ) -> "ForkServer":
+        """Return the server that was started ahead if it is as it should be, else another one.
+
+        Arguments as for the class.
+        """
+        ahead, other = cls._ahead, cls(modules, environment, log_file)
+        if ahead is None or not ahead._imports_as(other):
+            cls.end_ahead()
+            return other
+        cls._ahead, ahead._log_file = None, log_file
+        return ahead
+
+    @classmethod
+    def end_ahead(cls) -> None:
+        """End a server that was started ahead and that no pool has taken over, if there is one."""
+        ahead, cls._ahead = cls._ahead, None
+        if ahead is not None:
+            ahead.close()
 
     @classmethod
     def started(cls) -> "ForkServer | None":
@@ -84,6 +132,7 @@ class ForkServer:
             if self._context is None:
                 method = "forkserver" if self._launch() and self._is_whole() else "spawn"
                 self._context = multiprocessing.get_context(method)
+                self._hand_over_printed()
             return self._context
 
     def kept(self, make: Callable[[], Kept]) -> Kept:
@@ -120,7 +169,9 @@ class ForkServer:
             return False
         self._owns_server, ForkServer._one = True, self
         try:
-            with self._orders_in_environment():
+            # Before Ctrl-C is held back, as it would let it through again.
+            resource_tracker.ensure_running()
+            with self._orders_in_environment(), _no_interrupt():
                 forkserver.set_forkserver_preload(["doctune.launcher.workers.preloaded"])
                 forkserver.ensure_running()
         except (OSError, EOFError) as error:
@@ -145,6 +196,20 @@ class ForkServer:
             self._leave(reason)
         return reason is None
 
+    def _imports_as(self, other: "ForkServer") -> bool:
+        mine, theirs = self._orders, other._orders
+        return mine[:-2] == theirs[:-2]
+
+    def _hand_over_printed(self) -> None:
+        """Put what was printed before there was a log into it."""
+        if self._printed is None or not os.fstat(self._printed.fileno()).st_size:
+            return
+        self._printed.seek(0)
+        log_file = Path(self._log_file)
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("ab") as kept:
+            kept.write(self._printed.read())
+
     @contextlib.contextmanager
     def _orders_in_environment(self) -> Iterator[None]:
         """Give the orders to a process that is started within; the environment is all it gets."""
@@ -164,6 +229,16 @@ class ForkServer:
             forkserver.set_forkserver_preload(["__main__"])
             self._owns_server, ForkServer._one = False, None
             _in_use.release()
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back from what is started within, until it can ignore it; and here meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def server_pid() -> int:

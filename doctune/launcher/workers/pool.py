@@ -17,10 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from doctune.launcher.job.run import JobContext, is_device_error
 from doctune.launcher.workers.fork_server import ForkServer
 from doctune.launcher.workers.place import Place, log_of
-from doctune.launcher.workers.surroundings import THREADS, surroundings
-
-# What every worker needs of ours.
-OURS = ("doctune.launcher.workers.process",)
+from doctune.launcher.workers.surroundings import same_for_all
 
 
 class WorkerPool:
@@ -42,9 +39,8 @@ class WorkerPool:
         context: JobContext,
         log_folder: str,
     ) -> None:
-        _, environment, _ = surroundings(0, n_workers, devices)
-        shared = {} if devices else {name: environment[name] for name in THREADS}
-        self._server = ForkServer((*OURS, *preload), shared, log_of(log_folder, 0))
+        shared = same_for_all(n_workers, devices)
+        self._server = ForkServer.taken_over(preload, shared, log_of(log_folder, 0))
         self._places = [
             Place(i, n_workers, devices, preload, context, log_folder, self._server)
             for i in range(n_workers)

@@ -20,6 +20,12 @@ def surroundings(
     return name, {**environment, **dict.fromkeys(THREADS, str(len(cores)))}, cores
 
 
+def same_for_all(n_places: int, devices: Sequence[str]) -> dict[str, str]:
+    """Return the variables that all places have alike, of those that libraries read early."""
+    _, environment, _ = surroundings(0, n_places, devices)
+    return {} if devices else {name: environment[name] for name in THREADS}
+
+
 def pin(environment: dict[str, str], cores: list[int]) -> None:
     """Keep this process to its place."""
     os.environ.update(environment)
