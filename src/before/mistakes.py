@@ -36,7 +36,7 @@ from src.before.elsewhere import not_installed
 from src.before.own_yaml import unreadable_yaml, wrong_content
 from src.before.places import all_choices, value_of_flag
 from src.before.starting import STARTING, end_at_once, stop
-from src.before.typed_words import check_words
+from src.before.typed_words import check_words, from_home
 from src.training.model_names import meant_by, registered
 
 # A folder in which nothing can be written.
@@ -74,6 +74,7 @@ def hydra_in_short(own_flags: Sequence[str] = (), subject: str | None = None) ->
         inside_hydra.run_and_report = report_in_short  # type: ignore[assignment]
     try:
         with _shortened():
+            sys.argv[1:] = [from_home(word) for word in sys.argv[1:]]
             words = [word for word in sys.argv[1:] if word not in own_flags]
             for note in check_words(words, subject):
                 print(note, file=sys.stderr)

@@ -4,12 +4,13 @@ Some of them it would not tell at all, and search or train with something else. 
 for it, so it takes no time.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from doctune.commands import shell_word
+from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from src.before.places import all_choices
 
@@ -45,6 +46,20 @@ TAKES_A_WORD = (
     *("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd", "--cfg", "-c"),
     *("--package", "-p", "--info", "-i", "--experimental-rerun"),
 )
+
+
+def from_home(word: str) -> str:
+    """Write out `key=~/PATH`, as a shell does with a word that is a path alone.
+
+    Hydra cannot read it without quotes, and with them it would be a folder called `~`.
+    """
+    key, _, value = word.partition("=")
+    is_quoted = value[:1] in ("'", '"') and value[:1] == value[-1:]
+    bare = value[1:-1] if is_quoted else value
+    is_several = "," in value and not is_quoted
+    if not bare.startswith("~/") or is_several:
+        return word
+    return override(key, os.path.expanduser(bare))
 
 
 def check_words(words: Sequence[str], subject: str | None = None) -> list[str]:

@@ -12,7 +12,8 @@ import src.train
 from doctune.sweeper.records import shell_command
 from src.before.door import typed
 from src.before.starting import end_at_once
-from tests.conftest import REPOSITORY
+from src.before.typed_words import from_home
+from tests.conftest import REPOSITORY, Door
 
 # They take from a third of a second to several, which nobody waits for to be told of a mistake.
 HEAVY = (
@@ -229,6 +230,34 @@ def test_a_notebook_without_words_takes_none_of_the_kernels(
     with typed("src.train", ["-m", "optuna.study_name='my study'"]):
         # What a search says goes on with it.
         assert shell_command() == "python -m src.train -m \"optuna.study_name='my study'\""
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("data.root=~/scans", "data.root=/home/me/scans"),
+        ("data.root='~/my scans'", "data.root='/home/me/my scans'"),
+        ("data=~/a=b.csv", "data='/home/me/a=b.csv'"),
+        ("data.root=/a/~/b", "data.root=/a/~/b"),
+        ("~data.root=~", "~data.root=~"),
+        ("data.root=~/a,~/b", "data.root=~/a,~/b"),
+        ("-m", "-m"),
+    ],
+)
+def test_a_path_from_home_is_written_out(
+    monkeypatch: pytest.MonkeyPatch, word: str, meant: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert from_home(word) == meant
+
+
+def test_a_door_writes_no_folder_called_tilde(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for word in ("data.root=~/none", "data.root='~/none'"):
+        said = door("src.look", "data=image_folder", word, code=1)
+        assert f"data.root={tmp_path}/home/none: there is no such folder" in said
 
 
 def test_help_that_is_cut_off_by_head_is_no_traceback(tmp_path: Path) -> None:
