@@ -64,8 +64,10 @@ def study(
 ) -> dict[str, float]:
     """Search on a part of a set, and return macro-F1 on another of what each rule chose."""
     part(pictures, folder / "data", number, images)
-    data = ("data=image_folder", f"data.root={folder / 'data'}", f"data.img_size={SIDE}")
-    data = (*data, "data.near_duplicates=false", "gpu=cpu", f"data.cache_dir={folder / 'cache'}")
+    data = (
+        *("data=image_folder", f"data.root={folder / 'data'}", f"data.img_size={SIDE}"),
+        *("data.near_duplicates=false", "gpu=cpu", f"data.cache_dir={folder / 'cache'}"),
+    )
     words: dict[str, tuple[str, ...]] = {"defaults": ()}
     for rule in RULES:
         _search(
