@@ -40,12 +40,12 @@ def carry_out(orders: Orders) -> None:
     That search would write into memory that the copies share. While libraries are imported it finds
     next to nothing: of the six seconds of torch, timm and Lightning it took more than one.
     """
-    # Ctrl-C is the sweeper's business; until here it was held back.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if orders.ends_with_starter:
         # Otherwise it would hear of that when it has imported everything.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Ctrl-C is the sweeper's business; until here it was held back.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     os.environ.update(orders.environment)
     output_to(orders.log_file)
     sys.path[:] = orders.path

@@ -173,9 +173,17 @@ os._exit(1)
 def test_what_was_started_ahead_ends_with_its_command_however_that_ends() -> None:
     command = [sys.executable, "-c", ENDS_AT_ONCE]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=REPOSITORY, stdin=pipe, stdout=pipe, stderr=pipe) as begun:
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        # Whoever runs the tests in the background has switched it off for all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as begun:
         assert begun.stdout is not None
-        server = psutil.Process(int(begun.stdout.read1()))
+        server = psutil.Process(int(os.read(begun.stdout.fileno(), 20)))
         # When it ignores Ctrl-C it knows with whom it is to end.
         wait_until(lambda: is_ignored(signal.SIGINT, server.pid))
         _, told = begun.communicate(b"\n")
