@@ -32,10 +32,11 @@ class Reading:
         global _now
         context = contextvars.copy_context()
         context.run(TO_END.set, self._end)
+        # A third of a second while others import. Not beside the reading: of two threads that parse
+        # Python at once, as NumPy does an array's header, 3.11 fails one (python/cpython#106905).
+        code_version()
         self._read = self._thread.submit(lambda: context.run(load_splits, self.data))
         _now = self
-        # This process will wait for imports of others, and needs it then: a third of a second.
-        code_version()
         return self
 
     def __exit__(self, *_: Any) -> None:
