@@ -68,7 +68,7 @@ def study(
         *("data=image_folder", f"data.root={folder / 'data'}", f"data.img_size={SIDE}"),
         *("data.near_duplicates=false", "gpu=cpu", f"data.cache_dir={folder / 'cache'}"),
     )
-    words: dict[str, tuple[str, ...]] = {"defaults": ()}
+    words: dict[str, tuple[str, ...]] = {"defaults": data}
     for rule in RULES:
         _search(
             *(*data, f"paths.multirun_dir={folder / 'multirun'}", f"optuna.choose_by={rule}"),
@@ -80,7 +80,7 @@ def study(
         config.rename(folder / rule / "chosen.yaml")
         words[rule] = f"--config-dir={folder / rule}", "--config-name=chosen"
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        scores = pool.map(lambda given: test_score((*given, *data), SEED), words.values())
+        scores = pool.map(lambda given: test_score(given, SEED), words.values())
         return dict(zip(words, scores, strict=True))
 
 
