@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from doctune.launcher.workers.fork_server import ForkServer
+from doctune.launcher.workers.fork_server import ForkServer, server_pid
 from tests.conftest import Run
 
 
 @pytest.mark.thorough
 @pytest.mark.skipif(sys.platform != "linux", reason="workers start anew elsewhere")
-def test_what_a_trial_needs_can_be_copied(tmp_path: Path) -> None:
+def test_what_a_trial_needs_can_be_copied(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Its imports begin no thread and use no card; a copy would be without them."""
+    # The reason, where it is none.
+    caplog.set_level("INFO", "doctune")
+    assert not server_pid()
     modules = ["tests.trial.asks_no_card", "src.trial.run"]
     server = ForkServer(modules, {"OMP_NUM_THREADS": "2"}, str(tmp_path / "log"))
     try:
