@@ -20,9 +20,9 @@ from src.results.confirmation.judge import Confirmation
 from src.results.more_trials import more_trials
 from src.results.pruning import was_it_safe
 from src.results.stored_study import StoredStudy
-from src.results.summary import Summary
+from src.results.summary import EPOCHS_IN_FULL, Summary
 from src.results.under_wear import wear_sentence
-from src.results.verdict import verdict
+from src.results.verdict import in_full_sentence, verdict
 from src.results.write import ResultFiles, write_results
 
 # Characters of the bar of a parameter that is all that matters.
@@ -42,7 +42,8 @@ def print_summary(files: ResultFiles, console: Console) -> None:
         console.print()
         console.print(_best(found, files.confirmations), highlight=False, soft_wrap=True)
         under_wear = wear_sentence(found, found.best)
-        for said in filter(None, (under_wear, was_it_safe(found), more_trials(found))):
+        in_full = in_full_sentence(found, files.confirmations)
+        for said in filter(None, (in_full, under_wear, was_it_safe(found), more_trials(found))):
             console.print(said, highlight=False, markup=False, soft_wrap=True)
         if found.importances:
             console.print()
@@ -126,6 +127,7 @@ def finish(study: optuna.Study, folder: Path, config: DictConfig) -> None:
         "tolerance": config.optuna.tolerance,
     }
     study.set_user_attr("choose", rule)
+    study.set_user_attr(EPOCHS_IN_FULL, int(config.trainer.max_epochs))
     _end_left_runs(study, config)
     show_results(StoredStudy(study, folder))
 

@@ -30,7 +30,7 @@ from src.results.pruning import was_it_safe, what_was_ended
 from src.results.summary import Summary
 from src.results.suspects.find import Suspects
 from src.results.under_wear import clean_column, clean_score, wear_sentence
-from src.results.verdict import Verdict
+from src.results.verdict import Verdict, in_full_sentence
 from src.trial.length import LENGTH
 
 # Trials that are named with a reason for failing.
@@ -131,6 +131,7 @@ def render_report(
         groups=groups,
         other_groups=found.groups[MOST_GROUPS:],
         enough=ENOUGH_FOR_IMPORTANCES,
+        caught_up=in_full_sentence(found, decision.confirmations),
         under_wear=wear_sentence(found, decision.chosen),
         clean_column=clean_column(found),
         clean_score=clean_score,

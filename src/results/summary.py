@@ -23,6 +23,8 @@ from src.results.confirmation.judge import PairedDifference, corrected_resampled
 from src.results.importances import Group, Importances
 from src.results.time_spent import Span, covered, ended, runs
 
+# Where a study keeps `trainer.max_epochs`.
+EPOCHS_IN_FULL = "epochs_in_full"
 # Below this many folds nothing can be said of how sure a gain is.
 ENOUGH_FOLDS = 3
 # Reasons to end a trial that are not the pruner's, with the key of the limit that was over.
@@ -84,6 +86,8 @@ class Summary:
     wear: str = ""
     # `quick_validation.seconds`; 0: trials train the same epochs.
     equal_seconds: float = 0.0
+    # `trainer.max_epochs`, which what was found is trained for; 0: not known, of an older study.
+    epochs_in_full: int = 0
 
     @property
     def length_key(self) -> str:
@@ -230,6 +234,7 @@ def summarize(study: optuna.Study) -> Summary:
         expected=None if several else expected_gain(trials, maximize),
         wear="" if wear == NONE else wear,
         equal_seconds=float(settings.get(SECONDS) or 0),
+        epochs_in_full=int(study.user_attrs.get(EPOCHS_IN_FULL, 0)),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from src.results.advice import advice
 from src.results.confirmation.judge import Confirmation, Contender
 from src.results.summary import summarize
-from src.results.verdict import trial_to_train, verdict
+from src.results.verdict import in_full_sentence, trial_to_train, verdict
 from tests.results.example_study import make_study
 
 
@@ -19,6 +19,29 @@ def test_the_verdict_weighs_the_gain_against_the_folds(noise: float, headline: s
     assert found.gain is not None
     assert found.gain.low < found.gain.mean < found.gain.high
     assert verdict(found).headline.startswith(headline)
+
+
+def test_that_the_defaults_may_catch_up_in_a_full_training_is_said() -> None:
+    study = make_study(complete=12)
+    # Of three folds with four reports in all; an older study does not know of full ones.
+    for in_full, said in ((None, False), (1, False), (15, True)):
+        if in_full:
+            study.set_user_attr("epochs_in_full", in_full)
+        told = in_full_sentence(summarize(study))
+        assert bool(told) is said
+    assert told.startswith("Trials trained 1 epoch a fold, a full training has 15 (trainer.max_ep")
+    assert "src.confirm" in told
+    assert "ahead no more" not in in_full_sentence(summarize(make_study(complete=1)))
+    winner = Contender(3, {}, 0.9, 0.05, 0.02, 0.08, 0.001)
+    same = ("study", "documents", False, 9, 3, 5)
+    for ours, headline in (
+        ([0.99, 1.0], "Confirmed: better than the defaults by 0.0500"),
+        ([0.97, 0.98], "Better after 5 epochs alone"),
+    ):
+        one = Confirmation(*same, 0, 0.85, [winner], ours, [0.98, 0.97])
+        assert verdict(summarize(study), [one]).headline == headline
+        assert ("in full it does not" in one.sentence) is headline.startswith("Better")
+        assert not in_full_sentence(summarize(study), [one])
 
 
 def test_two_folds_say_nothing_about_how_sure_a_gain_is() -> None:

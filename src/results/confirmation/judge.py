@@ -13,6 +13,8 @@ from typing import Any
 
 from scipy import stats
 
+from doctune.words import counted
+
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
 
@@ -112,6 +114,11 @@ class Confirmation:
         return self.contenders[0]
 
     @property
+    def is_gone_in_full(self) -> bool:
+        """Tell whether the winner is ahead no more where both were trained in full."""
+        return bool(self.test_winner) and fmean(self.test_winner) <= fmean(self.test_defaults)
+
+    @property
     def sentence(self) -> str:
         """Say plainly what came out."""
         best = self.winner
@@ -121,7 +128,10 @@ class Confirmation:
         )
         where = " on other data" if self.other_data else ""
         if best.holds:
-            said = f"The gain holds{where}: trial {best.trial} is better, {figures}."
+            lasts = "The gain holds"
+            if self.is_gone_in_full:
+                lasts = f"After {counted(self.epochs, 'epoch')} the gain holds, in full it does not"
+            said = f"{lasts}{where}: trial {best.trial} is better, {figures}."
         elif best.gain > 0:
             said = (
                 f"Not certain{where}: trial {best.trial} is ahead by {figures}, which chance alone "
