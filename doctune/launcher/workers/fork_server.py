@@ -190,7 +190,8 @@ class ForkServer:
             reason = what_is_not_copied(server_pid())
             probe.kill()
             probe.join()
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, TypeError) as error:
+            # TypeError: it was ended meanwhile, and Python's own has no address any more.
             reason = f"it has ended ({error})"
         if reason is not None:
             self._leave(reason)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,25 @@ def pools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def seen_by(pool: WorkerPool, number: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = pool.run([], number)._return_value
     return found
+
+
+def test_a_server_that_is_ended_while_it_is_asked_for_a_copy_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C does in another thread: Python's own has then lost its address."""
+    server = ForkServer([], {}, str(tmp_path / "log"))
+    ensure_running = forkserver._forkserver.ensure_running  # type: ignore[attr-defined]
+
+    def and_end() -> None:
+        ensure_running()
+        server.forbid()
+
+    monkeypatch.setattr(forkserver._forkserver, "ensure_running", and_end)  # type: ignore[attr-defined]
+    try:
+        assert server.context().get_start_method() == "spawn"
+    finally:
+        server.close()
+    assert not server_pid()
 
 
 def test_workers_share_what_was_imported_once(pools: Any) -> None:
