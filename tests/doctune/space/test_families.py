@@ -7,7 +7,7 @@ import pytest
 from tests.benchmarks.families import BEST, regrets
 
 
-# What it tells families by is in test_search_space; the benchmark has thirty seeds.
+# Three searches are replayed; the benchmark has thirty seeds.
 @pytest.mark.thorough
 def test_one_search_over_three_families_is_no_worse_than_three() -> None:
     """With equally many trials; the seeds are fixed, so the outcome is, too."""
