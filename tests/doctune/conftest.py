@@ -1,10 +1,13 @@
 """Runs the small Hydra app of this folder as a user would: from the command line."""
 
 import functools
+import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import optuna
@@ -100,3 +103,16 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 def postgresql(postgresql_server: str) -> str:
     """Return the URL of an empty database."""
     return new_database(postgresql_server)
+
+
+@pytest.fixture(scope="module")
+def copies(request: pytest.FixtureRequest) -> Iterator[ForkServerContext]:
+    """Return what starts processes that are copies of one that has imported the test's file.
+
+    It ends with the file: Python has one such server a process, and the launcher wants it next.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([request.module.__name__])
+    yield context
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    context.set_forkserver_preload(["__main__"])

@@ -147,6 +147,7 @@ def test_the_server_ends_with_the_pool_also_while_it_starts(pools: Any) -> None:
 def test_a_server_that_is_killed_takes_its_workers_along_and_others_start(pools: Any) -> None:
     pool = pools()
     seen = seen_by(pool)
+    assert seen["parent"] == server_pid()
     psutil.Process(seen["parent"]).kill()
     wait_until(lambda: not pool._places[0]._pool.active)
     assert seen_by(pool)["parent"] != seen["parent"]

@@ -1,9 +1,9 @@
 """Storages under what a night brings: many writers, cut-off files, a full disk."""
 
-import multiprocessing
 import subprocess
 import time
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,12 @@ def report_every_10_ms(url: str, ready: Any) -> None:
     ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)],
     indirect=True,
 )
-def test_eight_processes_that_report_every_10_ms_meet_no_lock(url: str) -> None:
+def test_eight_processes_that_report_every_10_ms_meet_no_lock(
+    url: str, copies: ForkServerContext
+) -> None:
     optuna.create_study(study_name="sweep", storage=open_storage(url))
-    # Its children do not import everything anew.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    ready = context.Barrier(WRITERS)
-    writers = [
-        context.Process(target=report_every_10_ms, args=(url, ready)) for _ in range(WRITERS)
-    ]
+    ready = copies.Barrier(WRITERS)
+    writers = [copies.Process(target=report_every_10_ms, args=(url, ready)) for _ in range(WRITERS)]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -223,18 +224,15 @@ def compete(url: str, n_trials: int, ready: Any, taken: Any, crash: bool) -> Non
 
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal"])
 def test_n_trials_is_reached_exactly_by_processes_that_compete(
-    tmp_path: Path, storage: str, request: pytest.FixtureRequest
+    tmp_path: Path, storage: str, copies: ForkServerContext, request: pytest.FixtureRequest
 ) -> None:
     url = f"{storage}:///{tmp_path / 'study'}"
     if storage == "postgresql":
         url = request.getfixturevalue("postgresql")
     optuna.create_study(study_name="s", storage=open_storage(url))
-    # Copies of one that has imported all this.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    ready, taken = context.Barrier(4), context.Event()
+    ready, taken = copies.Barrier(4), copies.Event()
     others = [
-        context.Process(target=compete, args=(url, 30, ready, taken, crash))
+        copies.Process(target=compete, args=(url, 30, ready, taken, crash))
         for crash in (False, False, False, True)
     ]
     for process in others:
