@@ -65,7 +65,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def pytest_configure(config: pytest.Config) -> None:
     """Start one server for all processes of this run; one alone starts it where it needs it."""
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        preloaded.server()
+        preloaded.preload_xdist()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,7 @@
 """Commands that begin as a fork of a process with torch in it: in a tenth of a second, not in five.
 
+So do the processes of xdist, which would each import it for ten seconds of a core.
+
 Each is a process like any other: its words, folder, environment, standard files, session, signals
 and exit status are its own, it imports every file of this project anew, and it ends as Python
 ends. Only what it imports of others is there already, so whoever tests imports, or the first
@@ -19,6 +21,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from execnet import gateway_io
+from execnet.gateway_base import Popen2IO
 
 REPOSITORY = Path(__file__).parents[1]
 # Where the server of all processes of a test run listens.
@@ -51,13 +56,17 @@ def tell(connection: socket.socket, what: Any) -> None:
 
 
 class Command(subprocess.Popen[str]):
-    """A `Popen` of a `python -m MODULE ...` that begins preloaded; what it starts does not."""
+    """A `Popen` of a `python -m MODULE ...`, or `-c CODE`, that begins preloaded.
+
+    What it starts does not.
+    """
 
     ready = 0
 
     def _execute_child(self, *given: Any) -> None:
         names = inspect.signature(subprocess.Popen._execute_child).bind(self, *given).arguments  # type: ignore[attr-defined]
-        assert names["args"][:2] == [sys.executable, "-m"], names["args"]
+        assert names["args"][0] == sys.executable, names["args"]
+        assert names["args"][1] in ("-m", "-c"), names["args"]
         assert names["preexec_fn"] is None
         start = Start(
             list(names["args"]),
@@ -123,6 +132,22 @@ def run(
             process.kill()
             raise
     return subprocess.CompletedProcess(args, process.returncode, said, complained)
+
+
+class OfXdist(gateway_io.Popen2IOMaster):
+    """A process of xdist's that begins preloaded."""
+
+    def __init__(self, args: list[str], execmodel: Any) -> None:
+        pipe = subprocess.PIPE
+        # But for Python's own flags, which are the server's.
+        self.popen = Command([sys.executable, *args[-2:]], stdin=pipe, stdout=pipe)
+        Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel)
+
+
+def preload_xdist() -> None:
+    """Start one server for all processes of this run, and let them begin preloaded themselves."""
+    server()
+    vars(gateway_io)["Popen2IOMaster"] = OfXdist
 
 
 # Their ends of pipes close with them.

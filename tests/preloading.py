@@ -140,6 +140,11 @@ def spawned(connection: socket.socket) -> Callable[[], None]:
         os._exit(0)
     connection.close()
     become(start, files)
+    return code_of(start)
+
+
+def code_of(start: Start) -> Callable[[], None]:
+    """Return what `python -c CODE` is to run."""
     where = start.args.index("-c")
     sys.argv = start.args[where : where + 1] + start.args[where + 2 :]
     return functools.partial(exec, start.args[where + 1], vars(sys.modules["__main__"]))
@@ -171,7 +176,9 @@ def main(listener: socket.socket) -> NoReturn:
     start = serve(listener)
     run_here = keep_ready(start.ready)
     try:
-        if run_here is None:
+        if run_here is None and start.args[1] == "-c":
+            code_of(start)()
+        elif run_here is None:
             sys.argv = ["-m", *start.args[3:]]
             # What `python -m` itself calls.
             runpy._run_module_as_main(start.args[2])  # type: ignore[attr-defined]

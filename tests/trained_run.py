@@ -9,8 +9,6 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from src.data.image_set import ImageSet
-from src.training.evaluate import evaluate, write_run
-from src.training.fit import fit
 
 COLOURS = ("red", "green", "blue")
 
@@ -27,6 +25,10 @@ def coloured(count: int, size: int) -> ImageSet:
 
 def train_run(folder: Path, *overrides: str, size: int = 32, epochs: int = 4) -> Path:
     """Train a run in this process, and leave what `src.train` leaves."""
+    # Every process of a test run imports this file, xdist's own as well, which tests nothing.
+    from src.training.evaluate import evaluate, write_run
+    from src.training.fit import fit
+
     folder.mkdir(parents=True)
     words = (f"data.img_size={size}", "data.batch_size=16", "callbacks.progress=false")
     with initialize_config_dir(str(Path(__file__).parents[1] / "conf")):
