@@ -26,6 +26,7 @@ from execnet import gateway_io
 from execnet.gateway_base import Popen2IO
 
 REPOSITORY = Path(__file__).parents[1]
+ALONE = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 # Where the server of all processes of a test run listens.
 ADDRESS = "TESTS_PRELOADED"
 
@@ -170,8 +171,9 @@ def server() -> str:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.preloading", number],
             cwd=REPOSITORY,
-            # NumPy's algebra would start threads at its import.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            # NumPy's algebra would start threads at its import, and so would PyArrow, which
+            # pandas imports where Ray Tune has installed it.
+            env={**os.environ, **ALONE},
             pass_fds=[listener.fileno()],
             # Its end tells the server that nobody is left.
             stdin=subprocess.PIPE,
