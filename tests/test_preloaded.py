@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import preloaded
@@ -105,3 +106,17 @@ def test_what_takes_too_long_is_killed(tmp_path: Path) -> None:
     (tmp_path / "waits.py").write_text("import time\ntime.sleep(600)")
     with pytest.raises(subprocess.TimeoutExpired):
         preloaded.run([sys.executable, "-m", "waits"], tmp_path, environment(), 0.5)
+
+
+def test_code_begins_so_too() -> None:
+    code = "import sys; print('torch' in sys.modules, sys.argv, __name__)"
+    with Command(
+        [sys.executable, "-c", code, "word"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.communicate(timeout=100)[0] == "True ['-c', 'word'] __main__\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="runs in pytest's own process")
+def test_a_process_of_xdists_is_a_copy_of_the_server() -> None:
+    assert "tests.preloading" in psutil.Process().cmdline()
