@@ -51,6 +51,9 @@ class StudyConfig(StudyKeys):
     choose: str = "tolerance"
     # Share of the best first objective that `tolerance` gives up for the others.
     tolerance: float = 0.01
+    # When the search has ended and time is left, on how many of its folds the best and the defaults
+    # train trainer.max_epochs, which trials do not: whether the gain lasts. 0: none.
+    in_full: int = 0
     # Trials at a time: one a device, or the CPU's cores shared out.
     n_jobs: int = 1
 
