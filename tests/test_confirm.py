@@ -9,7 +9,6 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from tests.conftest import Door, Run
-from tests.results.confirmation.small_study import LR
 from tests.results.confirmation.small_study import study as study
 
 

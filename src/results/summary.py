@@ -130,13 +130,13 @@ class Summary:
         What is left of each trial at its own pace; starting a worker and reading data are no part
         of that.
         """
-        paces = [pace for t in [*self.by_pruner, *self.ranked] if (pace := pace(t))]
+        paces = [pace for t in [*self.by_pruner, *self.ranked] if (pace := seconds_an_epoch(t))]
         if not paces:
             return 0.0
         usual = median(paces)
         spared = epochs_spared(self.ranked, self.by_pruner)
         return sum(
-            epochs * (pace(trial) or usual)
+            epochs * (seconds_an_epoch(trial) or usual)
             for epochs, trial in zip(spared, self.by_pruner, strict=True)
         )
 
@@ -243,7 +243,7 @@ def summarize(study: optuna.Study) -> Summary:
     )
 
 
-def pace(trial: FrozenTrial) -> float | None:
+def seconds_an_epoch(trial: FrozenTrial) -> float | None:
     """Return the seconds of an epoch of a trial, None where it has not noted them."""
     seconds, epochs = (trial.user_attrs.get(name) for name in ("train_seconds", "epochs"))
     return seconds / epochs if seconds and epochs else None

@@ -24,7 +24,7 @@ from src.results.confirmation.plan import Run, config_of
 from src.results.confirmation.runs import SCORE, Runs
 from src.results.finish import print_decision
 from src.results.stored_study import StoredStudy
-from src.results.summary import Summary, pace, summarize
+from src.results.summary import Summary, seconds_an_epoch, summarize
 from src.results.verdict import epochs_of_a_fold
 from src.results.write import write_results
 
@@ -49,7 +49,8 @@ def train_in_full(
     ends = None if seconds_left is None else time.monotonic() + seconds_left
     if not _is_open(found, config) or is_elsewhere(config.hydra):
         return
-    assert found.best is not None and found.defaults is not None
+    assert found.best is not None
+    assert found.defaults is not None
     pair = found.best.number, found.defaults.number
     configs = {number: config_of(stored, number, {}, config.optuna.n_jobs) for number in pair}
     try:
@@ -146,7 +147,7 @@ def _came_to(runs: Runs, planned: Sequence[Run], pair: tuple[int, int]) -> FullL
 
 def _seconds_of_a_fold(found: Summary, config: DictConfig) -> float:
     """Return how long both take on a fold, at the pace of their trials."""
-    paces = [pace(trial) or 0.0 for trial in (found.best, found.defaults) if trial]
+    paces = [seconds_an_epoch(trial) or 0.0 for trial in (found.best, found.defaults) if trial]
     together: Callable[..., float] = max if config.optuna.n_jobs > 1 else sum
     return together(paces) * float(config.trainer.max_epochs)
 
