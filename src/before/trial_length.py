@@ -40,6 +40,19 @@ def epochs_of_trials(cfg: DictConfig, images: int, largest: int) -> int:
     return max(asked, math.ceil(least_steps(cfg) / steps_an_epoch(cfg, images, largest)))
 
 
+def rungs(folds: int, epochs: int) -> tuple[int, ...]:
+    """Return after which epochs of a fold its trial is compared with others, the last among them.
+
+    A single split has no end of a fold at which a trial could still be ended: there two thirds of
+    it say enough (docs/curves.md).
+
+    Args:
+        folds: of a trial.
+        epochs: of a fold, or the equal shares of its time that trials are compared at.
+    """
+    return (epochs,) if folds > 1 else tuple(sorted({math.ceil(2 * epochs / 3), epochs}))
+
+
 def steps_an_epoch(cfg: DictConfig, images: int, batch_size: int) -> int:
     """Return the optimizer steps of an epoch of one fold, the smallest where they differ."""
     held_out = math.ceil(images / parts_of(cfg.quick_validation.folds))

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from src.before.trial_length import epochs_in_time, steps_an_epoch
+from src.before.trial_length import epochs_in_time, rungs, steps_an_epoch
 from src.data.folds import parts_of
 from src.data.wear_presets import wear_of
 from src.hardware.footprint import Footprint
@@ -158,7 +158,10 @@ def _first_judged(cfg: DictConfig, way: Mapping[str, Any]) -> int:
     """Return the epochs that whoever is ended first has trained."""
     patience, fold = int(way["patience"]), int(cfg.quick_validation.epochs)
     if way["pruner"] == AT_FOLDS:
-        return fold * max(1, math.ceil(patience / fold))
+        first = next(
+            (rung for rung in rungs(cfg.quick_validation.folds, fold) if rung >= patience), 0
+        )
+        return first or fold * math.ceil(patience / fold)
     # One more, to be compared.
     return patience + 1
 
