@@ -64,7 +64,8 @@ class PruningConfig:
 
     enabled: bool = True
     # Epochs that every trial is given before it may be pruned, which then happens at the end of a
-    # fold, and of a single split after two thirds of its epochs; hydra/sweeper/pruner=patient: epochs without improvement.
+    # fold, and of a single split after two thirds of its epochs; hydra/sweeper/pruner=patient:
+    # epochs without improvement.
     patience: int = 3
     # TPE's random start; also trials that are finished before any is pruned, with the pruners that
     # compare with complete ones: hydra/sweeper/pruner=median, percentile or patient.

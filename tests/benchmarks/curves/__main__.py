@@ -14,8 +14,9 @@ each to FOLDER/rows.jsonl, and goes on where it stopped; what the stored table h
 again. `pack` puts such rows into the stored table. `ranks` says from which epoch on configurations
 stand in the order of the end, `replay` what ends trials early and what that costs, `single` the
 same of trials of one split, `samplers` who proposes best (needs the package cmaes), `overtuning`
-how often what a small search chooses is worse than the defaults on the test split. `portfolio` writes
-the configurations to try first, and says what they are worth on a set that they were not chosen on.
+how often what a small search chooses is worse than the defaults on the test split. `portfolio`
+writes the configurations to try first, and says what they are worth on a set that they were not
+chosen on.
 """
 
 import argparse
