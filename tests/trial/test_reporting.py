@@ -23,7 +23,13 @@ def trained(study: optuna.Study, folds: int, epochs: int, f1: float) -> int:
     try:
         for fold in range(folds):
             report = ReportToStudy(
-                trial, score, fold, folds, epochs, epochs, lambda t: t.callback_metrics["val/f1"]
+                trial,
+                score,
+                fold,
+                folds,
+                epochs,
+                epochs,
+                lambda t: float(t.callback_metrics["val/f1"]),
             )
             for trainer.current_epoch in range(epochs):
                 done += 1
