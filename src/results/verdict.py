@@ -261,8 +261,8 @@ def _trained_in_full(
     if full.is_clear:
         headline = f"Better than the defaults by {full.mean:.4f}, trained in full"
         return Verdict(headline, f"{full.sentence} {trials}", method, "good")
-    unsure = "One fold does not say" if full.gain is None else "Folds differ by too much to say"
-    said = f"{full.sentence} {unsure} whether that is more than luck. {trials}"
+    unsure = "One fold says" if full.gain is None else f"{len(full.best_scores)} folds say"
+    said = f"{full.sentence} {unsure} too little to rule out luck. {trials}"
     return Verdict("Perhaps better than the defaults", said, method, "unsure")
 
 

@@ -60,7 +60,11 @@ class FullLength:
         where = f"the same {counted(made, 'fold')}" if made == self.folds else _some(made)
         between = ""
         if self.gain is not None:
-            between = f"; 95 % interval {self.gain.low:+.4f} to {self.gain.high:+.4f}"
+            ahead = sum(difference > 0 for difference in self.differences)
+            between = (
+                f"; ahead on {ahead} of {made}, 95 % interval {self.gain.low:+.4f} to "
+                f"{self.gain.high:+.4f}"
+            )
         return (
             f"Trained in full ({counted(self.epochs, 'epoch')}) on {where}, trial {self.trial} has "
             f"{fmean(self.best_scores):.4f} and the defaults {fmean(self.default_scores):.4f} "

@@ -53,7 +53,12 @@ def nobody_trains(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> list[Run]:
 @pytest.mark.parametrize(
     ("scores", "folds", "said", "trained_with"),
     [
-        (BETTER, 2, "trial 3 has 0.6050 and the defaults 0.5100 (+0.0950; 95 % interval", 4e-3),
+        (
+            BETTER,
+            2,
+            "trial 3 has 0.6050 and the defaults 0.5100 (+0.0950; ahead on 2 of 2, 95 % interval",
+            4e-3,
+        ),
         # The best of two would be luck.
         (CAUGHT_UP, 1, "Better after 2 epochs alone. Trained in full", 1e-5),
     ],
