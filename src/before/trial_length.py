@@ -19,6 +19,8 @@ from doctune.words import counted
 from src.data.folds import parts_of
 
 SECONDS = "quick_validation.seconds"
+# The pruner that decides at rungs, in conf/hydra/sweeper/pruner.
+AT_RUNGS = "promoted"
 # Where a trial keeps how many epochs it trains under it; whoever continues it trains as many.
 NOTE = "epochs_in_time"
 EPOCHS, MIN_STEPS = "quick_validation.epochs", "quick_validation.min_steps"
@@ -88,6 +90,30 @@ def told_if_longer(cfg: DictConfig, images: int, largest: int) -> str | None:
         f"{MIN_STEPS}={least_steps(cfg)}: an epoch has {steps} {'step' if steps == 1 else 'steps'} "
         f"of {largest} images, so trials train {epochs} epochs a fold and not {asked}; give "
         f"{EPOCHS}={asked} for no more"
+    )
+
+
+def told_if_never_pruned(cfg: DictConfig, epochs: int) -> str | None:
+    """Say so where pruning is on and no trial could be ended before its last epoch; else None.
+
+    Args:
+        cfg: the whole config.
+        epochs: of a fold, or the equal shares of its time that trials are compared at.
+    """
+    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if not cfg.pruning.enabled or chosen.get("hydra/sweeper/pruner") != AT_RUNGS:
+        return None
+    folds, patience = cfg.quick_validation.folds, cfg.pruning.patience
+    compared = [fold * epochs + rung for fold in range(folds) for rung in rungs(folds, epochs)][:-1]
+    if any(done >= patience for done in compared):
+        return None
+    unit = "epoch" if cfg.quick_validation.seconds is None else "equal share"
+    trials = f"trials of {counted(folds, 'fold')} of {counted(epochs, unit)}"
+    if not compared:
+        return f"pruning.enabled=true: {trials} are compared at their end, so none is ended early"
+    return (
+        f"pruning.patience={patience}: {trials} are compared after {compared[-1]} at the latest, "
+        f"so none is ended early; lower it, or raise {EPOCHS}"
     )
 
 
