@@ -25,6 +25,7 @@ CALLABLE = (
     "src.before.checks.check_at_once",
     "src.before.checks.check_search",
     "src.results.finish.finish",
+    "src.results.confirmation.at_end.train_in_full",
     "src.before.untrusted_config.LogFile",
     "logging.StreamHandler",
 )

@@ -45,6 +45,7 @@ TINY = (
     "data.img_size=32",
     "quick_validation.epochs=2",
     "quick_validation.folds=2",
+    "optuna.in_full=0",
 )
 
 # Files whose tests take longest, half a minute and more for a part of them.

@@ -1,50 +1,15 @@
 """The door that confirms a study: a small one, whose trials are made up and really run again."""
 
-import copy
 import csv
 import json
 from pathlib import Path
 
 import optuna
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from tests.conftest import CONF, TINY, Door, Run
-
-LR = FloatDistribution(1e-5, 1e-1, log=True)
-
-
-@pytest.fixture
-def study(tmp_path: Path, cache_dir: Path) -> optuna.Study:
-    """Return a study of the defaults and two better ones, in storage and in folders."""
-    with initialize_config_dir(CONF):
-        overrides = ["hparams_search=fast", *TINY, f"data.cache_dir={cache_dir}"]
-        config = compose("train", overrides, return_hydra_config=True)
-    OmegaConf.set_struct(config, False)
-    OmegaConf.set_readonly(config.hydra, False)
-    (tmp_path / "multirun").mkdir()
-    storage = f"sqlite:///{tmp_path / 'multirun' / 'optuna.db'}"
-    study = optuna.create_study(storage=storage, study_name="small", direction="maximize")
-    for number, lr in enumerate((1e-5, 2e-3, 2e-3, 4e-3)):
-        attrs = {"defaults": True} if number == 0 else {}
-        study.add_trial(
-            create_trial(
-                value=0.1 + lr,
-                params={"optimizer.lr": lr},
-                distributions={"optimizer.lr": LR},
-                user_attrs=attrs,
-            )
-        )
-        folder = tmp_path / "multirun" / "small" / str(number) / ".hydra"
-        folder.mkdir(parents=True)
-        job = copy.deepcopy(config)
-        job.optimizer.lr = lr
-        OmegaConf.save(OmegaConf.create({"hydra": job.pop("hydra")}), folder / "hydra.yaml")
-        OmegaConf.save(job, folder / "config.yaml")
-    return study
+from tests.conftest import Door, Run
+from tests.results.confirmation.small_study import study as study
 
 
 @pytest.mark.usefixtures("study")

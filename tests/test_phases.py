@@ -45,7 +45,7 @@ def test_a_focus_goes_on_from_the_command_of_the_earlier_study(door: Door, tmp_p
     said = door(
         *("src.train", "-m", "hparams_search=focus", "optuna.from_study=explored", "gpu=cpu"),
         *("optuna.n_trials=2", "optuna.n_jobs=1", "hydra/launcher=basic"),
-        *("quick_validation.epochs=1", "quick_validation.folds=2"),
+        *("quick_validation.epochs=1", "quick_validation.folds=2", "optuna.in_full=0"),
     )
     told = f"as in explored: augment=light {' '.join(DATA)} scheduler.warmup_epochs=0"
     assert told in said

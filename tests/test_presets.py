@@ -87,7 +87,7 @@ def test_a_preset_runs_anywhere(
     door(
         *("src.train", "-m", f"hparams_search={preset}", "gpu=cpu", "optuna.n_trials=2"),
         *("data=image_folder", f"data.root={images}", f"data.cache_dir={cache_dir}"),
-        *("quick_validation.epochs=1", "quick_validation.folds=2"),
+        *("quick_validation.epochs=1", "quick_validation.folds=2", "optuna.in_full=0"),
         *("hydra/launcher=basic", "optuna.study_name=tried", *SMALL.get(preset, ())),
     )
     study = study_of(tmp_path, "tried")
@@ -110,7 +110,7 @@ def test_one_split_of_as_many_epochs_as_make_the_least_steps(
         *("data=image_folder", f"data.root={images}", f"data.cache_dir={cache_dir}"),
         *("quick_validation.epochs=1", "quick_validation.folds=1", "data.img_size=32"),
         *("quick_validation.min_steps=3", "search_space.batch_size.choices=[16,32]"),
-        *("hydra/launcher=basic", "optuna.study_name=tried"),
+        *("hydra/launcher=basic", "optuna.study_name=tried", "optuna.in_full=0"),
     )
     # 57 images to train on, 45 without the fifth: one step of 32 and two of 16.
     assert "an epoch has 1 step of 32 images, so trials train 3 epochs a fold and not 1" in said

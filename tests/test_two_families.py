@@ -45,7 +45,7 @@ def test_a_search_over_two_families_ends_with_a_config_that_trains_as_printed(
         *("data=image_folder", "data.root=scans", "data.img_size=48"),
         *("model=choice(small_convnext,small_efficientnet)", "+search_space=layer_scale"),
         *("optuna.n_trials=6", "quick_validation.epochs=1", "quick_validation.folds=2"),
-        "hydra/launcher=basic",
+        *("hydra/launcher=basic", "optuna.in_full=0"),
     )
     name = "fast-small_convnext+small_efficientnet-image_folder"
     study = study_of(tmp_path, name)

@@ -16,7 +16,7 @@ COMMAND = (
     *("src.train", "-m", "hparams_search=fast", "gpu=cpu", "data.n_images=480"),
     *("data.img_size=32", "quick_validation.epochs=1", "quick_validation.folds=2"),
     *("optuna.n_jobs=1", "optuna.storage=journal:///study.log", "optuna.study_name=stored"),
-    "logger=none",
+    *("logger=none", "optuna.in_full=0"),
 )
 
 

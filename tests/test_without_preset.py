@@ -51,6 +51,7 @@ def test_a_preset_and_none_reach_the_sweeper_in_the_same_way() -> None:
         "on_command",
         "on_start",
         "on_end",
+        "on_complete",
         "start_with_defaults",
         "metric_names",
     ):

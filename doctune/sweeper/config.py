@@ -58,6 +58,9 @@ class OptunaAsyncSweeperConf(StudyKeys, OptunaSweeperConf):  # type: ignore[misc
     on_start: str | None = None
     # Called with (study, folder, config) when the search ends.
     on_end: str | None = None
+    # Called behind it with (study, folder, config, seconds left of `timeout` or None) when the
+    # search has ended by itself, for what takes its time: Ctrl-C ends it as anything else.
+    on_complete: str | None = None
     # Run the config's own values first, so that the gain over them is known.
     start_with_defaults: bool = False
     # What the values of a trial are called, in the dashboard and in reports.

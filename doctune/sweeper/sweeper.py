@@ -184,7 +184,7 @@ class AsyncSweeper(OptunaSweeperImpl):
                         self._say(told)
             with stop_signals() as signals:
                 try:
-                    self._run_loop(study, space, signals)
+                    seconds_left = self._run_loop(study, space, signals)
                 finally:
                     self._jobs.close()
                     if not self._keys.join:
@@ -195,14 +195,20 @@ class AsyncSweeper(OptunaSweeperImpl):
         if signals.received:
             # As of any program that a signal has ended, so that a script does not go on.
             leave(128 + signals.received[0], SLOTS)
+        if self._keys.on_complete is not None and not self._keys.join:
+            name, left = self._keys.on_complete, seconds_left
+            call("hydra.sweeper.on_complete", name, study, folder, self._config, left)
         return study
 
-    def _run_loop(self, study: optuna.Study, space: SearchSpace, signals: StopSignals) -> None:
+    def _run_loop(
+        self, study: optuna.Study, space: SearchSpace, signals: StopSignals
+    ) -> float | None:
+        """Run what is left of the search; return the seconds that are left then, None: no limit."""
         done = finished(study, self._keys.count_failed)
         name = study.study_name
         if done >= self._keys.n_trials:
             self._say(is_complete(name, done, self._keys.n_trials))
-            return
+            return self._keys.timeout
         if done:
             self._say(f"study {name} goes on: {done} of {self._keys.n_trials} trials are finished")
         budget = self._budget()
@@ -241,6 +247,7 @@ class AsyncSweeper(OptunaSweeperImpl):
             self._say(self._enough_in_words(loop.enough, study))
         elif budget.time_is_over and finished(study, self._keys.count_failed) < self._keys.n_trials:
             self._say(f"time is over after {budget.timeout:g} s ({shown('timeout')})")
+        return budget.seconds_left
 
     def _enough_in_words(self, said: ExpectedGain, study: optuna.Study) -> str:
         done = finished(study, self._keys.count_failed)

@@ -51,6 +51,9 @@ class StudyConfig(StudyKeys):
     choose: str = "tolerance"
     # Share of the best first objective that `tolerance` gives up for the others.
     tolerance: float = 0.01
+    # When the search has ended and time is left, on how many of its folds the best and the defaults
+    # train trainer.max_epochs, which trials do not: whether the gain lasts. 0: none.
+    in_full: int = 0
     # Trials at a time: one a device, or the CPU's cores shared out.
     n_jobs: int = 1
 
@@ -61,7 +64,8 @@ class PruningConfig:
 
     enabled: bool = True
     # Epochs that every trial is given before it may be pruned, which then happens at the end of a
-    # fold; hydra/sweeper/pruner=patient: epochs without improvement.
+    # fold, and of a single split after two thirds of its epochs; hydra/sweeper/pruner=patient:
+    # epochs without improvement.
     patience: int = 3
     # TPE's random start; also trials that are finished before any is pruned, with the pruners that
     # compare with complete ones: hydra/sweeper/pruner=median, percentile or patient.

@@ -19,6 +19,8 @@ from doctune.words import counted
 from src.data.folds import parts_of
 
 SECONDS = "quick_validation.seconds"
+# The pruner that decides at rungs, in conf/hydra/sweeper/pruner.
+AT_RUNGS = "promoted"
 # Where a trial keeps how many epochs it trains under it; whoever continues it trains as many.
 NOTE = "epochs_in_time"
 EPOCHS, MIN_STEPS = "quick_validation.epochs", "quick_validation.min_steps"
@@ -38,6 +40,19 @@ def epochs_of_trials(cfg: DictConfig, images: int, largest: int) -> int:
     if cfg.quick_validation.seconds is not None:
         return asked
     return max(asked, math.ceil(least_steps(cfg) / steps_an_epoch(cfg, images, largest)))
+
+
+def rungs(folds: int, epochs: int) -> tuple[int, ...]:
+    """Return after which epochs of a fold its trial is compared with others, the last among them.
+
+    A single split has no end of a fold at which a trial could still be ended: there two thirds of
+    it say enough (docs/curves.md).
+
+    Args:
+        folds: of a trial.
+        epochs: of a fold, or the equal shares of its time that trials are compared at.
+    """
+    return (epochs,) if folds > 1 else tuple(sorted({math.ceil(2 * epochs / 3), epochs}))
 
 
 def steps_an_epoch(cfg: DictConfig, images: int, batch_size: int) -> int:
@@ -75,6 +90,30 @@ def told_if_longer(cfg: DictConfig, images: int, largest: int) -> str | None:
         f"{MIN_STEPS}={least_steps(cfg)}: an epoch has {steps} {'step' if steps == 1 else 'steps'} "
         f"of {largest} images, so trials train {epochs} epochs a fold and not {asked}; give "
         f"{EPOCHS}={asked} for no more"
+    )
+
+
+def told_if_never_pruned(cfg: DictConfig, epochs: int) -> str | None:
+    """Say so where pruning is on and no trial could be ended before its last epoch; else None.
+
+    Args:
+        cfg: the whole config.
+        epochs: of a fold, or the equal shares of its time that trials are compared at.
+    """
+    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if not cfg.pruning.enabled or chosen.get("hydra/sweeper/pruner") != AT_RUNGS:
+        return None
+    folds, patience = cfg.quick_validation.folds, cfg.pruning.patience
+    compared = [fold * epochs + rung for fold in range(folds) for rung in rungs(folds, epochs)][:-1]
+    if any(done >= patience for done in compared):
+        return None
+    unit = "epoch" if cfg.quick_validation.seconds is None else "equal share"
+    trials = f"trials of {counted(folds, 'fold')} of {counted(epochs, unit)}"
+    if not compared:
+        return f"pruning.enabled=true: {trials} are compared at their end, so none is ended early"
+    return (
+        f"pruning.patience={patience}: {trials} are compared after {compared[-1]} at the latest, "
+        f"so none is ended early; lower it, or raise {EPOCHS}"
     )
 
 

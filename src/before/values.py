@@ -28,6 +28,7 @@ SMALLEST = {
     "trainer.max_epochs": 1,
     "trainer.devices": 1,
     "trainer.precise_bn": 0,
+    "optuna.in_full": 0,
     "quick_validation.epochs": 1,
     "quick_validation.folds": 1,
     "quick_validation.min_steps": 0,

@@ -25,7 +25,7 @@ from src.data.seen_file import SeenFile
 from src.data.threads import map_ahead
 
 # Raised whenever the same file would be described differently, so that no old index is used.
-VERSION = 7
+VERSION = 8
 
 # Pages of one file that are read together, and bytes of their pixels; where there are more, some
 # are read side by side.

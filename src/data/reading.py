@@ -21,8 +21,9 @@ from src.data.spectrum import spectrum_and_ink
 # was scanned.
 SEEN_AT = 2 * SQUARE
 # A picture is blank where, but for its margins, no more than this share is darker than the paper
-# by so many levels of 255: a letter of one line has 20 times as much, dust a tenth.
-BLANK, DARKER, MARGIN = 0.0002, 40, 0.05
+# by so many levels of 255: a letter of one line has 20 times as much, dust a tenth. Where the paper
+# is dark, as in a negative, what is brighter is written on it.
+BLANK, DARKER, MARGIN, DARK = 0.0002, 40, 0.05, 128
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ def _open(path: Path, sizes: Sequence[int], index: int) -> list[Picture] | str:
 def _is_blank(image: Image.Image) -> bool:
     """Whether there is nothing on a page in grey."""
     edges = (round(image.width * MARGIN), round(image.height * MARGIN))
-    counts = np.cumsum(ImageOps.crop(image, edges).histogram())
-    darker = int(np.searchsorted(counts, counts[-1] / 2)) - DARKER
+    histogram = np.array(ImageOps.crop(image, edges).histogram())
+    counts = np.cumsum(histogram)
+    paper = int(np.searchsorted(counts, counts[-1] / 2))
+    if paper < DARK:
+        counts, paper = np.cumsum(histogram[::-1]), 255 - paper
+    darker = paper - DARKER
     return bool(darker <= 0 or counts[darker - 1] <= BLANK * counts[-1])

@@ -17,6 +17,7 @@ from src.before.sizes import told_if_bounded
 from src.before.trial_length import (
     epochs_of_trials,
     told_if_longer,
+    told_if_never_pruned,
     told_if_timed,
 )
 from src.before.values import check_values
@@ -64,6 +65,7 @@ def make_plan(
         told_if_bounded(cfg, searched.batch_sizes),
         told_if_longer(cfg, images.train, largest),
         told_if_timed(cfg),
+        told_if_never_pruned(cfg, epochs_of_trials(cfg, images.train, largest)),
     )
     cfg.quick_validation.epochs = epochs_of_trials(cfg, images.train, largest)
     plain, checkpointed = count_steps(cfg, searched, images.classes, progress)

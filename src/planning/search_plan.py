@@ -81,6 +81,16 @@ class SearchPlan:
         """Return how long the whole search is expected to take."""
         return self.seconds_of(self.n_trials)
 
+    def seconds_in_full(self, epochs: int, share: float) -> float:
+        """Return how long the best and the defaults take in full (`optuna.in_full`).
+
+        Args:
+            epochs: of each.
+            share: of a trial's folds that they are trained on.
+        """
+        longer = epochs / max(cell.epochs for cell in self.cells)
+        return 2 * share * longer * self.seconds_a_trial / min(self.n_jobs, 2)
+
     def seconds_of(self, n_trials: int) -> float:
         """Return how long a search of so many trials is expected to take."""
         full = min(self.unpruned, n_trials)

@@ -134,6 +134,14 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
     if plan.timeout is not None:
         text.append(", within " if plan.in_time else ", more than ")
         text.append(f"optuna.timeout ({duration(plan.timeout)})")
+    folds = cfg.quick_validation.folds
+    in_full = min(cfg.optuna.in_full, folds)
+    if in_full and max(cell.epochs for cell in plan.cells) < cfg.trainer.max_epochs:
+        seconds = plan.seconds_in_full(cfg.trainer.max_epochs, in_full / folds)
+        text.append(
+            f"\nthen the best and the defaults train in full on {counted(in_full, 'fold')} "
+            f"(optuna.in_full): up to {duration(seconds)}, where so much time is left"
+        )
     if plan.statistics:
         text.append(
             f"\n{plan.statistics:.0%} of it for batch norm's statistics before each validation, "

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from src.before.trial_length import epochs_in_time, steps_an_epoch
+from src.before.trial_length import AT_RUNGS, epochs_in_time, rungs, steps_an_epoch
 from src.data.folds import parts_of
 from src.data.wear_presets import wear_of
 from src.hardware.footprint import Footprint
@@ -25,8 +25,6 @@ from src.training.fit import scored_at_a_time
 # sweeper/pruner. Replayed on recorded curves, `promoted` ends two thirds (docs/curves.md) and
 # `patient` hardly any (tests/benchmarks/pruning.py); of others nothing is known.
 ENDS = {"promoted": 0.65, "median": 0.5, "percentile": 0.75}
-# Decides at the end of folds.
-AT_FOLDS = "promoted"
 # Fewer trials say little.
 ENOUGH_TRIALS = 10
 
@@ -157,8 +155,11 @@ def expected_saving(
 def _first_judged(cfg: DictConfig, way: Mapping[str, Any]) -> int:
     """Return the epochs that whoever is ended first has trained."""
     patience, fold = int(way["patience"]), int(cfg.quick_validation.epochs)
-    if way["pruner"] == AT_FOLDS:
-        return fold * max(1, math.ceil(patience / fold))
+    if way["pruner"] == AT_RUNGS:
+        first = next(
+            (rung for rung in rungs(cfg.quick_validation.folds, fold) if rung >= patience), 0
+        )
+        return first or fold * math.ceil(patience / fold)
     # One more, to be compared.
     return patience + 1
 

@@ -59,6 +59,15 @@ def print_summary(files: ResultFiles, console: Console) -> None:
         console.print(f"  {files.command}", highlight=False, soft_wrap=True)
 
 
+def print_decision(files: ResultFiles, console: Console) -> None:
+    """Print the verdict alone, and how to go on, where more is known since the summary."""
+    console.print(_best(files.summary, files.confirmations), highlight=False, soft_wrap=True)
+    console.print(f"Report: {files.report}", highlight=False, soft_wrap=True)
+    if files.command is not None:
+        console.print("Train with what the figures say is best:", style="bold")
+        console.print(f"  {files.command}", highlight=False, soft_wrap=True)
+
+
 def _labels(files: ResultFiles) -> list[str]:
     """Say how many labels are probably wrong, where the trials know enough to say it."""
     suspects = files.suspects
@@ -97,7 +106,7 @@ def _best(found: Summary, confirmations: Sequence[Confirmation]) -> Text:
     said = verdict(found, confirmations)
     text = Text(f"{said.headline}. ", style="bold")
     text.append(said.detail, style="not bold")
-    if found.gain is not None and not confirmations:
+    if found.gain is not None and found.in_full is None and not confirmations:
         text.append(
             f" 95 % interval of the gain: {found.gain.low:+.4f} to {found.gain.high:+.4f}, from "
             f"{found.gain.pairs} folds.",

@@ -165,11 +165,12 @@ def _curves(trials_in_full: Any, chosen: FrozenTrial | None) -> dict[str, Any]:
 
 
 def _interval(found: Summary, decision: Decision) -> tuple[float, float, float] | None:
-    """Return low end, mean and high end of the gain: the confirmed one, else the search's."""
+    """Return low end, mean and high end of the gain: the surest that there is."""
     for one in decision.confirmations:
         if not one.other_data:
             return one.winner.low, one.winner.gain, one.winner.high
-    return (found.gain.low, found.gain.mean, found.gain.high) if found.gain else None
+    gain = found.gain if found.in_full is None else found.in_full.gain
+    return (gain.low, gain.mean, gain.high) if gain else None
 
 
 def _plots(study: optuna.Study, found: Summary, mistakes: Mistakes | None) -> list[Plot]:

@@ -19,6 +19,7 @@ from src.before.objectives import EACH_FOLD
 from src.before.trial_length import EPOCHS, SECONDS
 from src.data.wear_presets import KEY, NONE
 from src.results.choose import TOLERANCE, choose, choose_by_folds, chosen_by
+from src.results.confirmation.full_length import FullLength
 from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
 from src.results.importances import Group, Importances
 from src.results.time_spent import Span, covered, ended, runs
@@ -88,6 +89,8 @@ class Summary:
     equal_seconds: float = 0.0
     # `trainer.max_epochs`, which what was found is trained for; 0: not known, of an older study.
     epochs_in_full: int = 0
+    # The best and the defaults after so many; None where they were not trained in full.
+    in_full: FullLength | None = None
 
     @property
     def length_key(self) -> str:
@@ -127,13 +130,13 @@ class Summary:
         What is left of each trial at its own pace; starting a worker and reading data are no part
         of that.
         """
-        paces = [pace for t in [*self.by_pruner, *self.ranked] if (pace := _pace(t))]
+        paces = [pace for t in [*self.by_pruner, *self.ranked] if (pace := seconds_an_epoch(t))]
         if not paces:
             return 0.0
         usual = median(paces)
         spared = epochs_spared(self.ranked, self.by_pruner)
         return sum(
-            epochs * (_pace(trial) or usual)
+            epochs * (seconds_an_epoch(trial) or usual)
             for epochs, trial in zip(spared, self.by_pruner, strict=True)
         )
 
@@ -207,6 +210,7 @@ def summarize(study: optuna.Study) -> Summary:
     rule: Mapping[str, Any] = study.user_attrs.get("choose", {})
     settings = study.user_attrs.get("settings", {})
     wear = str(settings.get(KEY, NONE))
+    full = int(study.user_attrs.get(EPOCHS_IN_FULL, 0))
     return Summary(
         name=study.study_name,
         ranked=ranked,
@@ -234,11 +238,12 @@ def summarize(study: optuna.Study) -> Summary:
         expected=None if several else expected_gain(trials, maximize),
         wear="" if wear == NONE else wear,
         equal_seconds=float(settings.get(SECONDS) or 0),
-        epochs_in_full=int(study.user_attrs.get(EPOCHS_IN_FULL, 0)),
+        epochs_in_full=full,
+        in_full=FullLength.of(study, ranked[0].number, defaults.number, full) if defaults else None,
     )
 
 
-def _pace(trial: FrozenTrial) -> float | None:
+def seconds_an_epoch(trial: FrozenTrial) -> float | None:
     """Return the seconds of an epoch of a trial, None where it has not noted them."""
     seconds, epochs = (trial.user_attrs.get(name) for name in ("train_seconds", "epochs"))
     return seconds / epochs if seconds and epochs else None

@@ -9,6 +9,7 @@ from doctune.commands import command
 from doctune.words import counted, score
 from src.before.objectives import EACH_FOLD, MEAN
 from src.results.choose import folds_behind
+from src.results.confirmation.full_length import FullLength
 from src.results.confirmation.judge import Confirmation, PairedDifference
 from src.results.summary import ENOUGH_FOLDS, Summary, epochs_of
 
@@ -28,12 +29,15 @@ class Verdict:
 def trial_to_train(found: Summary, confirmations: Sequence[Confirmation]) -> FrozenTrial | None:
     """Return the trial to train with: the best of the search.
 
-    Where fresh runs have been made, the best of those instead, which may be the defaults.
+    Where fresh runs have been made, the best of those instead, which may be the defaults; and the
+    defaults where the best is not ahead of them in full.
     """
     for one in confirmations:
         if not one.other_data:
             number = one.winner.trial if one.winner.gain > 0 else one.defaults_trial
             return next((t for t in found.ranked if t.number == number), found.best)
+    if found.in_full is not None and found.in_full.mean <= 0:
+        return found.defaults
     return found.best
 
 
@@ -72,14 +76,23 @@ def in_full_sentence(found: Summary, confirmations: Sequence[Confirmation] = ())
     is_told = any(one.test_winner and not one.other_data for one in confirmations)
     if best is None or defaults is None or best.number == defaults.number or is_told:
         return ""
-    epochs = epochs_of(best) // max(1, len(best.user_attrs.get("folds", ())))
-    if not 0 < epochs < found.epochs_in_full:
+    if found.in_full is not None or not _is_shorter(found, best):
         return ""
     return (
-        f"Trials trained {counted(epochs, 'epoch')} a fold, a full training has "
+        f"Trials trained {counted(epochs_of_a_fold(best), 'epoch')} a fold, a full training has "
         f"{found.epochs_in_full} (trainer.max_epochs): who only learns sooner is ahead no more by "
         f"then. '{command('src.confirm', study=found.name)}' trains both in full."
     )
+
+
+def epochs_of_a_fold(trial: FrozenTrial) -> int:
+    """Return the epochs that a complete trial has trained a fold."""
+    return epochs_of(trial) // max(1, len(trial.user_attrs.get("folds", ())))
+
+
+def _is_shorter(found: Summary, best: FrozenTrial) -> bool:
+    """Tell whether trials were shorter than the training that follows."""
+    return 0 < epochs_of_a_fold(best) < found.epochs_in_full
 
 
 def rule_in_words(found: Summary) -> str:
@@ -176,6 +189,8 @@ def _defaults_chosen(found: Summary, defaults: FrozenTrial) -> Verdict:
 
 
 def _against_defaults(found: Summary, best: FrozenTrial, defaults: FrozenTrial) -> Verdict:
+    if found.in_full is not None:
+        return _trained_in_full(found, found.in_full, best, defaults)
     name, gain = found.objectives[0], found.gain
     rule = rule_in_words(found)
     theirs = _scores(found, defaults, named=False)
@@ -202,6 +217,11 @@ def _against_defaults(found: Summary, best: FrozenTrial, defaults: FrozenTrial) 
     method = _from_folds(gain, found)
     if gain.mean <= 0:
         return Verdict(f"Not better than the defaults in {name}", detail, method, "unsure")
+    if gain.is_clear and _is_shorter(found, best):
+        # Nobody knows yet whether it stays so.
+        after = f" after {counted(epochs_of_a_fold(best), 'epoch')}"
+        headline = f"Better than the defaults by {gain.mean:.4f}{after}"
+        return Verdict(headline, detail, method, "unsure")
     if gain.is_clear:
         return Verdict(f"Better than the defaults by {gain.mean:.4f}", detail, method, "good")
     return Verdict(
@@ -210,6 +230,40 @@ def _against_defaults(found: Summary, best: FrozenTrial, defaults: FrozenTrial) 
         method,
         "unsure",
     )
+
+
+def _trained_in_full(
+    found: Summary, full: FullLength, best: FrozenTrial, defaults: FrozenTrial
+) -> Verdict:
+    """Say what full trainings have made of what the trials said."""
+    short = counted(epochs_of_a_fold(best), "epoch")
+    trials = (
+        f"After {short} they had {_scores(found, best)} and {_scores(found, defaults, False)}. "
+        f"{rule_in_words(found)}"
+    ).strip()
+    method = (
+        f"Of {counted(len(full.best_scores), 'fold')}, each trained twice, from the seeds that the "
+        "trials had"
+    )
+    if full.gain is not None:
+        method += (
+            ", by the corrected resampled t-test (Nadeau & Bengio 2003), which allows for the "
+            "training images that folds share. The trial was picked by its score on these folds, "
+            "so its gain is a little too good"
+        )
+    method += (
+        f": '{command('src.confirm', study=found.name)}' measures it again with fresh seeds and "
+        "folds, and on the test split."
+    )
+    if full.mean <= 0:
+        said = f"{full.sentence} So the defaults are what to train with. {trials}"
+        return Verdict(f"Better after {short} alone", said, method, "unsure")
+    if full.is_clear:
+        headline = f"Better than the defaults by {full.mean:.4f}, trained in full"
+        return Verdict(headline, f"{full.sentence} {trials}", method, "good")
+    unsure = "One fold says" if full.gain is None else f"{len(full.best_scores)} folds say"
+    said = f"{full.sentence} {unsure} too little to rule out luck. {trials}"
+    return Verdict("Perhaps better than the defaults", said, method, "unsure")
 
 
 def _scores(found: Summary, trial: FrozenTrial, named: bool = True) -> str:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 import pytorch_lightning as pl
 
 from doctune.trial import RunningTrial
+from src.before.trial_length import rungs
 from src.trial.running_score import RunningScore, share_after
 
 
 class ReportToStudy(pl.Callback):
     """Reports the first objective after every epoch of one fold, and asks whether to go on.
 
-    The end of a fold is a rung: there the value is the exact mean of whole folds.
+    The end of a fold is a rung: there the value is the exact mean of whole folds. A single split
+    has one within it, see `rungs`.
 
     Args:
         trial: the trial, found through the study's storage.
@@ -64,8 +66,9 @@ class ReportToStudy(pl.Callback):
         progress = f"fold {self._fold + 1}/{self._folds}, epoch {epoch + 1}/{self._epochs}"
         share = share_after(epoch, self._epochs, self._shares)
         if epoch >= self._reported and share is not None:
-            step, is_end = self._fold * self._shares + share, epoch == self._epochs - 1
-            self._trial.report(estimate, step, progress, rung=is_end)
+            is_rung = share + 1 in rungs(self._folds, self._shares)
+            step = self._fold * self._shares + share
+            self._trial.report(estimate, step, progress, rung=is_rung)
         is_last = self._fold == self._folds - 1 and epoch == self._epochs - 1
         if not is_last:
             self._trial.raise_if_over()

@@ -1,6 +1,9 @@
 """Where images are few, trials train more epochs, and that is told."""
 
+from types import SimpleNamespace
+
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from src.before.trial_length import (
@@ -8,6 +11,7 @@ from src.before.trial_length import (
     epochs_of_trials,
     steps_an_epoch,
     told_if_longer,
+    told_if_never_pruned,
     told_if_timed,
 )
 from tests.conftest import Compose
@@ -43,6 +47,36 @@ def test_a_single_split_and_accumulation_have_other_steps(cfg: Compose) -> None:
     slower = cfg("hparams_search=fast", "trainer.accumulate_grad_batches=4")
     # The last step has what is left.
     assert steps_an_epoch(slower, 300, 16) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "said"),
+    [
+        (("quick_validation.folds=3",), 3, None),
+        (("quick_validation.folds=2", "pruning.patience=7"), 5, "after 5 at the latest"),
+        # A single split is compared after two thirds.
+        (("quick_validation.folds=1",), 5, None),
+        (("quick_validation.folds=1",), 3, "pruning.patience=3: trials of 1 fold of 3 epochs are"),
+        (("quick_validation.folds=1", "pruning.patience=2"), 3, None),
+        (("quick_validation.folds=1",), 1, "pruning.enabled=true: trials of 1 fold of 1 epoch are"),
+        (("quick_validation.folds=1", "pruning.enabled=false"), 1, None),
+    ],
+)
+def test_it_is_told_where_no_trial_can_be_ended_early(
+    cfg: Compose,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    epochs: int,
+    said: str | None,
+) -> None:
+    config = cfg("hparams_search=fast", *words)
+    for pruner, expected in (("promoted", said), ("median", None)):
+        known = SimpleNamespace(choices={"hydra/sweeper/pruner": pruner})
+        monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+        monkeypatch.setattr(HydraConfig, "get", lambda known=known: SimpleNamespace(runtime=known))
+        told = told_if_never_pruned(config, epochs)
+        assert (told is None) is (expected is None)
+        assert expected is None or expected in str(told)
 
 
 def test_more_epochs_stay_and_the_floor_can_go(cfg: Compose) -> None:

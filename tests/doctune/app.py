@@ -155,5 +155,12 @@ def write_results(study: optuna.Study, folder: Path, cfg: DictConfig) -> None:
     (folder / "results").write_text(f"{len(study.trials)} trials")
 
 
+def note_the_end(
+    study: optuna.Study, folder: Path, cfg: DictConfig, seconds_left: float | None
+) -> None:
+    """Do what an app does when its search has ended by itself (`on_complete`)."""
+    (folder / "complete").write_text(f"{len(study.trials)} trials, {seconds_left}")
+
+
 if __name__ == "__main__":
     main()

@@ -26,6 +26,13 @@ def test_a_guess_is_what_the_pruner_can_save(
     assert expected_saving(config, way, []) == Saving(pytest.approx(saved))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("patience", "saved"), [(3, 0.65 / 3), (6, 0.65 / 3), (7, 0)])
+def test_of_a_single_split_a_third_can_be_saved(cfg: Compose, patience: int, saved: float) -> None:
+    config = cfg("quick_validation.epochs=9", "quick_validation.folds=1")
+    found = expected_saving(config, {"pruner": "promoted", "patience": patience}, [])
+    assert found.share == pytest.approx(saved)
+
+
 def test_without_pruning_nothing_is_saved(cfg: Compose) -> None:
     assert expected_saving(cfg(), None, []) == Saving(0)
 

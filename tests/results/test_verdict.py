@@ -4,6 +4,7 @@ import optuna
 import pytest
 
 from src.results.advice import advice
+from src.results.confirmation.full_length import FullLength
 from src.results.confirmation.judge import Confirmation, Contender
 from src.results.summary import summarize
 from src.results.verdict import in_full_sentence, trial_to_train, verdict
@@ -32,6 +33,11 @@ def test_that_the_defaults_may_catch_up_in_a_full_training_is_said() -> None:
     assert told.startswith("Trials trained 1 epoch a fold, a full training has 15 (trainer.max_ep")
     assert "src.confirm" in told
     assert "ahead no more" not in in_full_sentence(summarize(make_study(complete=1)))
+    # As long as nobody knows, a gain of short trials is not called one.
+    unknown = verdict(summarize(study))
+    assert unknown.headline.startswith("Better than the defaults by 0.")
+    assert unknown.headline.endswith(" after 1 epoch")
+    assert unknown.tone == "unsure"
     winner = Contender(3, {}, 0.9, 0.05, 0.02, 0.08, 0.001)
     same = ("study", "documents", False, 9, 3, 5)
     for ours, headline in (
@@ -42,6 +48,44 @@ def test_that_the_defaults_may_catch_up_in_a_full_training_is_said() -> None:
         assert verdict(summarize(study), [one]).headline == headline
         assert ("in full it does not" in one.sentence) is headline.startswith("Better")
         assert not in_full_sentence(summarize(study), [one])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "headline", "tone"),
+    [
+        ((0.90, 0.91, 0.92), (0.80, 0.81, 0.81), "Better than the defaults by 0.1033", "good"),
+        ((0.90, 0.70, 0.92), (0.80, 0.81, 0.81), "Perhaps better than the defaults", "unsure"),
+        # Of one fold alone nobody knows how sure it is.
+        ((0.90,), (0.80,), "Perhaps better than the defaults", "unsure"),
+        ((0.9962, 0.9954), (0.9960, 0.9958), "Better after 1 epoch alone", "unsure"),
+        ((0.80,), (0.80,), "Better after 1 epoch alone", "unsure"),
+    ],
+)
+def test_what_full_trainings_say_goes_before_what_trials_did(
+    ours: tuple[float, ...], theirs: tuple[float, ...], headline: str, tone: str
+) -> None:
+    study = make_study(complete=12)
+    study.set_user_attr("epochs_in_full", 15)
+    best = summarize(study).ranked[0].number
+    FullLength(best, 0, 15, 3, ours, theirs).keep(study)
+    found = summarize(study)
+    said = verdict(found)
+    assert said.headline.startswith(headline)
+    assert said.tone == tone
+    assert f"trial {best} has {sum(ours) / len(ours):.4f}" in said.detail
+    assert "Trained in full (15 epochs) on the " in said.detail
+    assert "After 1 epoch they had score 0." in said.detail
+    assert not in_full_sentence(found)
+    chosen = trial_to_train(found, [])
+    assert chosen is not None
+    assert (chosen is found.defaults) is headline.endswith("alone")
+    assert ("the defaults are what to train with" in said.detail) is (chosen is found.defaults)
+    # What was trained for another number of epochs, or of another trial, says nothing.
+    study.set_user_attr("epochs_in_full", 30)
+    assert in_full_sentence(summarize(study))
+    study.set_user_attr("epochs_in_full", 15)
+    FullLength(best + 1, 0, 15, 3, ours, theirs).keep(study)
+    assert in_full_sentence(summarize(study))
 
 
 def test_two_folds_say_nothing_about_how_sure_a_gain_is() -> None:

@@ -144,7 +144,7 @@ def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:
         raise UserError(f"study={name}: only the defaults are complete; go on with the search")
     changed = _changed_data(cfg)
     configs = {
-        trial.number: _config(stored, trial.number, changed, cfg.n_jobs)
+        trial.number: config_of(stored, trial.number, changed, cfg.n_jobs)
         for trial in [*best, defaults]
     }
     first = configs[best[0].number]
@@ -192,7 +192,7 @@ def _check_numbers(cfg: DictConfig) -> None:
             raise UserError(f"{key}={cfg[key]}: must be at least {least}")
 
 
-def _config(
+def config_of(
     stored: StoredStudy, number: int, changed: Mapping[str, Any], n_jobs: int | None
 ) -> DictConfig:
     """Return the config that a trial is run again with, on the images that `changed` names."""

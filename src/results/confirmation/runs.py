@@ -5,7 +5,7 @@ import functools
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
@@ -19,11 +19,13 @@ from doctune.errors import UserError
 from doctune.launcher.workers.pinned import call_pinned
 from src.data.folds import stratified_folds
 from src.data.load import load_splits
-from src.data.progress import show_progress
+from src.data.progress import counting
 from src.hardware.profile import devices
 from src.results.confirmation.plan import Run
 
 FILE = "confirm_runs.jsonl"
+# The objective that runs are scored by.
+SCORE = "f1"
 
 Job = tuple[Run, DictConfig]
 
@@ -48,17 +50,40 @@ class Runs:
         """Return the macro-F1 of a run that was made."""
         return self._scores[run.key]
 
+    def has(self, runs: Sequence[Run]) -> bool:
+        """Tell whether all of these were made."""
+        return all(run.key in self._scores for run in runs)
+
     def make(
-        self, runs: Sequence[Run], configs: dict[int, DictConfig], what: str, console: Console
+        self,
+        runs: Sequence[Run],
+        configs: dict[int, DictConfig],
+        what: str,
+        console: Console,
+        is_enough: Callable[[], bool] = lambda: False,
     ) -> None:
         """Make the runs that are missing, as many at a time as trials, and show how far they are.
+
+        Args:
+            runs: in the order in which they begin.
+            configs: of their trials.
+            what: they are, in words.
+            console: where to.
+            is_enough: asked before the first and after each; those that run then are ended.
 
         Raises:
             UserError: a process died; what has run is kept.
         """
         missing = [(run, configs[run.trial]) for run in runs if run.key not in self._scores]
-        for run, score in show_progress(_scored(missing), what, len(missing), console):
-            self._keep(run, score)
+        if not missing or is_enough():
+            return
+        scored = _scored(missing)
+        with contextlib.closing(scored), counting(what, len(missing), console) as advance:
+            for run, score in scored:
+                self._keep(run, score)
+                advance(1)
+                if is_enough():
+                    return
 
     def _keep(self, run: Run, score: float) -> None:
         self._scores[run.key] = score
@@ -69,7 +94,7 @@ class Runs:
             file.write(line + "\n")
 
 
-def _scored(jobs: Sequence[Job]) -> Iterator[tuple[Run, float]]:
+def _scored(jobs: Sequence[Job]) -> Generator[tuple[Run, float]]:
     """Yield the runs as they end, with their scores."""
     cfg = jobs[0][1] if jobs else None
     if cfg is None or len(jobs) == 1 or cfg.optuna.n_jobs == 1:

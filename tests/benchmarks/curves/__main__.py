@@ -4,6 +4,7 @@
     python -m tests.benchmarks.curves pack FOLDER...
     python -m tests.benchmarks.curves ranks
     python -m tests.benchmarks.curves replay [--seeds N] [--trials N] [--plot FILE.svg]
+    python -m tests.benchmarks.curves single [--seeds N]
     python -m tests.benchmarks.curves samplers [--seeds N]
     python -m tests.benchmarks.curves overtuning
     python -m tests.benchmarks.curves portfolio
@@ -11,10 +12,11 @@
 `record` trains every configuration on every data set with all epochs and folds, appends a row for
 each to FOLDER/rows.jsonl, and goes on where it stopped; what the stored table has is not trained
 again. `pack` puts such rows into the stored table. `ranks` says from which epoch on configurations
-stand in the order of the end, `replay` what ends trials early and what that costs, `samplers` who
-proposes best (needs the package cmaes), `overtuning` how
-often what a small search chooses is worse than the defaults on the test split. `portfolio` writes
-the configurations to try first, and says what they are worth on a set that they were not chosen on.
+stand in the order of the end, `replay` what ends trials early and what that costs, `single` the
+same of trials of one split, `samplers` who proposes best (needs the package cmaes), `overtuning`
+how often what a small search chooses is worse than the defaults on the test split. `portfolio`
+writes the configurations to try first, and says what they are worth on a set that they were not
+chosen on.
 """
 
 import argparse
@@ -51,6 +53,8 @@ def main() -> None:
     replaying.add_argument("--seeds", type=int, default=20, help="orders of the trials")
     replaying.add_argument("--trials", type=int, default=20, help="of a search")
     replaying.add_argument("--plot", type=Path, help="file for a picture of rules, as SVG")
+    single = commands.add_parser("single")
+    single.add_argument("--seeds", type=int, default=10, help="orders of the trials")
     sampling = commands.add_parser("samplers")
     sampling.add_argument("--seeds", type=int, default=20, help="of each sampler")
     given = parser.parse_args()
@@ -76,10 +80,12 @@ def main() -> None:
         _print_all(portfolio.lines(rows_in(STORED)))
         portfolio.SHIPPED.write_text(portfolio.text(rows_in(STORED)), encoding="utf-8")
         return
-    if given.command in ("replay", "samplers"):
-        from tests.benchmarks.curves.tables import of_rules, of_samplers
+    if given.command in ("replay", "samplers", "single"):
+        from tests.benchmarks.curves.tables import of_rules, of_samplers, of_single_split
 
-        if given.command == "replay":
+        if given.command == "single":
+            _print_all(of_single_split(rows_in(STORED), given.seeds))
+        elif given.command == "replay":
             _print_all(of_rules(rows_in(STORED), given.seeds, given.trials, given.plot))
         else:
             _print_all(of_samplers(rows_in(STORED), given.seeds))

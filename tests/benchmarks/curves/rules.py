@@ -4,6 +4,7 @@ A rule is asked after every epoch. Most are Optuna's pruners; i-Epoch (arXiv:240
 trials after the same number of epochs, and trains the best few of them to the end.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -42,6 +43,21 @@ class WithHopeless(BasePruner):
         if not epochs % self._fold:
             return self._at_folds.prune(study, trial)
         return epochs == self._early and self._within.prune(study, trial)
+
+
+class After(BasePruner):
+    """The promoted pruner after some epochs alone.
+
+    Args:
+        epochs: of a trial.
+    """
+
+    def __init__(self, epochs: Sequence[int]) -> None:
+        self._epochs, self._promoted = epochs, PromotedPruner(50)
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Tell whether a trial ends."""
+        return (trial.last_step or 0) + 1 in self._epochs and self._promoted.prune(study, trial)
 
 
 @dataclass(frozen=True)
@@ -113,6 +129,19 @@ def rules(folds: int, epochs: int, trials: int) -> list[Rule]:
             Rule(f"i-Epoch: {pause} of {steps} epochs, best {best}", NopPruner(), pause, best)
             for pause, best in ((1, 3), (fold - 1, 3), (fold, 3), (fold, 2))
         ),
+    ]
+
+
+def rules_of_single_split(epochs: int, trials: int) -> list[Rule]:
+    """Return the rules that are compared on trials of one split."""
+    third, two = epochs // 3, 2 * epochs // 3
+    each = range(third, epochs)
+    return [
+        UNPRUNED,
+        *(Rule(f"promoted, after {done}", After([done])) for done in (third, two)),
+        Rule(f"promoted, after {third} and {two}", After([third, two])),
+        Rule(f"promoted, each from {third} on", After(each)),
+        Rule("median of complete, each", MedianPruner(min(STARTUP, trials // 4))),
     ]
 
 

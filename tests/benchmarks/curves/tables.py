@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -10,7 +11,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler,
 from tests.benchmarks.curves.front import Point, svg
 from tests.benchmarks.curves.ranks import Group, groups
 from tests.benchmarks.curves.replay import Replay, Replayed
-from tests.benchmarks.curves.rules import UNPRUNED, quiet, rules
+from tests.benchmarks.curves.rules import UNPRUNED, quiet, rules, rules_of_single_split
 from tests.benchmarks.curves.table import FOLDS, Key, Row
 
 WORKERS = (1, 2, 8, 64)
@@ -18,6 +19,8 @@ WORKERS = (1, 2, 8, 64)
 DRAWN = 2
 # With fewer configurations a pruner has nobody to compare with, and a sampler nothing to choose.
 FEWEST, FEWEST_TO_SAMPLE = 12, 40
+# There are few of 9 epochs; each counts three times, once a fold.
+FEWEST_OF_A_SPLIT = 5
 # Of a search, as in `fast`.
 TRIALS = 20
 
@@ -75,6 +78,38 @@ def of_rules(
                     drawn.setdefault(name, []).append(Point(rule.name, saved, lost))
     if plot is not None:
         plot.write_text(svg(drawn), encoding="utf-8")
+
+
+def of_single_split(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:
+    """Yield a line for each length, data set and rule, of trials that are one of the folds alone.
+
+    Args:
+        rows: of the table.
+        seeds: orders of the trials.
+    """
+    quiet()
+    warnings.filterwarnings("ignore")
+    draw = samplers()["random"]
+    found = large_enough(rows, FEWEST_OF_A_SPLIT)
+    for epochs, name in sorted({(group.epochs, group.set) for group in found}):
+        members = {g: m for g, m in found.items() if (g.epochs, g.set) == (epochs, name)}
+        named = ", ".join(f"{g.model} ({len(m)})" for g, m in members.items())
+        yield f"{name}, a split of {epochs} epochs, {seeds} orders of {named}, each fold:"
+        for rule in rules_of_single_split(epochs, min(map(len, members.values()))):
+            replays = [
+                Replay(
+                    [replace(r, curves=[r.curves[fold]], test=[r.test[fold]]) for r in each],
+                    rule,
+                    draw(seed),
+                    DRAWN,
+                    seed,
+                    TRIALS,
+                ).run()
+                for each in members.values()
+                for fold in range(FOLDS)
+                for seed in range(seeds)
+            ]
+            yield f"  {rule.name:40} {DRAWN:>2} at a time: {_said(replays)}"
 
 
 def of_samplers(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:

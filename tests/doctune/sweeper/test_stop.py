@@ -30,6 +30,7 @@ Load = Callable[[], optuna.Study]
 COMMAND = (
     *("+x=interval(-5.0,5.0)", "hydra.sweeper.n_trials=4"),
     "hydra.sweeper.on_end=tests.doctune.app.write_results",
+    "hydra.sweeper.on_complete=tests.doctune.app.note_the_end",
 )
 
 
@@ -89,8 +90,10 @@ def test_the_first_signal_ends_cleanly(
     assert "Traceback" not in output
     assert not load().get_trials(states=(TrialState.RUNNING,))
     assert (tmp_path / "sweep" / "results").read_text() == "4 trials"
+    assert not (tmp_path / "sweep" / "complete").exists()
     assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
     check_goes_on(sweep, load, interrupted)
+    assert (tmp_path / "sweep" / "complete").read_text() == "6 trials, None"
 
 
 @on_sqlite

@@ -93,7 +93,14 @@ def test_pruned_job_is_pruned_in_the_study_with_its_reports(sweep: Sweep, load: 
 @on_sqlite
 def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None:
     done = sweep(
-        SPACE, "hydra.sweeper.n_trials=50", "+seconds=30", "+steps=60", "hydra.sweeper.timeout=4"
+        *(
+            SPACE,
+            "hydra.sweeper.n_trials=50",
+            "+seconds=30",
+            "+steps=60",
+            "hydra.sweeper.timeout=4",
+        ),
+        "hydra.sweeper.on_complete=tests.doctune.app.note_the_end",
     )
     assert "time is over" in done.stdout
     assert states(load()) == {"PRUNED": 2}
