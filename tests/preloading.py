@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import functools
 import gc
+import logging
 import multiprocessing.util
 import os
 import pkgutil
@@ -194,6 +195,8 @@ def leave(code: Any) -> NoReturn:
     threading._shutdown()  # type: ignore[attr-defined]
     if isinstance(code, str):
         print(code, file=sys.stderr)
+    # Streams that handlers have taken may be closed by now, as those that pytest catches are.
+    logging.raiseExceptions = False
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

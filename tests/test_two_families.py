@@ -60,8 +60,8 @@ def test_a_search_over_two_families_ends_with_a_config_that_trains_as_printed(
         # The config's own layer scale is none, which is no value of the range.
         keys = [*trial.params, *trial.user_attrs.get("as_in_config", ())]
         assert any("layer_scale" in key for key in keys) == (family == "convnext")
-    command = said.strip().splitlines()[-1].strip()
-    assert command.startswith("python -m src.train --config-dir=")
+    commands = [line.strip() for line in said.splitlines() if "--config-dir=" in line]
+    (command,) = (line for line in commands if line.startswith("python -m src.train --config-dir="))
     trained = door("src.train", *shlex.split(command)[3:], "trainer.max_epochs=1")
     assert "macro-F1" in trained
     best = study.best_trial
