@@ -45,22 +45,40 @@ def train_in_full(
         config: of the search.
         seconds_left: of `optuna.timeout`; None: there is no limit.
     """
-    stored, found, console = StoredStudy(study, folder), summarize(study), Console()
+    found, console = summarize(study), Console()
     ends = None if seconds_left is None else time.monotonic() + seconds_left
     if not _is_open(found, config) or is_elsewhere(config.hydra):
         return
+    try:
+        _train(StoredStudy(study, folder), found, config, ends, console)
+    except UserError as error:
+        # The search itself has gone well.
+        console.print(f"Not trained in full: {error}", markup=False, soft_wrap=True)
+    except KeyboardInterrupt:
+        starting.stop("stopped; the search's results stand, and the same command goes on")
+
+
+def _train(
+    stored: StoredStudy,
+    found: Summary,
+    config: DictConfig,
+    ends: float | None,
+    console: Console,
+) -> None:
+    """Train what is missing in the time there is, keep what came out, and say so.
+
+    Raises:
+        UserError: a trial has left no config, as where it ran on another machine, the two need
+            more than one card, or a process has died.
+    """
     assert found.best is not None
     assert found.defaults is not None
     pair = found.best.number, found.defaults.number
     configs = {number: config_of(stored, number, {}, config.optuna.n_jobs) for number in pair}
-    try:
-        for one in configs.values():
-            check_one_card(one, "a full training at the end of a search takes")
-            check_run(one)
-    except UserError as error:
-        console.print(f"Not trained in full: {error}", markup=False, soft_wrap=True)
-        return
-    runs, planned = Runs(folder), _runs(configs, pair, config)
+    for one in configs.values():
+        check_one_card(one, "a full training at the end of a search takes")
+        check_run(one)
+    runs, planned = Runs(stored.folder), _runs(configs, pair, config)
     a_fold = _seconds_of_a_fold(found, config)
     if not runs.has(planned[:2]) and _is_too_long(a_fold, ends):
         return
@@ -77,15 +95,11 @@ def train_in_full(
         so_far = _came_to(runs, planned, pair)
         return so_far is not None and (so_far.mean <= 0 or _is_too_long(a_fold, ends))
 
-    try:
-        runs.make(planned, configs, WHAT, console, is_enough)
-    except KeyboardInterrupt:
-        starting.stop("stopped; the search's results stand, and the same command goes on")
+    runs.make(planned, configs, WHAT, console, is_enough)
     full = _came_to(runs, planned, pair)
-    if full is None:
-        return
-    full.keep(study)
-    print_decision(write_results(stored), console)
+    if full is not None:
+        full.keep(stored.study)
+        print_decision(write_results(stored), console)
 
 
 def _is_open(found: Summary, config: DictConfig) -> bool:

@@ -164,6 +164,22 @@ def test_no_more_is_trained_than_there_is_time_for(
     assert "on the first of the same folds, trial 3 has 0.6000" in capsys.readouterr().out
 
 
+def test_what_goes_wrong_takes_nothing_from_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    study: optuna.Study,
+    search: DictConfig,
+    folder: Path,
+) -> None:
+    made = nobody_trains(monkeypatch, BETTER)
+    # As of a trial that another machine has run.
+    (folder / "3" / ".hydra" / "config.yaml").unlink()
+    train_in_full(study, folder, search, None)
+    assert not made
+    assert capsys.readouterr().out.startswith("Not trained in full: ")
+    assert ATTRIBUTE not in study.user_attrs
+
+
 def test_a_fold_is_trained_as_a_trial_trains_it(door: Door, tmp_path: Path) -> None:
     words = ("hparams_search=fast", *TINY, "hydra/launcher=basic", "optuna.study_name=one")
     door("src.train", "-m", *words, "optuna.n_trials=1")
