@@ -72,7 +72,9 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     confirmations = load_confirmations(folder)
     confirmed = any(not one.other_data for one in confirmations)
     summary = summarize(study)
-    said = advice(summary, stored.search_space_entries(), confirmed)
+    # What short trials leave open is then known, or said by the verdict.
+    settled = confirmed or summary.in_full is not None
+    said = advice(summary, stored.search_space_entries(), settled)
     chosen = trial_to_train(summary, confirmations)
     best_params = train_config = None
     if chosen is not None:

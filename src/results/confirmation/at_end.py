@@ -36,7 +36,8 @@ def train_in_full(
 ) -> None:
     """Train both on `optuna.in_full` folds, keep what came out, and say what it means.
 
-    Folds are trained in turn, and no more of them once the best is not ahead. Nothing happens where
+    Folds are trained in turn, and no more of them once the best is not ahead, or once the next
+    would not fit into the time at the pace of the trials. Nothing happens where
     nothing is to be learnt, where trials run on other machines, or where no time is left.
 
     Args:

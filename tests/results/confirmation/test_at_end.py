@@ -13,6 +13,7 @@ from src.results.confirmation.full_length import ATTRIBUTE
 from src.results.confirmation.plan import Run
 from src.results.stored_study import StoredStudy
 from src.results.summary import EPOCHS_IN_FULL
+from src.results.write import write_results
 from tests.conftest import CONF, TINY, Door
 from tests.results.confirmation.small_study import study as study
 
@@ -76,7 +77,10 @@ def test_no_more_folds_are_trained_once_the_best_is_not_ahead(
     trained_with: float,
 ) -> None:
     made = nobody_trains(monkeypatch, scores)
+    unsure = "say nothing about how sure the gain is"
+    assert unsure in " ".join(write_results(StoredStudy(study, folder)).advice)
     train_in_full(study, folder, search, None)
+    assert unsure not in " ".join(write_results(StoredStudy(study, folder)).advice)
     told = capsys.readouterr().out
     # Both take 2 s an epoch, one after the other.
     assert "on 2 folds of the search: 15 epochs each, about 2 min" in told
