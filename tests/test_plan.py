@@ -187,10 +187,16 @@ def test_batch_norms_statistics_take_their_share(capsys: pytest.CaptureFixture[s
     without = planned(capsys, *words, "trainer.precise_bn=0")
     share = 1 - without["seconds_a_trial"] / found["seconds_a_trial"]
     assert 0.01 < share == pytest.approx(found["statistics"])
-    # 1,440 images in three folds, each trained on 960 and scored on 480: 512 more go forward alone.
-    assert share < 512 / (960 + 480 + 512)
+    # 1,440 images in three folds, each trained on 960 and scored on 480: 512 more go forward alone
+    # after the last of three epochs, 128 after the others.
+    more = (512 + 2 * 128) / 3
+    assert share < more / (960 + 480 + more)
     assert without["statistics"] == 0
-    assert f"{share:.0%} of it for batch norm's statistics" in printed(capsys, *words)
+    shown = printed(capsys, *words)
+    assert f"{share:.0%} of it for batch norm's statistics" in shown
+    assert "; 128 where no trials are compared (quick_validation.precise_bn)" in shown
+    everywhere = planned(capsys, *words, "hydra/sweeper/pruner=median")
+    assert everywhere["seconds_a_trial"] > found["seconds_a_trial"]
 
 
 def test_a_cpu_has_no_limit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,6 +271,7 @@ def test_earlier_trials_correct_the_times(
     load = {
         **{"model": "test_resnet", "img_size": 64, "batch_size": 32, "precision": "32-true"},
         **{"images": before["images"]["train"], "folds": 3, "precise_bn": 512},
+        "precise_bn_between": 128,
     }
     for seconds, device in ((60, "a CPU, 2 cores"), (1, "NVIDIA H100, 80 GB")):
         study.add_trial(

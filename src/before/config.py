@@ -85,6 +85,9 @@ class QuickValidationConfig:
     # Optimizer steps of a fold at least, with the largest batch that is searched: where images are
     # few all trials train more epochs (docs/scores.md). Whoever types `epochs` alone gets these.
     min_steps: int = 0
+    # Images that batch norm's statistics are taken over after epochs at which no trial is compared;
+    # `trainer.precise_bn` after the others (docs/scores.md).
+    precise_bn: int = 128
     # Seconds that a trial may train, all folds together, so that batch sizes, image sizes and
     # models are compared at equal cost: its epochs follow from its own speed, and `epochs` says at
     # how many equal shares of a fold it is reported (docs/scores.md). null: all train `epochs`.

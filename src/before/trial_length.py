@@ -55,6 +55,31 @@ def rungs(folds: int, epochs: int) -> tuple[int, ...]:
     return (epochs,) if folds > 1 else tuple(sorted({math.ceil(2 * epochs / 3), epochs}))
 
 
+def decided_after(cfg: DictConfig, epochs: int) -> tuple[int, ...] | None:
+    """Return the epochs of a fold after which trials are compared; None: after all.
+
+    Args:
+        cfg: of a search or of its trial.
+        epochs: of a fold.
+    """
+    if not cfg.pruning.enabled:
+        return (epochs,)
+    return rungs(cfg.quick_validation.folds, epochs) if _pruner() == AT_RUNGS else None
+
+
+def images_between(cfg: DictConfig) -> int:
+    """Return over how many images statistics are taken after the other epochs."""
+    most = int(cfg.trainer.precise_bn)
+    return most if decided_after(cfg, 1) is None else min(most, cfg.quick_validation.precise_bn)
+
+
+def _pruner() -> str | None:
+    """Return what is chosen of conf/hydra/sweeper/pruner."""
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    chosen: str | None = choices.get("hydra/sweeper/pruner")
+    return chosen
+
+
 def steps_an_epoch(cfg: DictConfig, images: int, batch_size: int) -> int:
     """Return the optimizer steps of an epoch of one fold, the smallest where they differ."""
     held_out = math.ceil(images / parts_of(cfg.quick_validation.folds))
@@ -100,8 +125,7 @@ def told_if_never_pruned(cfg: DictConfig, epochs: int) -> str | None:
         cfg: the whole config.
         epochs: of a fold, or the equal shares of its time that trials are compared at.
     """
-    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    if not cfg.pruning.enabled or chosen.get("hydra/sweeper/pruner") != AT_RUNGS:
+    if not cfg.pruning.enabled or _pruner() != AT_RUNGS:
         return None
     folds, patience = cfg.quick_validation.folds, cfg.pruning.patience
     compared = [fold * epochs + rung for fold in range(folds) for rung in rungs(folds, epochs)][:-1]

@@ -32,6 +32,7 @@ SMALLEST = {
     "quick_validation.epochs": 1,
     "quick_validation.folds": 1,
     "quick_validation.min_steps": 0,
+    "quick_validation.precise_bn": 0,
     "quick_validation.wear_draws": 1,
     "pruning.patience": 0,
     "pruning.n_startup_trials": 0,

@@ -181,6 +181,9 @@ def _correction(cfg: DictConfig, images: Images, trials: Sequence[FrozenTrial]) 
             other.quick_validation.folds = load["folds"]
             # Those of an earlier version took none.
             other.trainer.precise_bn = load.get("precise_bn", 0)
+            # After all epochs alike.
+            between = load.get("precise_bn_between", other.trainer.precise_bn)
+            other.quick_validation.precise_bn = between
         try:
             less = bool(noted.get(FORESEEN, {}).get("checkpointing"))
             footprint = footprint_of(other, images.classes, checkpointing=less)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from doctune.words import counted, duration
+from src.before.trial_length import images_between
 from src.hardware.memory import GIB
 from src.planning.advice import advice
 from src.planning.search_plan import Cell, SearchPlan
@@ -143,10 +144,13 @@ def _times(plan: SearchPlan, cfg: DictConfig) -> Text:
             f"(optuna.in_full): up to {duration(seconds)}, where so much time is left"
         )
     if plan.statistics:
+        most, fewer = cfg.trainer.precise_bn, images_between(cfg)
         text.append(
             f"\n{plan.statistics:.0%} of it for batch norm's statistics before each validation, "
-            f"over {cfg.trainer.precise_bn} images (trainer.precise_bn)"
+            f"over {most} images (trainer.precise_bn)"
         )
+        if fewer < most:
+            text.append(f"; {fewer} where no trials are compared (quick_validation.precise_bn)")
     found = plan.correction
     if not found.trials:
         source = "from the card's data sheet" if cfg.gpu.memory_gb else "a guess for a CPU"

@@ -12,7 +12,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from src.before.trial_length import AT_RUNGS, epochs_in_time, rungs, steps_an_epoch
+from src.before.trial_length import (
+    AT_RUNGS,
+    decided_after,
+    epochs_in_time,
+    images_between,
+    rungs,
+    steps_an_epoch,
+)
 from src.data.folds import parts_of
 from src.data.wear_presets import wear_of
 from src.hardware.footprint import Footprint
@@ -56,8 +63,12 @@ def trial_seconds(
     wear = wear_of(cfg)
     held_out_worn = held_out * (1 if wear is None else wear.draws)
     scored = math.ceil(held_out_worn / evaluated)
-    scored += statistics_batches(cfg, train_images, evaluated)
-    seconds = epochs * (steps * train + scored * forward)
+    between = statistics_batches(cfg, images_between(cfg), train_images, evaluated)
+    where_decided = statistics_batches(cfg, cfg.trainer.precise_bn, train_images, evaluated)
+    seconds: float = epochs * (steps * train + (scored + between) * forward)
+    folds = cfg.quick_validation.folds
+    decided = sum(epoch > 0 for epoch in decided_after(cfg, epochs // folds) or ())
+    seconds += folds * decided * (where_decided - between) * forward
     if wear is not None:
         # Under wear the pages are scored as they are too, at the end of each fold.
         seconds += cfg.quick_validation.folds * math.ceil(held_out / evaluated) * forward
@@ -93,18 +104,19 @@ def length_of_trial(
     return epochs, quick.folds * a_fold(epochs)
 
 
-def statistics_batches(cfg: DictConfig, train_images: int, at_a_time: int) -> int:
+def statistics_batches(cfg: DictConfig, wanted: int, train_images: int, at_a_time: int) -> int:
     """Return how many batches batch norm's statistics are taken over before a validation.
 
     Args:
         cfg: of a trial.
+        wanted: images that they are to be taken over.
         train_images: of all folds.
         at_a_time: images of such a batch.
     """
-    if not cfg.trainer.precise_bn or not abilities(cfg.model, cfg.data.img_size).batch_norm:
+    if not wanted or not abilities(cfg.model, cfg.data.img_size).batch_norm:
         return 0
     trained = int(train_images * (1 - 1 / parts_of(cfg.quick_validation.folds)))
-    return math.ceil(images_for_statistics(cfg.trainer.precise_bn, trained, at_a_time) / at_a_time)
+    return math.ceil(images_for_statistics(wanted, trained, at_a_time) / at_a_time)
 
 
 def at_size(cfg: DictConfig, **data: int) -> DictConfig:

@@ -4,7 +4,7 @@
 time, as what is told of a model before anything trains needs it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -50,10 +50,19 @@ class ExactStatistics(pl.Callback):
 
     Args:
         batches: of training images, uint8 [B, 3, H, W] with labels.
+        between: fewer of them, for scores that nothing is decided by; empty: none are taken there.
+        decided_after: the epochs, from 1 on, whose scores decide; None: all.
     """
 
-    def __init__(self, batches: Iterable[Batch]) -> None:
+    def __init__(
+        self,
+        batches: Iterable[Batch],
+        between: Iterable[Batch] = (),
+        decided_after: Container[int] | None = None,
+    ) -> None:
         self._batches = batches
+        self._between = between
+        self._decided_after = decided_after
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the statistics; the module is in evaluation mode, without gradients."""
@@ -62,7 +71,10 @@ class ExactStatistics(pl.Callback):
         strategy: Any = trainer.strategy
         # Sharded weights are gathered in the forward of what the strategy has wrapped.
         model: Any = strategy.model if isinstance(strategy, FSDPStrategy) else pl_module
-        images = (strategy.batch_to_device(batch)[0] for batch in self._batches)
+        epoch, decided_after = trainer.current_epoch + 1, self._decided_after
+        decides = decided_after is None or epoch in decided_after
+        batches = self._batches if decides else self._between
+        images = (strategy.batch_to_device(batch)[0] for batch in batches)
         # Norms that train in a model that does not would be compiled for these batches alone.
         compiled = pl_module.cfg.trainer.compile  # type: ignore[union-attr]
         as_written = torch.compiler.set_stance("force_eager") if compiled else nullcontext()

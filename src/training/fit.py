@@ -4,7 +4,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ def fit(
     output_dir: Path | None,
     logger: Logger | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    decided_after: Container[int] | None = None,
 ) -> FitResult:
     """Train a fresh model.
 
@@ -93,11 +94,13 @@ def fit(
         output_dir: for the checkpoint; None leaves no file and prints nothing.
         logger: where the curves go, see `src/training/run_log.py`.
         callbacks: more of Lightning's callbacks.
+        decided_after: the epochs, from 1 on, whose scores decide something; after the others batch
+            norm's statistics are over `quick_validation.precise_bn` images. None: all do.
     """
     _quiet_lightning()
     pl.seed_everything(seed, verbose=False)
     size = cfg.data.batch_size
-    before_scoring = _exact_statistics(cfg, train, seed)
+    before_scoring = _exact_statistics(cfg, train, seed, decided_after)
     trainer = make_trainer(cfg, max_epochs, output_dir, logger, [*before_scoring, *callbacks])
     device = trainer.strategy.root_device
     part = trainer.global_rank, trainer.world_size
@@ -174,11 +177,18 @@ class BestWeights(ModelCheckpoint):
             self.in_memory = None
 
 
-def _exact_statistics(cfg: DictConfig, train: ImageSet, seed: int) -> list[pl.Callback]:
+def _exact_statistics(
+    cfg: DictConfig, train: ImageSet, seed: int, decided_after: Container[int] | None
+) -> list[pl.Callback]:
     if not cfg.trainer.precise_bn:
         return []
     at_a_time = evaluation_batch(cfg) // cfg.trainer.devices
-    return [ExactStatistics(statistics_loader(train, cfg.trainer.precise_bn, at_a_time, seed))]
+    most = cfg.trainer.precise_bn
+    batches, between = (
+        statistics_loader(train, count, at_a_time, seed) if count else ()
+        for count in (most, min(most, cfg.quick_validation.precise_bn))
+    )
+    return [ExactStatistics(batches, between, decided_after)]
 
 
 def _tell_of_batch_norm(cfg: DictConfig, model: nn.Module) -> None:

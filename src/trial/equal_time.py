@@ -89,6 +89,8 @@ def _measure(cfg: DictConfig, train: ImageSet, scored: ImageSet) -> "Stopwatch":
         seed=cfg.seed,
         output_dir=None,
         callbacks=[watch],
+        # As after most epochs.
+        decided_after=(),
     )
     return watch
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from doctune.trial import RunningTrial
 from src.before.objectives import OBJECTIVES, Labels, as_clean, fold_score
+from src.before.trial_length import decided_after, images_between
 from src.data.folds import stratified_folds
 from src.data.image_set import ImageSet
 from src.data.wear import as_scored
@@ -71,7 +72,8 @@ def cross_validate(
     if quick.seconds is not None:
         first = [data.subset(part) for part in folds[0]]
         epochs = epochs_of_trial(cfg, fitting, trial, first[0], as_scored(cfg, first[1]))
-    trial.note("workload", workload(cfg, data, epochs))
+    work = workload(cfg, data, epochs)
+    trial.note("workload", {**work, "precise_bn_between": images_between(cfg)})
     started = time.monotonic()
     files = (FILE,) if wear_of(cfg) is None else (FILE, CLEAN)
     kept = take_over(trial, score, folder, epochs, quick.epochs, files)
@@ -178,6 +180,7 @@ def _train_fold(
             logger=log_to.part(f"fold_{fold + 1}/"),
             # The report may end the fold, so it comes last.
             callbacks=[keeper, losses, report],
+            decided_after=decided_after(cfg, epochs),
         )
 
     result = fitting.fit(attempt)

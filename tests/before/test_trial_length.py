@@ -7,8 +7,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from src.before.trial_length import (
+    decided_after,
     epochs_in_time,
     epochs_of_trials,
+    images_between,
     steps_an_epoch,
     told_if_longer,
     told_if_never_pruned,
@@ -49,6 +51,40 @@ def test_a_single_split_and_accumulation_have_other_steps(cfg: Compose) -> None:
     assert steps_an_epoch(slower, 300, 16) == 3
 
 
+def choose(pruner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be what a search has chosen of hydra/sweeper/pruner."""
+    known = SimpleNamespace(choices={"hydra/sweeper/pruner": pruner})
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(runtime=known))
+
+
+@pytest.mark.parametrize(
+    ("pruner", "words", "epochs", "between"),
+    [
+        # At the ends of folds; a single split once more before its own.
+        ("promoted", (), (9,), 128),
+        ("promoted", ("quick_validation.folds=1",), (6, 9), 128),
+        # After every epoch.
+        ("median", (), None, 512),
+        ("median", ("pruning.enabled=false",), (9,), 128),
+        ("promoted", ("quick_validation.precise_bn=1000",), (9,), 512),
+        ("promoted", ("trainer.precise_bn=0",), (9,), 0),
+    ],
+)
+def test_statistics_are_over_fewer_images_where_no_trials_are_compared(
+    cfg: Compose,
+    monkeypatch: pytest.MonkeyPatch,
+    pruner: str,
+    words: tuple[str, ...],
+    epochs: tuple[int, ...] | None,
+    between: int,
+) -> None:
+    config = cfg("hparams_search=fast", *words)
+    choose(pruner, monkeypatch)
+    assert decided_after(config, 9) == epochs
+    assert images_between(config) == between
+
+
 @pytest.mark.parametrize(
     ("words", "epochs", "said"),
     [
@@ -71,9 +107,7 @@ def test_it_is_told_where_no_trial_can_be_ended_early(
 ) -> None:
     config = cfg("hparams_search=fast", *words)
     for pruner, expected in (("promoted", said), ("median", None)):
-        known = SimpleNamespace(choices={"hydra/sweeper/pruner": pruner})
-        monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
-        monkeypatch.setattr(HydraConfig, "get", lambda known=known: SimpleNamespace(runtime=known))
+        choose(pruner, monkeypatch)
         told = told_if_never_pruned(config, epochs)
         assert (told is None) is (expected is None)
         assert expected is None or expected in str(told)

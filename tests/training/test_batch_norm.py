@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from timm.layers.evo_norm import EvoNorm2dB0
 from torch import Tensor, nn
@@ -110,6 +111,7 @@ def trained(
     epochs: int = 2,
     folder: Path | None = None,
     callbacks: Any = (),
+    decided_after: tuple[int, ...] | None = None,
 ) -> FitResult:
     given = {word.partition("=")[0] for word in words}
     config = cfg(*(word for word in WORDS if word.partition("=")[0] not in given), *words)
@@ -120,7 +122,33 @@ def trained(
         seed=3,
         output_dir=folder,
         callbacks=list(callbacks),
+        decided_after=decided_after,
     )
+
+
+class Losses(pl.Callback):
+    """Keeps what is said of the images held out after each epoch."""
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.found.append(float(trainer.callback_metrics["val/loss"]))
+
+
+@pytest.mark.parametrize("count", [0, 30])
+def test_where_nothing_is_decided_they_are_of_fewer_images(
+    cfg: Compose, blobs: ImageSet, count: int
+) -> None:
+    def losses(*words: str, decided_after: tuple[int, ...] | None = None) -> list[float]:
+        kept = Losses()
+        trained(cfg, blobs, *words, callbacks=[kept], decided_after=decided_after)
+        return kept.found
+
+    exact, fewer = losses(), losses(f"trainer.precise_bn={count}")
+    both = losses(f"quick_validation.precise_bn={count}", decided_after=(2,))
+    assert both == [fewer[0], exact[1]]
+    assert all(abs(one - other) > 1e-4 for one, other in zip(exact, fewer, strict=True))
 
 
 def test_training_goes_on_as_without(cfg: Compose, blobs: ImageSet) -> None:

@@ -133,6 +133,7 @@ def _train(job: Job) -> float:
         folds = stratified_folds(data.labels, run.folds, run.cut_seed, data.groups)
         train, val = folds[run.fold]
         parts = data.subset(train), as_scored(cfg, data.subset(val))
+        common["decided_after"] = (run.epochs,)
         return fitting.fit(lambda fitted: fit(fitted, *parts, output_dir=None, **common)).f1
     with tempfile.TemporaryDirectory() as folder:
         parts, place = (splits.train, as_scored(cfg, splits.val)), Path(folder)
