@@ -228,7 +228,7 @@ def test_a_search_on_a_competition_knows_its_content(door: Door, tmp_path: Path)
     words = (
         *("src.train", "-m", "hparams_search=fast", "gpu=cpu", "data=csv", f"data.root={root}"),
         *("data.img_size=32", "quick_validation.epochs=1", "quick_validation.folds=2"),
-        *(f"data.cache_dir={tmp_path / 'cache'}", "hydra/launcher=basic"),
+        *(f"data.cache_dir={tmp_path / 'cache'}", "hydra/launcher=basic", "optuna.in_full=0"),
     )
     said = door(*words, "optuna.n_trials=1")
     assert "2 images are 1 in truth" in said

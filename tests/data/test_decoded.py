@@ -88,12 +88,12 @@ def test_what_cannot_be_read_leaves_no_gap(
     (root / "letter" / "1.tif").write_bytes((root / "letter" / "1.tif").read_bytes()[:-3000])
     (root / "note" / "1.pdf").write_text("%PDF-1.7 nothing")
     with pytest.raises(UserError, match="cannot be read"):
-        load_splits(data())
+        load_splits(data(near_duplicates=False))
     assert leftovers(tmp_path / "cache") == []
     shutil.rmtree(tmp_path / "cache")
     with pytest.MonkeyPatch.context() as patch:
         no_decoding(patch)
-        splits = load_splits(data(on_bad_image="skip"))
+        splits = load_splits(data(on_bad_image="skip", near_duplicates=False))
     assert_as_decoded_alone(splits, root)
     assert sum(map(len, (splits.train, splits.val, splits.test))) >= 30 - 1 + 2 * 5 + 5 + 5
 
@@ -109,7 +109,7 @@ def test_a_file_that_grows_meanwhile_is_decoded_as_it_is_then(
         return {name: max(1, count - 1) for name, count in counted(*args).items()}
 
     monkeypatch.setattr(inspection, "_count_pages", one_less)
-    assert_as_decoded_alone(load_splits(data()), root)
+    assert_as_decoded_alone(load_splits(data(near_duplicates=False)), root)
 
 
 def test_half_a_file_of_a_killed_process_is_overwritten(

@@ -86,12 +86,13 @@ def test_other_fractions_cut_the_same_images(
     assert 0.17 < len(splits.val) / 480 < 0.23
 
 
-def test_processes_draw_what_one_page_alone_is() -> None:
-    sizes = {"note": 3, "slide": 60}
+def test_processes_draw_what_one_page_alone_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "CHUNK", 5)
+    sizes = {"note": 3, "slide": 9}
     pages = draw_documents(sizes, 24, seed=4)
-    assert pages.shape == (63, 24, 24, 3)
+    assert pages.shape == (12, 24, 24, 3)
     np.testing.assert_array_equal(pages[2], draw_page("note", 2, 24, seed=4))
-    np.testing.assert_array_equal(pages[3 + 57], draw_page("slide", 57, 24, seed=4))
+    np.testing.assert_array_equal(pages[3 + 7], draw_page("slide", 7, 24, seed=4))
 
 
 def test_fingerprint_knows_images_and_splits_not_the_batches(cache_dir: Path) -> None:
@@ -176,11 +177,12 @@ def test_drawing_ends_where_nobody_wants_the_pages_any_more(
             yield part
 
     monkeypatch.setattr(generate, "show_progress", shown)
+    monkeypatch.setattr(generate, "CHUNK", 5)
     unwanted = threading.Event()
     context = contextvars.copy_context()
     context.run(TO_END.set, unwanted)
     with pytest.raises(CancelledError):
-        context.run(generate.draw_documents, {"letter": 300}, 16, 0)
+        context.run(generate.draw_documents, {"letter": 30}, 16, 0)
     assert seen == [6]
 
 

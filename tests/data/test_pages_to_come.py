@@ -70,9 +70,6 @@ def heaps() -> tuple[Pixels, Pixels]:
     return np.stack(drawn[::2]), np.stack(drawn[1::2])
 
 
-STRENGTHS = {NONE: (1.0,), "document": (0.5, 1.0)}
-
-
 @pytest.mark.parametrize("name", [pytest.param(NONE, marks=pytest.mark.thorough), "document"])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_the_wear_of_the_pages_to_come_is_found(
@@ -80,7 +77,8 @@ def test_the_wear_of_the_pages_to_come_is_found(
 ) -> None:
     ours, theirs = heaps
     known = {key: preset for key, preset in presets().items() if key != "heavy"}
-    monkeypatch.setattr("src.data.pages_to_come.compare.STRENGTHS", STRENGTHS[name])
+    monkeypatch.setattr("src.data.pages_to_come.compare.STRENGTHS", (1.0,))
+    monkeypatch.setattr("src.data.pages_to_come.compare.TREES", 30)
     if name != NONE:
         theirs = wear(theirs, known[name], 1.0, seed=9)
     found = compare(ours, theirs, known)
@@ -124,6 +122,8 @@ def test_it_is_shown_and_compared_once(
     place = f"data.to_classify='{to_come}'"
     cache = f"data.cache_dir={tmp_path / 'cache'}"
     monkeypatch.setattr("src.data.pages_to_come.compare.STRENGTHS", (1.0,))
+    light = {"light": presets()["light"]}
+    monkeypatch.setattr("src.data.pages_to_come.gather.presets", lambda: light)
     said = door("src.look", *words, place, cache)
     assert "30 pages beside 36 to train on" in said
     assert "AUC of 0.9" in said or "AUC of 1.0" in said

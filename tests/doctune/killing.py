@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
 from tests.doctune.conftest import app_command, app_environment
-from tests.preloaded import Command
+from tests.preloaded import WithItsWorkers
 from tests.waiting import PATIENCE, wait_until
 
 KINDS = ("main", "worker", "group")
@@ -66,7 +66,7 @@ class Victim:
             "hydra.sweeper.sampler.seed=1",
             *(f"hydra.sweeper.n_trials={self.n_trials}", *more),
         )
-        return Command(
+        return WithItsWorkers(
             app_command(*overrides),
             cwd=self.folder,
             env=app_environment(),
@@ -93,7 +93,9 @@ class Victim:
         if process.poll() is not None:
             assert process.returncode == 0, process.communicate()[0]
             return self.kill_once(kind)
+        left = workers(process.pid)
         self._kill(process, kind)
+        assert not psutil.wait_procs(left, timeout=PATIENCE)[1]
         self.kills[kind] += 1
         process.communicate(timeout=PATIENCE)
         self.look()
@@ -202,10 +204,9 @@ def workers(pid: int) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                words = child.cmdline()
                 # The server that workers are copies of is no worker.
-                is_copy = "forkserver" in " ".join(words) and child.ppid() != pid
-                if is_copy or "spawn_main" in " ".join(words):
+                is_copy = child.ppid() != pid
+                if is_copy or "spawn_main" in " ".join(child.cmdline()):
                     found.append(child)
     return found
 

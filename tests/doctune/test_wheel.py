@@ -126,8 +126,8 @@ def test_an_app_with_a_package_called_src(python: Path, tmp_path: Path, launcher
     (tmp_path / "src" / "score.py").write_text(SCORE, encoding="utf-8")
     (tmp_path / "src" / "job.py").write_text(JOB, encoding="utf-8")
     words: tuple[str, ...] = ("hydra/sweeper=optuna_async", f"hydra/launcher={launcher}")
-    words = (*words, "hydra.sweeper.n_jobs=2")
-    search = ("hydra.sweeper.n_trials=4", "hydra.sweeper.direction=maximize", "+x=interval(0,2)")
+    words = (*words, "hydra.sweeper.n_jobs=1")
+    search = ("hydra.sweeper.n_trials=2", "hydra.sweeper.direction=maximize", "+x=interval(0,2)")
     if launcher == "ray":
         words = (*words, "+hydra.launcher.ray.init.include_dashboard=false")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -143,4 +143,4 @@ def test_an_app_with_a_package_called_src(python: Path, tmp_path: Path, launcher
     assert done.returncode == 0, done.stdout + done.stderr
     storage = f"sqlite:///{tmp_path / 'sweep' / 'optuna.db'}"
     study = optuna.load_study(study_name="sweep", storage=storage)
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 2

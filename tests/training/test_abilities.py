@@ -13,6 +13,19 @@ from src.training.backbone import channels_last, check_backbone, create_backbone
 from src.training.config import ModelConfig
 from src.training.model_notes import check_acting, in_words, notes_on
 
+# Blocks that are alike act alike; what a model is given for fewer of them.
+FEWER: dict[str, dict[str, Any]] = {
+    "tresnet_m": {"layers": [1, 1, 1, 1]},
+    # The first of them never drops.
+    "test_vit": {"depth": 2},
+    "beit_base_patch16_224": {"depth": 1},
+    "vit_base_patch16_siglip_224": {"depth": 1},
+    "swin_tiny_patch4_window7_224": {"depths": [1, 1, 1, 1]},
+}
+
+# Of a CrossViT, one block of the two sizes of patches.
+CROSSED = {"depth": [[1, 1, 0]]}
+
 # Model, image size -> number of places that drop, of modules that could, and the shares of the rate
 # of the first and the last.
 DROP_PATH = {
@@ -53,12 +66,12 @@ def test_drop_path_acts_where_masks_are_drawn(name: str, size: int) -> None:
 def test_masks_of_a_model_are_what_makes_two_forwards_differ(
     name: str, size: int, rates: dict[str, float], varies: bool
 ) -> None:
-    cfg = ModelConfig(name, kwargs={})
+    cfg = ModelConfig(name, kwargs=FEWER.get(name, {}))
     found = abilities(cfg, size)
     acting = found.drop_path if "drop_path_rate" in rates else found.dropout
     seen = bool(acting) if rates else bool(found.fixed_masks)
     assert seen is varies
-    made = ModelConfig(name, drop_rate=rates.get("drop_rate", 0.0))
+    made = ModelConfig(name, drop_rate=rates.get("drop_rate", 0.0), kwargs=cfg.kwargs)
     made.drop_path_rate = rates.get("drop_path_rate", 0.0)
     model = create_backbone(made, 2, size).train()
     images = torch.randn(4, 3, size, size)
@@ -91,13 +104,14 @@ def test_masks_of_a_model_are_what_makes_two_forwards_differ(
 def test_poolings_are_those_that_a_model_takes_its_own_first(
     name: str, size: int, poolings: list[str], fresh: list[str]
 ) -> None:
-    cfg = ModelConfig(name)
+    fewer = FEWER.get(name, {})
+    cfg = ModelConfig(name, kwargs=fewer)
     assert poolings_of(cfg, size) == poolings
     assert list(abilities(cfg, size).fresh_with(poolings[-1])) == fresh
     for kind in poolings:
-        check_backbone(ModelConfig(name, pooling=kind), size)
+        check_backbone(ModelConfig(name, pooling=kind, kwargs=fewer), size)
     assert without_effect("pooling", cfg, size) is (len(poolings) == 1)
-    assert poolings_of(ModelConfig(name, poolings=["avgmax"]), size) == ["avgmax"]
+    assert poolings_of(ModelConfig(name, poolings=["avgmax"], kwargs=fewer), size) == ["avgmax"]
 
 
 def test_a_model_is_looked_at_with_images_that_it_takes() -> None:
@@ -156,15 +170,15 @@ def test_values_without_effect_are_refused(cfg: ModelConfig, told: str) -> None:
 def test_what_differs_from_what_the_keys_say_is_told() -> None:
     keys = ("model.drop_path_rate", "model.drop_rate", "model.pooling")
 
-    def notes(name: str, size: int = 64, searched: tuple[str, ...] = keys, **more: bool) -> str:
-        return "\n".join(notes_on(ModelConfig(name, **more), size, searched))  # type: ignore[arg-type]
+    def notes(name: str, size: int = 64, searched: tuple[str, ...] = keys, **more: Any) -> str:
+        return "\n".join(notes_on(ModelConfig(name, **more), size, searched))
 
     assert notes("test_resnet") == ""
     assert "model.drop_path_rate is left out of the search: lcnet_050 has no" in notes("lcnet_050")
     assert "hgnetv2_b0 drops at 1 of its 4 places" in notes("hgnetv2_b0")
     assert "dropout of 0.125 at 9 places" in notes("coatnet_rmlp_nano_rw_224", 64, ())
     assert "levit_128s has one kind of pooling" in notes("levit_128s", 224)
-    assert "takes no max" in notes("crossvit_9_240", 240, keys[2:])
+    assert "takes no max" in notes("crossvit_9_240", 240, keys[2:], kwargs=CROSSED)
     assert "avg and max start with a handicap: fc_norm" in notes("test_vit", pretrained=True)
     assert "handicap" not in notes("test_vit")
     named = "the weights r160_in1k are not used, as model.pretrained=false"
@@ -198,7 +212,7 @@ def test_only_weights_of_images_get_another_order() -> None:
 
 
 def test_a_model_that_takes_a_size_only_untold_gets_it_so() -> None:
-    cfg = ModelConfig("crossvit_tiny_240")
+    cfg = ModelConfig("crossvit_tiny_240", kwargs=CROSSED)
     check_backbone(cfg, 128)
     with torch.device("meta"):
         model = create_backbone(cfg, 3, 128).eval()

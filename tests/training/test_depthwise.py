@@ -19,8 +19,19 @@ from tests.conftest import Compose
 MODELS = ("tf_efficientnet_lite0", "convnext_atto", "mixnet_s")
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("half", [False, True])
+# In half precision one of them; all of them are the same layers.
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [
+        *((name, False) for name in MODELS),
+        *(
+            pytest.param(
+                name, True, marks=[] if name == "convnext_atto" else [pytest.mark.thorough]
+            )
+            for name in MODELS
+        ),
+    ],
+)
 def test_scores_and_gradients_stay(name: str, half: bool) -> None:
     torch.manual_seed(0)
     plain: Any = timm.create_model(name, num_classes=3).eval()
@@ -30,7 +41,7 @@ def test_scores_and_gradients_stay(name: str, half: bool) -> None:
         isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1
         for part in plain.modules()
     )
-    images = torch.rand(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    images = torch.rand(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     found = []
     for model in (plain, own, copy.deepcopy(own)):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -69,13 +80,13 @@ def test_the_key_trains_with_them(
     losses = []
     for who in ("cudnn", "torch", "auto"):
         config = cfg(*words, "data.batch_size=32", f"trainer.depthwise={who}")
-        found = fit(config, blobs, blobs, max_epochs=2, seed=0, output_dir=None)
+        found = fit(config, blobs, blobs, max_epochs=1, seed=0, output_dir=None)
         own = [part for part in found.module.modules() if isinstance(part, OwnConv2d)]
         assert bool(own) is (who != "cudnn")
         losses.append(float(found.trainer.callback_metrics["val/loss"]))
     assert losses == pytest.approx(losses[:1] * 3, rel=1e-3)
-    # 2 batches of 32 of the 90 images an epoch.
-    assert asked == [(4, "cpu")]
+    # 2 batches of 32 of the 90 images.
+    assert asked == [(2, "cpu")]
 
 
 # 75 batches of 64 images an epoch, as of 4,800 images; the two are even at 25,667 images of 224 px.

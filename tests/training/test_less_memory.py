@@ -31,9 +31,14 @@ def test_every_profile_is_taken(name: str, cfg: Compose) -> None:
 
 
 # One of each precision, the one of the machine itself, and those of most and of least memory.
-@pytest.mark.parametrize("name", ["auto", "cpu", "h100", "t4"])
+# Without a card "auto" is "cpu", and "t4" takes the half precision of "h100".
+@pytest.mark.parametrize(
+    "name",
+    [*(pytest.param(one, marks=pytest.mark.thorough) for one in ("auto", "t4")), "cpu", "h100"],
+)
 def test_profiles_start(name: str, cfg: Compose, blobs: ImageSet) -> None:
-    config = cfg(f"gpu={name}", "trainer.accelerator=cpu", "data.img_size=32", "logger=none")
+    small = ("model.name=test_vit", "+model.kwargs={depth: 1}", "data.img_size=32", "logger=none")
+    config = cfg(f"gpu={name}", "trainer.accelerator=cpu", *small)
     # In steps enough for so few images.
     config.data.batch_size, config.optimizer.lr = 16, 5e-3
     found = fit(config, blobs, blobs, max_epochs=4, seed=0, output_dir=None)
@@ -122,7 +127,10 @@ def test_a_cut_off_forward_leaves_checkpointing_as_it_was() -> None:
 
 
 def test_checkpointing_acts_in_a_run(cfg: Compose, blobs: ImageSet) -> None:
-    words = ("model.name=test_vit", "data.img_size=32", "logger=none", "data.batch_size=16")
+    words = (
+        *("model.name=test_vit", "+model.kwargs={depth: 2}", "data.img_size=32", "logger=none"),
+        "data.batch_size=16",
+    )
     scores = []
     for more in ("false", "true"):
         config = cfg(*words, f"model.grad_checkpointing={more}")

@@ -60,12 +60,13 @@ def mlflow_runs(uri: str, study: str) -> list[Any]:
     return list(client.search_runs(experiments, f"tags.study = '{study}'"))
 
 
-def two_folds(
-    config: Any, blobs: ImageSet, folder: Path, trial: int | None, pruned: bool = False
+def train(
+    config: Any, blobs: ImageSet, folder: Path, trial: int | None, folds: tuple[int, ...] = (1, 2)
 ) -> None:
+    """Log a trial with its score; without folds, one that was pruned."""
     study = None if trial is None else "study"
     with open_run_log(config, folder, study, trial, ["optimizer.lr"]) as log:
-        for fold in (1, 2):
+        for fold in folds:
             prefix = "" if trial is None else f"fold_{fold}/"
             fit(
                 *(config, blobs, blobs),
@@ -74,22 +75,22 @@ def two_folds(
                 output_dir=None,
                 logger=log.part(prefix),
             )
-        if pruned:
-            log.add_pruned(0.85)
-        else:
+        if folds:
             log.add_scores({"score": 0.75})
+        else:
+            log.add_pruned(0.85)
 
 
 def test_csv_writes_plain_runs_and_leaves_trials_to_the_study(
     cfg: Compose, blobs: ImageSet, tmp_path: Path
 ) -> None:
-    two_folds(cfg(*SMALL), blobs, tmp_path / "plain", None)
+    train(cfg(*SMALL), blobs, tmp_path / "plain", None, folds=(1,))
     with (tmp_path / "plain" / "curves" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["score"]) == 0.75
     assert "optimizer.lr: 0.001" in (tmp_path / "plain/curves/hparams.yaml").read_text()
-    two_folds(cfg(*SMALL), blobs, tmp_path / "trial", 3)
-    two_folds(cfg(*SMALL, "logger=none"), blobs, tmp_path / "none", None)
+    train(cfg(*SMALL), blobs, tmp_path / "trial", 3, folds=(1,))
+    train(cfg(*SMALL, "logger=none"), blobs, tmp_path / "none", None, folds=(1,))
     assert not (tmp_path / "trial").exists()
     assert not (tmp_path / "none").exists()
 
@@ -120,8 +121,8 @@ def test_tensorboard_holds_the_folds_of_a_trial_and_its_table_of_parameters(
     from tensorboard.plugins.hparams import api_pb2, list_session_groups
     from tensorboard.plugins.hparams.backend_context import Context
 
-    for trial in (3, 4):
-        two_folds(cfg(*SMALL, "logger=tensorboard"), blobs, tmp_path / str(trial), trial, trial > 3)
+    for trial, folds in ((3, (1, 2)), (4, ())):
+        train(cfg(*SMALL, "logger=tensorboard"), blobs, tmp_path / str(trial), trial, folds)
     with (
         pytest.raises(ZeroDivisionError),
         open_run_log(cfg(*SMALL, "logger=tensorboard"), tmp_path / "5", "study", 5),
@@ -200,7 +201,7 @@ def test_mlflow_has_a_run_for_each_trial(
     cfg: Compose, blobs: ImageSet, tmp_path: Path, mlflow_uri: str
 ) -> None:
     config = cfg(*SMALL, "logger=mlflow", f"logger.uri={mlflow_uri}")
-    two_folds(config, blobs, tmp_path, 3)
+    train(config, blobs, tmp_path, 3)
     (run,) = mlflow_runs(mlflow_uri, "study")
     assert run.info.status == "FINISHED"
     assert run.data.params["optimizer.lr"] == "0.001"
@@ -248,10 +249,11 @@ def test_wandb_offline_needs_neither_network_nor_key(
     for trial, pruned in ((3, False), (4, True)):
         folder = tmp_path / str(trial)
         folder.mkdir()
-        two_folds(config, blobs, folder, trial, pruned)
+        train(config, blobs, folder, trial, () if pruned else (1, 2))
         (file,) = folder.glob("wandb/offline-run-*/*.wandb")
         ended = ("pruned", "score_when_pruned") if pruned else ("complete", "score")
-        wanted = (f"study, trial {trial}", "fold_2/val/f1", "optimizer.lr", "state", *ended)
+        curves = () if pruned else ("fold_2/val/f1",)
+        wanted = (f"study, trial {trial}", *curves, "optimizer.lr", "state", *ended)
         # W&B's own process writes the file, and may take a moment after the end of the run.
         for _ in range(100):
             missing = [word for word in wanted if word.encode() not in file.read_bytes()]
@@ -264,6 +266,8 @@ def test_wandb_offline_needs_neither_network_nor_key(
 SEARCH = ("src.train", "-m", "hparams_search=fast", *TINY, "quick_validation.epochs=1")
 
 
+# As the folds of a trial are logged above, wherever it runs.
+@pytest.mark.thorough
 def test_a_search_logs_from_all_its_workers(run: Run, tmp_path: Path) -> None:
     run(*SEARCH, "logger=tensorboard", "optuna.n_trials=2", "optuna.n_jobs=2")
     rates = []

@@ -137,23 +137,20 @@ def test_weighted_and_smoothed_it_is_the_weighted_mean_of_what_torch_says_of_eac
 def test_the_rare_class_is_predicted_more_often(cfg: Compose) -> None:
     """Two classes that look the same: trained plainly, the model says which is frequent."""
     rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], [108, 12])
+    labels = np.repeat([0, 1], [54, 6])
     # One picture for both, so that nothing can be learned by heart.
-    images = rng.integers(0, 255, (1, 32, 32, 3), dtype=np.uint8).repeat(120, 0)
+    images = rng.integers(0, 255, (1, 32, 32, 3), dtype=np.uint8).repeat(60, 0)
     data = ImageSet(images, labels, ("often", "rare"))
     words = (
-        "data.img_size=32",
-        "data.batch_size=20",
-        "loss.label_smoothing=0",
-        "optimizer.lr=5e-3",
+        *("model.name=test_vit", "+model.kwargs={depth: 1}", "data.img_size=32"),
+        *("data.batch_size=20", "loss.label_smoothing=0", "optimizer.lr=1e-2"),
     )
 
     def share_of_rare(*keys: str) -> float:
         config = cfg(*words, *keys)
-        result = fit(config, data, data, max_epochs=5, seed=0, output_dir=None)
+        result = fit(config, data, data, max_epochs=3, seed=0, output_dir=None)
         with torch.no_grad():
-            # With the batch's own statistics, as it was trained.
-            scores = result.module.train()(torch.from_numpy(images[:8]).permute(0, 3, 1, 2))
+            scores = result.module(torch.from_numpy(images[:8]).permute(0, 3, 1, 2))
         return float(scores.softmax(1)[:, 1].mean())
 
     assert share_of_rare() < 0.25

@@ -13,7 +13,8 @@ from tests.conftest import Compose
 
 # Without batch norm, and without dropout, whose draws depend on the order of the images.
 KEYS = (
-    *("model.name=test_vit", "data.img_size=32", "data.batch_size=16", "logger=none"),
+    *("model.name=test_vit", "+model.kwargs={depth: 1}"),
+    *("data.img_size=32", "data.batch_size=16", "logger=none"),
     *("optimizer=sgd", "optimizer.lr=0.1", "callbacks.progress=false"),
 )
 

@@ -123,8 +123,16 @@ def test_a_model_of_every_file_of_timm() -> None:
     assert set(SMALLEST) == {_model_to_module[name] for name in timm.list_models()}
 
 
+# Its cells are those of pnasnet5large.
+LARGE = {"nasnetalarge"}
+
+
 @pytest.mark.parametrize(
-    "name", sorted({*OWN_PARAMETERS, *(name for name, _ in SMALLEST.values())})
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.thorough] if name in LARGE else [])
+        for name in sorted({*OWN_PARAMETERS, *(name for name, _ in SMALLEST.values())})
+    ],
 )
 def test_decayed_are_the_matrices_of_layers_whatever_their_shape(name: str) -> None:
     with shapes_alone():

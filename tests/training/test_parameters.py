@@ -53,16 +53,16 @@ Train = Callable[..., tuple[Watch, Any]]
 
 @pytest.fixture
 def train(cfg: Compose, blobs: ImageSet) -> Train:
-    """Return a function that trains two epochs of 5 steps and returns what was seen."""
+    """Return a function that trains two epochs of 5 steps, or fewer, and returns what was seen."""
 
-    def run(*overrides: str) -> tuple[Watch, Any]:
+    def run(*overrides: str, epochs: int = 2) -> tuple[Watch, Any]:
         watch = Watch()
         keys = {word.split("=")[0] for word in overrides}
         words = [word for word in SMALL if word.split("=")[0] not in keys]
         result = fit(
             cfg(*words, *overrides),
             *(blobs, blobs),
-            max_epochs=2,
+            max_epochs=epochs,
             seed=0,
             output_dir=None,
             callbacks=[watch],
@@ -85,8 +85,8 @@ def test_batch_size(train: Train, size: int, steps: int) -> None:
 def test_weight_decay(train: Train) -> None:
     # AdamW takes lr * decay of each weight away at every step, beside the same first update.
     keys = ("scheduler=constant", "scheduler.warmup_epochs=0", "optimizer.lr=0.001")
-    none = train("optimizer.weight_decay=0", *keys)[0].weights[0]
-    strong = train("optimizer.weight_decay=100", *keys)[0].weights[0]
+    none = train("optimizer.weight_decay=0", *keys, epochs=1)[0].weights[0]
+    strong = train("optimizer.weight_decay=100", *keys, epochs=1)[0].weights[0]
     start = create_with_seed(0)
     torch.testing.assert_close(none - strong, 0.001 * 100 * start, atol=1e-5, rtol=1e-3)
 
@@ -130,9 +130,9 @@ def test_label_smoothing(cfg: Compose) -> None:
 
 
 def test_gradient_clipping_norm(train: Train) -> None:
-    tight = train("callbacks.gradient_clip_norm=0.05")[0].clipped_norms
+    tight = train("callbacks.gradient_clip_norm=0.05", epochs=1)[0].clipped_norms
     assert max(tight) == pytest.approx(0.05, rel=1e-3)
-    assert max(train("callbacks.gradient_clip_norm=null")[0].clipped_norms) > 0.2
+    assert max(train("callbacks.gradient_clip_norm=null", epochs=1)[0].clipped_norms) > 0.2
 
 
 def test_mixup_alpha(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,12 +144,12 @@ def test_mixup_alpha(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
         return forward(self, scores, targets)
 
     monkeypatch.setattr(TrainingLoss, "forward", watch)
-    train("augment.mixup_alpha=0")
+    train("augment.mixup_alpha=0", epochs=1)
     assert not any(t.is_floating_point() for t in seen)
     mixed = []
     for alpha in (0.1, 1.5):
         seen.clear()
-        train(f"augment.mixup_alpha={alpha}")
+        train(f"augment.mixup_alpha={alpha}", epochs=1)
         soft = torch.cat([t for t in seen if t.is_floating_point()])
         torch.testing.assert_close(soft.sum(1), torch.ones(len(soft)))
         mixed.append(float((1 - soft.max(1).values).mean()))

@@ -189,7 +189,7 @@ def test_the_best_epoch_is_kept_and_evaluated(
             scores.append(float(trainer.callback_metrics["val/f1"]))
 
     config = cfg("optimizer.lr=0.02", "callbacks.progress=false")
-    result = quick_fit(config, blobs, [Watch()], tmp_path, epochs=5)
+    result = quick_fit(config, blobs, [Watch()], tmp_path, epochs=3)
     found = evaluate(result, blobs.subset(np.arange(60, 90)), config)
     assert found.f1 == pytest.approx(max(scores), abs=1e-6)
 
@@ -210,8 +210,9 @@ def test_macro_f1_is_scikit_learns(cfg: Compose, blobs: ImageSet) -> None:
 
 
 def test_bfloat16_gives_nearly_the_same_scores(cfg: Compose, blobs: ImageSet) -> None:
-    plain = quick_fit(cfg("optimizer.lr=0.01"), blobs, epochs=3)
-    mixed = quick_fit(cfg("optimizer.lr=0.01", "trainer.precision=bf16-mixed"), blobs, epochs=3)
+    small = ("model.name=test_vit", "+model.kwargs={depth: 1}", "optimizer.lr=0.01")
+    plain = quick_fit(cfg(*small), blobs)
+    mixed = quick_fit(cfg(*small, "trainer.precision=bf16-mixed"), blobs)
     assert mixed.f1 == pytest.approx(plain.f1, abs=0.1)
 
 

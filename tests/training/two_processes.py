@@ -1,6 +1,6 @@
 """Trains with every variant below; as a program on two processes, each taking a part of each batch.
 
-`python -m tests.training.two_processes FOLDER`
+`python -m tests.training.two_processes FOLDER VARIANT...`
 """
 
 import copy
@@ -64,6 +64,9 @@ def config_of(name: str, *words: str) -> Any:
     given = [*COMMON, *VARIANTS[name], *words]
     cfg = copy.deepcopy(composed(*(word for word in given if word in SGD[:1])))
     cfg.merge_with_dotlist([word for word in given if word not in SGD[:1]])
+    if cfg.model.name == "test_vit":
+        # Further blocks are shared out as these are.
+        cfg.model.kwargs = {"depth": 2}
     return cfg
 
 
@@ -94,7 +97,7 @@ if __name__ == "__main__":
     # The blocks of the test models are small.
     several_cards.SMALLEST_BLOCK = 10_000
     where = Path(sys.argv[1])
-    came_out = {name: train(name, where, "trainer.devices=2") for name in VARIANTS}
+    came_out = {name: train(name, where, "trainer.devices=2") for name in sys.argv[2:]}
     if is_first():
         torch.save(came_out, where / "came_out.pt")
     several_cards.leave_group()

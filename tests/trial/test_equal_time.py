@@ -102,6 +102,7 @@ def quick(cfg: Compose) -> DictConfig:
     config: DictConfig = cfg(
         *("data.img_size=32", "data.batch_size=16", f"quick_validation.epochs={SHARES}"),
         *(f"quick_validation.folds={FOLDS}", "quick_validation.seconds=60", "logger=none"),
+        *("model.name=test_vit", "+model.kwargs={depth: 1}"),
     )
     return config
 

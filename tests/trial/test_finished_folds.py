@@ -22,7 +22,7 @@ from src.trial.out_of_fold import OutOfFold
 from src.trial.running_score import RunningScore
 from tests.conftest import Compose
 
-EPOCHS, FOLDS = 2, 3
+EPOCHS, FOLDS = 2, 2
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def quick(cfg: Compose) -> DictConfig:
     config: DictConfig = cfg(
         *("data.img_size=32", "data.batch_size=16", f"quick_validation.epochs={EPOCHS}"),
         *(f"quick_validation.folds={FOLDS}", "logger=none", "augment=none"),
+        *("model.name=test_vit", "+model.kwargs={depth: 1}"),
     )
     return config
 

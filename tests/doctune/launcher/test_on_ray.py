@@ -1,14 +1,39 @@
-"""A search on a real Ray of this machine."""
+"""A search on a real Ray of this machine, and what Ray is asked for."""
 
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+from doctune.launcher.job.run import JobContext
+from doctune.launcher.on_ray import RayJobs
 from tests.doctune.conftest import app_environment, load_study, sqlite
 from tests.waiting import PATIENCE
+
+
+@pytest.mark.parametrize("options", [{}, {"max_retries": 2}])
+def test_ray_is_asked_to_run_a_job_once_unless_it_is_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, int]
+) -> None:
+    """Ray itself would run it four times before anybody hears of it."""
+    asked: list[dict[str, Any]] = []
+
+    def remote(**given: Any) -> Callable[[Any], Any]:
+        asked.append(given)
+        return lambda function: function
+
+    ray = SimpleNamespace(is_initialized=lambda: True, remote=remote)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(JobContext, "capture", lambda _: None)
+    jobs = RayJobs(SimpleNamespace(ray_cfg=OmegaConf.create({"init": {}, "remote": options})))
+    jobs._start()
+    assert asked == [{"max_retries": 0, **options}]
 
 
 # As test_job_ends has it of one start of Ray; here the trials are more, and of two slots.

@@ -197,6 +197,8 @@ def test_what_still_waits_when_the_time_is_over_is_put_back(
     assert "time is over" in done.said
 
 
+# As test_served has it of a scheduler that says so, and test_telling of what becomes of a trial.
+@pytest.mark.thorough
 def test_a_job_at_its_time_limit_ends_as_pruned_or_says_what_to_raise(
     on_slurm: Searches, tmp_path: Path
 ) -> None:

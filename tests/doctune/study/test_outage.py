@@ -24,7 +24,7 @@ from doctune.study.study import load_study as load_stored
 from doctune.study.study import was_interrupted
 from tests import preloaded
 from tests.doctune.conftest import app_command, app_environment, load_study
-from tests.preloaded import Command
+from tests.preloaded import WithItsWorkers
 from tests.waiting import PATIENCE, wait_until
 
 
@@ -46,7 +46,7 @@ def away(url: str) -> Iterator[None]:
 @pytest.fixture
 def running(tmp_path: Path, postgresql: str) -> "subprocess.Popen[str]":
     """Return a sweep whose first two trials wait at the gate."""
-    process = Command(
+    process = WithItsWorkers(
         app_command(
             *("+x=interval(-5.0,5.0)", "hydra.sweeper.n_trials=2", "+steps=6"),
             *(f"+gate={tmp_path / 'gate'}", "+gate_at=3", "hydra.sweeper.study_name=sweep"),
@@ -154,6 +154,8 @@ def test_an_end_that_was_stored_and_not_acknowledged(monkeypatch: pytest.MonkeyP
                 storage.set_trial_state_values(0, state)
 
 
+# As test_stop has it of a storage that answers; that a search outlives the outage is above.
+@pytest.mark.thorough
 def test_ctrl_c_while_the_server_is_away(
     tmp_path: Path, postgresql: str, running: "subprocess.Popen[str]"
 ) -> None:

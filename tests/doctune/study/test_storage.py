@@ -17,10 +17,10 @@ from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
 from doctune.trial import RunningTrial
 from tests.doctune.conftest import app_command, app_environment, load_study, run_sweep
-from tests.preloaded import Command
+from tests.preloaded import WithItsWorkers
 from tests.waiting import PATIENCE, wait_until
 
-WRITERS, REPORTS = 8, 25
+WRITERS, REPORTS = 8, 10
 SPACE = "+x=interval(-5.0,5.0)"
 
 
@@ -99,7 +99,7 @@ def fill(disk: Path) -> Path:
 def test_a_search_goes_on_when_its_full_disk_has_room_again(tmp_path: Path, disk: Path) -> None:
     url = f"sqlite:///{disk / 'sweep' / 'optuna.db'}"
     gate = tmp_path / "gate"
-    process = Command(
+    process = WithItsWorkers(
         app_command(
             *(SPACE, "hydra.sweeper.n_trials=6", "+steps=20", f"+gate={gate}", "+gate_at=3"),
             *("hydra.sweep.dir=disk/sweep", "hydra.sweeper.study_name=sweep"),

@@ -63,7 +63,7 @@ def test_a_study_of_the_stock_sweeper_goes_on(search: Searches, tmp_path: Path) 
 
 
 def test_searches_in_a_row_in_one_folder(search: Searches, tmp_path: Path) -> None:
-    count = 4
+    count = 3
     for number in range(1, count + 1):
         done = search(X, f"hydra.sweeper.n_trials={number}", "hydra.sweeper.sampler.seed=1")
         assert done.code == 0, done.said

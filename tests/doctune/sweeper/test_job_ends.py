@@ -98,6 +98,8 @@ def test_whatever_launches_it(search: Searches, launcher: str, words: tuple[str,
     assert len([line for line in done.log.splitlines() if " search: trial " in line]) == len(some)
 
 
+# As other launchers have it above, and test_on_ray of how often Ray may run a job.
+@pytest.mark.thorough
 def test_ray_launches_it_in_two_slots_at_once(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     # In a process of its own, which Ray ends where a job has ended with `sys.exit`.

@@ -6,22 +6,26 @@ import pytest
 
 from tests.doctune.killing import Victim, kinds
 
-# One of each kind; tests/benchmarks/soak.py kills 200 times on each storage.
-KILLS = 3
 
-
+# tests/benchmarks/soak.py kills 200 times on each storage.
 @pytest.mark.parametrize(
-    ("url", "seed"),
-    # On the server one process of four is killed in test_many_processes.
-    [("sqlite", 1), pytest.param("postgresql", 2, marks=pytest.mark.thorough)],
+    ("url", "seed", "kills"),
+    [
+        # Of the search alone, whose workers end with it.
+        ("sqlite", 0, 1),
+        # One of each kind; a worker's death is in test_workers, and on the server one process of
+        # four is killed in test_many_processes.
+        pytest.param("sqlite", 1, 3, marks=pytest.mark.thorough),
+        pytest.param("postgresql", 2, 3, marks=pytest.mark.thorough),
+    ],
     indirect=["url"],
 )
 @pytest.mark.timeout(600)
-def test_no_kill_loses_or_repeats_anything(tmp_path: Path, url: str, seed: int) -> None:
+def test_no_kill_loses_or_repeats_anything(tmp_path: Path, url: str, seed: int, kills: int) -> None:
     victim = Victim(tmp_path, url, seed, n_trials=8)
-    for kind in kinds(seed, KILLS):
+    for kind in kinds(seed, kills):
         victim.kill_once(kind)
-    assert victim.kills.total() == KILLS
+    assert victim.kills.total() == kills
     victim.finish()
     victim.check_complete()
     assert f"has its {victim.n_trials} trials already" in victim.finish()

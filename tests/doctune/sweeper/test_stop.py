@@ -23,7 +23,7 @@ from tests.doctune.conftest import (
     stored_in,
 )
 from tests.doctune.killing import workers
-from tests.preloaded import Command
+from tests.preloaded import WithItsWorkers
 from tests.waiting import PATIENCE, wait_until
 
 Load = Callable[[], optuna.Study]
@@ -35,7 +35,7 @@ COMMAND = (
 
 
 def running(
-    folder: Path, url: str, begin: "type[subprocess.Popen[str]]" = Command
+    folder: Path, url: str, begin: "type[subprocess.Popen[str]]" = WithItsWorkers
 ) -> "subprocess.Popen[str]":
     """Start a sweep whose trials stop at their third step, and return when two are there."""
     process = begin(
@@ -81,6 +81,7 @@ def test_the_first_signal_ends_cleanly(
 ) -> None:
     process = running(tmp_path, url)
     children = workers(process.pid)
+    assert len(children) == 2
     interrupted = {trial.params["+x"] for trial in load().trials}
     process.send_signal(number)
     output, _ = process.communicate(timeout=PATIENCE)
@@ -100,6 +101,7 @@ def test_the_first_signal_ends_cleanly(
 def test_the_second_signal_ends_at_once(tmp_path: Path, url: str, sweep: Sweep, load: Load) -> None:
     process = running(tmp_path, url)
     children = workers(process.pid)
+    assert len(children) == 2
     interrupted = {trial.params["+x"] for trial in load().trials}
     # Nothing can be written while we hold the lock, so the clean end waits.
     with study_lock(url, open_storage(url), "sweep"):
@@ -133,6 +135,8 @@ def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
+# As test_kills has it, but for a search whose end nobody has taken note of.
+@pytest.mark.thorough
 @on_sqlite
 def test_kill_nine_leaves_nothing_behind(tmp_path: Path, url: str) -> None:
     # A child of this process, which leaves it a zombie for a while.

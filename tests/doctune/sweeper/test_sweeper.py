@@ -71,18 +71,16 @@ def test_fewer_trials_than_there_are_change_nothing() -> None:
     assert is_complete("s", 5, 3).startswith("study s has 5 of 3 trials already; extend it with ")
 
 
-@on_sqlite
-def test_pruned_job_is_pruned_in_the_study_with_its_reports(sweep: Sweep, load: Load) -> None:
-    sweep(
+def test_pruned_job_is_pruned_in_the_study_with_its_reports(search: Searches) -> None:
+    done = search(
         "+x=choice(1.0,4.0)",
         "hydra.sweeper.n_trials=8",
         "+steps=4",
         "hydra/sweeper/sampler=grid",
         "hydra.sweeper.sampler.seed=1",
         "+hydra.sweeper.pruner={_target_: optuna.pruners.ThresholdPruner, lower: -5}",
-        n_jobs=1,
     )
-    by_x = {trial.params["+x"]: trial for trial in load().trials}
+    by_x = {trial.params["+x"]: trial for trial in done.study.trials}
     assert by_x[1.0].state is TrialState.COMPLETE
     assert len(by_x[1.0].intermediate_values) == 4
     assert by_x[4.0].state is TrialState.PRUNED
