@@ -171,8 +171,8 @@ def test_trials_that_share_a_busy_card_take_turns(capsys: pytest.CaptureFixture[
 def test_auto_counts_on_as_many_trials_as_keep_a_card_busy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = ("hparams_search=fast", "gpu=rtx3080", "model.name=resnet18", LAYERS)
-    words = (*words, "data.img_size=64")
+    model = ("gpu=rtx3080", "model.name=resnet18", LAYERS)
+    words = ("hparams_search=fast", *model, "data.img_size=64")
     alone = planned(capsys, *words, "data.batch_size=24", "optuna.n_jobs=1")
     auto = ("gpu.trials_per_device=auto", "optuna.n_jobs=8")
     packed = planned(capsys, *words, "data.batch_size=24", *auto)
