@@ -12,6 +12,18 @@ FLAGS = (
     "hide-scrollbars",
 )
 
+# Pixels of A4 between its margins.
+PAPER = 688
+# What reaches beyond the page on the right.
+BEYOND = """
+const right = document.documentElement.clientWidth + 1;
+return [...document.querySelectorAll(".plot .main-svg, table, pre, h1, p, li")]
+  .filter(each => getComputedStyle(each).display !== "inline")
+  .filter(each => each.getBoundingClientRect().right > right
+    || each.scrollWidth > each.clientWidth + 1)
+  .map(each => each.outerHTML.slice(0, 80))
+"""
+
 
 @contextmanager
 def browser(scheme: str) -> Iterator[Any]:
@@ -42,3 +54,16 @@ def resize(driver: Any, width: int, height: int, scale: float = 1) -> None:
     """Show the page as on a screen of that size, in CSS pixels."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": scale}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "mobile": width < 600})
+
+
+def assert_laid_out_on_paper(driver: Any) -> None:
+    """Lay the page out on paper: nothing reaches beyond it, and it is light."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    resize(driver, PAPER, 900)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    driver.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    WebDriverWait(driver, 20).until(lambda at: at.execute_script(BEYOND) == [])
+    # Whatever the screen is.
+    colour = driver.execute_script("return getComputedStyle(document.body).color")
+    assert colour == "rgb(22, 25, 29)"

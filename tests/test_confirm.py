@@ -44,7 +44,9 @@ def test_what_has_run_is_kept_and_the_report_shows_the_verdict(
 
 
 @pytest.mark.usefixtures("study")
-def test_other_images_are_confirmed_beside_the_studys_own(door: Door, tmp_path: Path) -> None:
+def test_other_images_are_confirmed_beside_the_studys_own(
+    door: Door, tmp_path: Path, sorted_scans: Path
+) -> None:
     folder = tmp_path / "multirun" / "small"
     said = door(
         *(
@@ -56,7 +58,7 @@ def test_other_images_are_confirmed_beside_the_studys_own(door: Door, tmp_path: 
             "test_seeds=0",
             "n_jobs=1",
         ),
-        *("data=documents", "data.n_images=240", "data.seed=3", f"data.cache_dir={tmp_path}"),
+        *("data=image_folder", f"data.root={sorted_scans}", f"data.cache_dir={tmp_path}"),
     )
     assert "on other data" in said
     assert not (folder / "confirm.json").exists()

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from sklearn.metrics import f1_score
 
 from doctune import shown_keys
 from src.data.config import DataConfig
 from src.data.load import load_splits
+from src.results.ensemble.members import is_trained
 from tests.conftest import TINY, Door
 
 
@@ -72,6 +74,38 @@ def test_an_ensemble_from_search_to_predictions(
     calibrated = result["calibration"]["plain"]
     assert f"with a temperature of {calibrated['temperature']:.2f}" in said
     assert result["calibration"]["tta"] is None
+    # The same again would train nothing of it; what is broken would be trained again.
+    for run in _runs(folder):
+        config = OmegaConf.load(folder / run / "config.yaml")
+        assert isinstance(config, DictConfig)
+        assert is_trained(config, folder / run)
+        (folder / run / "classes.json").rename(folder / "aside.json")
+        assert not is_trained(config, folder / run)
+        (folder / "aside.json").rename(folder / run / "classes.json")
+
+    # Predictions on the test split, as its pages are, are those that were scored.
+    test = load_splits(DataConfig(n_images=480, img_size=32, cache_dir=str(cache_dir))).test
+    (tmp_path / "in").mkdir()
+    for i, image in enumerate(test.images):
+        Image.fromarray(image).save(tmp_path / "in" / f"{i:03d}.png")
+    told = door("src.predict", f"run={folder}", "data=in", "output=p.csv")
+    assert f"temperature {calibrated['temperature']:.2f}" in told
+    with (tmp_path / "p.csv").open() as file:
+        predicted = [row["target"] for row in csv.DictReader(file)]
+    truth = [test.classes[label] for label in test.labels]
+    score = f1_score(truth, predicted, labels=test.classes, average="macro", zero_division=0)
+    assert score == pytest.approx(result["macro_f1"]["ensemble"]["test_clean"], abs=0.02)
+    assert np.unique(predicted).size > 1
+
+
+# What would be trained again is asked for above, and whether views help in ensemble/test_tta.py.
+@pytest.mark.thorough
+def test_what_is_there_is_kept_and_what_is_broken_trained_again(door: Door, searched: Path) -> None:
+    where = f"paths.multirun_dir={searched.parent}"
+    words = ("src.ensemble", "study=s", where, "trainer.max_epochs=2", "rounds=7")
+    door(*words)
+    folder = searched / "ensemble"
+    result = json.loads((folder / "ensemble.json").read_text())
     trained = {run: os.stat(folder / run / "best.ckpt").st_mtime_ns for run in _runs(folder)}
 
     # The same again trains nothing.
@@ -95,20 +129,6 @@ def test_an_ensemble_from_search_to_predictions(
         run for run in trained if os.stat(folder / run / "best.ckpt").st_mtime_ns != trained[run]
     ]
     assert changed == [first]
-
-    # Predictions on the test split, as its pages are, are those that were scored.
-    test = load_splits(DataConfig(n_images=480, img_size=32, cache_dir=str(cache_dir))).test
-    (tmp_path / "in").mkdir()
-    for i, image in enumerate(test.images):
-        Image.fromarray(image).save(tmp_path / "in" / f"{i:03d}.png")
-    told = door("src.predict", f"run={folder}", "data=in", "output=p.csv")
-    assert f"temperature {calibrated['temperature']:.2f}" in told
-    with (tmp_path / "p.csv").open() as file:
-        predicted = [row["target"] for row in csv.DictReader(file)]
-    truth = [test.classes[label] for label in test.labels]
-    score = f1_score(truth, predicted, labels=test.classes, average="macro", zero_division=0)
-    assert score == pytest.approx(result["macro_f1"]["ensemble"]["test_clean"], abs=0.02)
-    assert np.unique(predicted).size > 1
 
 
 def _runs(folder: Path) -> list[str]:

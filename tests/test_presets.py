@@ -65,11 +65,9 @@ def one_thread() -> Iterator[None]:
 
 
 # They search what `ultimate` or `fast` searches, or a part of it. Of these `fast`
-# runs in test_train, and models of both families in test_two_families.
-LONGER = {
-    *("balanced", "precise", "large_scale"),
-    *("prototype", "fast", "convnext", "efficientnet"),
-}
+# runs in test_train, and models of two families in test_two_families; what the others search is
+# composed and checked below, and each of its keys is trained with in tests/training.
+LONGER = set(PRESETS) - {"focus"}
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -101,6 +99,8 @@ def test_every_preset_is_tried_here() -> None:
     assert sorted((*PRESETS, "base")) == options("hparams_search")
 
 
+# The least steps are told and counted in test_trial_length, and test_two_families has one split.
+@pytest.mark.thorough
 @pytest.mark.usefixtures("one_thread")
 def test_one_split_of_as_many_epochs_as_make_the_least_steps(
     door: Door, tmp_path: Path, images: Path, cache_dir: Path
@@ -155,8 +155,12 @@ def test_every_choice_of_every_group_composes_and_is_valid(models: bool) -> None
     for turn in range(max(map(len, chosen.values()))):
         # Once each, as what acts on a model is looked at for each model, size and space.
         words = [f"{group}={names[turn]}" for group, names in chosen.items() if turn < len(names)]
-        if turn >= len(chosen.get("hparams_search", ())):
+        presets = chosen.get("hparams_search", [])
+        if turn >= len(presets):
             words.append("hparams_search=fast")
+        elif presets[turn] != "focus":
+            # What acts on the large model of a family is asked with `models`.
+            words += SMALL.get(presets[turn], ())
         # Of a card that this machine lacks, and data that is not there, only the check is left.
         if turn < len(chosen.get("data", ())) and "data=documents" not in words:
             words.append("data.root=/data")

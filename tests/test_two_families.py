@@ -44,12 +44,12 @@ def test_a_search_over_two_families_ends_with_a_config_that_trains_as_printed(
         *("src.train", "-m", "--config-dir=own", "hparams_search=fast", "gpu=cpu"),
         *("data=image_folder", "data.root=scans", "data.img_size=48"),
         *("model=choice(small_convnext,small_efficientnet)", "+search_space=layer_scale"),
-        *("optuna.n_trials=6", "quick_validation.epochs=1", "quick_validation.folds=2"),
+        *("optuna.n_trials=4", "quick_validation.epochs=1", "quick_validation.folds=1"),
         *("hydra/launcher=basic", "optuna.in_full=0"),
     )
     name = "fast-small_convnext+small_efficientnet-image_folder"
     study = study_of(tmp_path, name)
-    assert len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))) == 6
+    assert len(study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))) == 4
     assert {trial.params["model"] for trial in study.trials} == {
         f"small_{family}" for family in FAMILIES
     }

@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Sequence
+import pickle
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,25 @@ class StoredStudy:
                 version does not know.
         """
         path = self.trial_folder(number) / CONFIG
+        places = self.study.user_attrs.get("places", {})
+        key = json.dumps([str(path), path.stat().st_mtime_ns, places])
+        if key not in self._read:
+            # Read and typed in a third of a second, and asked for by every part of the results.
+            self._read[key] = pickle.dumps(self._typed(path, places))
+        config: DictConfig = pickle.loads(self._read[key])
+        return config
+
+    @functools.cached_property
+    def _read(self) -> dict[str, bytes]:
+        return {}
+
+    def _typed(self, path: Path, places: Mapping[str, Any]) -> DictConfig:
         ran_with: Any = OmegaConf.load(path)
         ran_with.optuna.enabled = False
         ran_with.optuna.study_name = self.study.study_name
         ran_with.optuna.storage = ""
         ran_with.search_space = {}
-        for key, place in self.study.user_attrs.get("places", {}).items():
+        for key, place in places.items():
             # The images may have moved since this trial.
             OmegaConf.update(ran_with, key, place)
         try:

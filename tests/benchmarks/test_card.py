@@ -28,8 +28,8 @@ COLUMNS = {
 }
 
 
-# Searches of the command line, and steps as `ways` and `first_steps` take them.
-LONGER = {"searches", "steps"}
+# Searches of the command line, and steps as `first_steps` and `out_of_memory` take them.
+LONGER = {"searches", "steps", "ways"}
 
 
 @pytest.mark.parametrize(

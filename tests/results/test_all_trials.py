@@ -257,14 +257,16 @@ def test_what_a_study_holds_is_text_in_every_part(page: Page, tmp_path: Path) ->
     page.driver.get(before)
 
 
+# What the page says is held in test_beside; the plots of one study are drawn in test_report.
+@pytest.mark.thorough
 def test_two_studies_beside_one_another(
     page: Page, cache_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = stored_study(page.stored.folder.parents[1], 20, cache_dir)
     show_beside([page.stored, other])
-    assert "of-60" in capsys.readouterr().out
+    assert f"of-{TRIALS}" in capsys.readouterr().out
     before = page.driver.current_url
-    written = page.stored.folder.parent / "of-60_and_of-20.html"
+    written = page.stored.folder.parent / f"of-{TRIALS}_and_of-20.html"
     page.driver.get(written.absolute().as_uri())
     page.until("return !!window.Plotly")
     page.run("places.forEach(draw)")
@@ -275,7 +277,7 @@ def test_two_studies_beside_one_another(
     shown = page.run("return document.body.innerText")
     for best in bests:
         assert f"{best:.4f}" in shown
-    leader = "of-60" if bests[0] > bests[1] else "of-20"
+    leader = f"of-{TRIALS}" if bests[0] > bests[1] else "of-20"
     assert page.run("return document.querySelector('h1').innerText").startswith(leader)
     links = page.run("return [...document.querySelectorAll('th a')].map(a => a.href)")
     assert links == [before.split("#")[0]]

@@ -14,7 +14,7 @@ from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.write import write_results
 from src.trial.out_of_fold import OutOfFold, log_of
-from tests.browser import BROWSER, DRIVER, browser, prefer, resize
+from tests.browser import BROWSER, DRIVER, PAPER, assert_laid_out_on_paper, browser, prefer, resize
 from tests.results.example_study import make_study, written
 
 
@@ -70,6 +70,8 @@ def test_the_report_in_a_browser(tmp_path: Path, cache_dir: Path, search_config:
     predictions_with_mistakes(search_config.data).save(best)
     files, _ = written(study, tmp_path, search_config)
     with browser("light") as driver:
+        # Or plots would be drawn once more for paper.
+        resize(driver, PAPER, 900)
         driver.get(files.report.absolute().as_uri())
         assert not driver.execute_script("return places.every(p => p.dataset.drawn)")
         driver.execute_script("places.forEach(draw)")
@@ -94,6 +96,9 @@ def test_the_report_in_a_browser(tmp_path: Path, cache_dir: Path, search_config:
         WebDriverWait(driver, 20).until(lambda page: page.execute_script(moved))
         assert driver.get_log("browser") == []
         assert redness_of_paper(driver) > 200
+        assert_laid_out_on_paper(driver)
+        driver.execute_script("window.dispatchEvent(new Event('afterprint'))")
+        prefer(driver, "light")
         resize(driver, 390, 800)
         overflow = "return document.documentElement.scrollWidth - window.innerWidth"
         WebDriverWait(driver, 20).until(lambda page: page.execute_script(overflow) <= 0)

@@ -10,7 +10,7 @@ import pypdfium2
 import pytest
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser import BROWSER, DRIVER, browser, resize
+from tests.browser import BROWSER, DRIVER, assert_laid_out_on_paper, browser, resize
 from tests.results import unusual_studies as unusual
 from tests.results.example_study import make_study
 
@@ -20,8 +20,6 @@ pytestmark = [
 ]
 
 LONG = [f"{i}: an agreement between a landlord and many tenants" for i in range(100)]
-# Pixels of A4 between its margins.
-PAPER = 688
 DRAWN = "return wanted.every(place => place.dataset.drawn === 'done')"
 # Texts beside an axis of a plot, with where they lie.
 TICKS = """
@@ -34,15 +32,6 @@ return [...document.querySelectorAll(`#${arguments[0]} .${arguments[1]}tick text
 NAMED = """
 return [...document.querySelectorAll("main text, main th, main .params span")]
   .filter(each => each.textContent.includes(arguments[0])).length
-"""
-# What reaches beyond the page on the right.
-BEYOND = """
-const right = document.documentElement.clientWidth + 1;
-return [...document.querySelectorAll(".plot .main-svg, table, pre, h1, p, li")]
-  .filter(each => getComputedStyle(each).display !== "inline")
-  .filter(each => each.getBoundingClientRect().right > right
-    || each.scrollWidth > each.clientWidth + 1)
-  .map(each => each.outerHTML.slice(0, 80))
 """
 
 
@@ -66,6 +55,8 @@ def texts(driver: Any, plot: str, axis: str) -> Sequence[tuple[str, float, float
     return found
 
 
+# As test_unusual_studies has it of names, parameters and models, without a browser.
+@pytest.mark.thorough
 def test_classes_called_by_numbers_over_several_models(driver: Any, tmp_path: Path) -> None:
     classes = [str(i) for i in range(12)]
     resize(driver, 1200, 900)
@@ -113,9 +104,11 @@ def test_a_hundred_long_names_and_a_search_over_days(driver: Any, tmp_path: Path
     WebDriverWait(driver, 20).until(lambda at: at.execute_script(overflow) <= 0)
 
 
+# As test_report has it of fewer names, but for what is in the PDF.
+@pytest.mark.thorough
 def test_a_page_that_prints(driver: Any, tmp_path: Path) -> None:
     keys = " ".join(f"search_space.x{i}.low=1" for i in range(30))
-    page = unusual.page_of(make_study(complete=9, pruned=3), tmp_path, LONG[:30])
+    page = unusual.page_of(make_study(complete=9, pruned=3), tmp_path, LONG[:12])
     page = page.replace(">python -m src.train<", f">python -m src.train {keys} last=1<")
     # A wide screen, on which plots are drawn wider than paper.
     resize(driver, 1600, 900)
@@ -131,17 +124,9 @@ def test_a_page_that_prints(driver: Any, tmp_path: Path) -> None:
     pdf = pypdfium2.PdfDocument(base64.b64decode(data))
     printed = " ".join(part.get_textpage().get_text_range() for part in pdf)
     assert printed.count("batch_size") == named
-    assert LONG[29][:30] in printed
+    assert LONG[11][:30] in printed
     assert "last=1" in printed
-    # As the page is laid out on paper, nothing reaches beyond it.
-    resize(driver, PAPER, 900)
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    driver.execute_script("window.dispatchEvent(new Event('beforeprint'))")
-    WebDriverWait(driver, 20).until(lambda at: at.execute_script(BEYOND) == [])
-    # Light, whatever the screen is.
-    assert (
-        driver.execute_script("return getComputedStyle(document.body).color") == "rgb(22, 25, 29)"
-    )
+    assert_laid_out_on_paper(driver)
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "screen"})
     driver.execute_script("window.dispatchEvent(new Event('afterprint'))")
     resize(driver, 1200, 900)
