@@ -1,5 +1,6 @@
 """A real browser without a window: Debian's chromium with its driver."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,18 @@ def resize(driver: Any, width: int, height: int, scale: float = 1) -> None:
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "mobile": width < 600})
 
 
+def draw_all(driver: Any) -> set[str]:
+    """Draw all plots, wait until each shows what it is of, and return their names."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver.execute_script("places.forEach(draw)")
+    done = "return places.every(p => p.dataset.drawn === 'done' && p.querySelector(MARKS))"
+    marks = "'.points path, path.js-line, .heatmaplayer image, .contourfill path'"
+    script = done.replace("MARKS", marks)
+    WebDriverWait(driver, 60).until(lambda page: page.execute_script(script))
+    return set(driver.execute_script("return places.map(p => p.id)"))
+
+
 def assert_laid_out_on_paper(driver: Any) -> None:
     """Lay the page out on paper: nothing reaches beyond it, and it is light."""
     from selenium.webdriver.support.ui import WebDriverWait
@@ -67,3 +80,9 @@ def assert_laid_out_on_paper(driver: Any) -> None:
     # Whatever the screen is.
     colour = driver.execute_script("return getComputedStyle(document.body).color")
     assert colour == "rgb(22, 25, 29)"
+
+
+def redness_of_paper(driver: Any) -> int:
+    """Return the red of the page itself, of 255."""
+    paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    return int(re.findall(r"\d+", paper)[0])

@@ -12,9 +12,13 @@ from tests.conftest import Door, Run
 from tests.results.confirmation.small_study import study as study
 
 
+# That trainings share a machine, tests/doctune/launcher holds of all that is launched.
 @pytest.mark.usefixtures("study")
+@pytest.mark.parametrize(
+    "side_by_side", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=str
+)
 def test_what_has_run_is_kept_and_the_report_shows_the_verdict(
-    door: Door, run: Run, tmp_path: Path
+    door: Door, run: Run, tmp_path: Path, side_by_side: bool
 ) -> None:
     folder = tmp_path / "multirun" / "small"
     words = ("src.confirm", "study=small", "top=1", "epochs=1", "test_seeds=1", "max_epochs=1")
@@ -25,7 +29,10 @@ def test_what_has_run_is_kept_and_the_report_shows_the_verdict(
     # A process that was killed while it wrote.
     (folder / "confirm_runs.jsonl").write_text("\n".join(kept) + '\n{"key": "ab')
     # The study's own config says where the pages are.
-    said = run(*words, "repeats=2", "n_jobs=2", cached=False).stdout
+    if side_by_side:
+        said = run(*words, "repeats=2", "n_jobs=2", cached=False).stdout
+    else:
+        said = door(*words, "repeats=2", "n_jobs=1")
     lines = (folder / "confirm_runs.jsonl").read_text().splitlines()
     runs = [json.loads(line) for line in lines if "macro_f1" in line]
     assert len(runs) == len(lines) - 1 == 2 * 2 * 2 + 2

@@ -10,11 +10,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from wsgiref.util import setup_testing_defaults
 
 import optuna
+import optuna_dashboard  # type: ignore[import-untyped]
 import pytest
 from omegaconf import OmegaConf
 from optuna.distributions import FloatDistribution
@@ -99,13 +101,20 @@ class Dashboard:
 
 
 @pytest.fixture(scope="module")
-def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """Have `make dashboard` show a study of ours and an empty one."""
+def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, int]:
+    """Return a storage with a study of ours and an empty one, and the number of ours."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('dashboard') / 'optuna.db'}"
+    number: int = leave_a_study_of_ours(url)._study_id
+    optuna.create_study(storage=url, study_name="empty")
+    return url, number
+
+
+@pytest.fixture(scope="module")
+def dashboard(studies: tuple[str, int]) -> Iterator[Dashboard]:
+    """Have `make dashboard` show them."""
     if not shutil.which("make"):
         pytest.skip("no make here")
-    url = f"sqlite:///{tmp_path_factory.mktemp('dashboard') / 'optuna.db'}"
-    number = leave_a_study_of_ours(url)._study_id
-    optuna.create_study(storage=url, study_name="empty")
+    url, number = studies
     port = free_port()
     # As if everything were set up: -o leaves the environment alone.
     words = ("-o", ".venv/.installed", "dashboard", f"BIN={Path(sys.executable).parent}")
@@ -121,14 +130,47 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
         stop(server)
 
 
-def test_all_studies_are_there(dashboard: Dashboard) -> None:
-    assert b"Optuna Dashboard" in dashboard.fetch("dashboard")
-    found = json.loads(dashboard.fetch("api/studies"))
+def assert_all_studies_are_there(fetched: Callable[[str], bytes], number: int) -> None:
+    assert b"Optuna Dashboard" in fetched("dashboard")
+    found = json.loads(fetched("api/studies"))
     assert {study["study_name"] for study in found["study_summaries"]} == {"ours", "empty"}
-    study = json.loads(dashboard.fetch(f"api/studies/{dashboard.number}?after=0"))
+    study = json.loads(fetched(f"api/studies/{number}?after=0"))
     assert {"Complete", "Pruned", "Fail"} <= {trial["state"] for trial in study["trials"]}
-    importances = json.loads(dashboard.fetch(f"api/studies/{dashboard.number}/param_importances"))
+    importances = json.loads(fetched(f"api/studies/{number}/param_importances"))
     assert importances["param_importances"]
+
+
+def test_the_dashboard_understands_a_study_of_ours(studies: tuple[str, int]) -> None:
+    """As the server below, without one: it is asked in this process."""
+    url, number = studies
+    app = optuna_dashboard.wsgi(url)
+
+    def fetched(path: str) -> bytes:
+        path, _, query = path.partition("?")
+        environ = {"PATH_INFO": f"/{path}", "QUERY_STRING": query}
+        setup_testing_defaults(environ)
+        status: list[str] = []
+        content = b"".join(app(environ, lambda said, *_: status.append(said)))
+        assert status[0].startswith("200"), (path, status)
+        return content
+
+    assert_all_studies_are_there(fetched, number)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="no make here")
+def test_make_starts_it_for_a_storage_on_a_port() -> None:
+    words = ["-o", ".venv/.installed", "dashboard", "BIN=bin", "PORT=81", "STORAGE=journal:///a"]
+    done = subprocess.run(
+        ["make", "--dry-run", *words], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    wanted = "bin/optuna-dashboard --host 127.0.0.1 --port 81 'journal:///a'"
+    assert wanted in done.stdout.splitlines()
+
+
+# What it serves, and how it is started, are held above.
+@pytest.mark.thorough
+def test_all_studies_are_there(dashboard: Dashboard) -> None:
+    assert_all_studies_are_there(dashboard.fetch, dashboard.number)
 
 
 # Page of a study -> words that it has once it is drawn.

@@ -58,14 +58,14 @@ def test_an_ensemble_from_search_to_predictions(
     door: Door, searched: Path, tmp_path: Path, cache_dir: Path
 ) -> None:
     where = f"paths.multirun_dir={searched.parent}"
-    words = ("src.ensemble", "study=s", where, "trainer.max_epochs=2", "rounds=7")
+    words = ("src.ensemble", "study=s", where, "trainer.max_epochs=1", "rounds=7")
     said = door(*words)
     folder = searched / "ensemble"
     result = json.loads((folder / "ensemble.json").read_text())
     assert sum(member["weight"] for member in result["members"]) == pytest.approx(1)
     assert result["out_of_fold"]["ensemble"] >= result["out_of_fold"]["single"]
-    assert "epoch 2/2" in said
-    assert result["train"] == {"trainer": {"max_epochs": 2}}
+    assert "epoch 1/1" in said
+    assert result["train"] == {"trainer": {"max_epochs": 1}}
     assert result["wear"] == "light"
     assert "of pages worn by quick_validation.wear=light" in said
     assert f"python -m src.predict run={folder} data=PATH" in said

@@ -38,7 +38,7 @@ def explore(folder: Path, *overrides: str, complete: int = 6) -> optuna.Study:
     return study
 
 
-# As test_focus has it of any app, test_presets of the preset; words and plan are looked at below.
+# As test_focus has it of any app; words and plan of the preset are looked at below.
 @pytest.mark.thorough
 def test_a_focus_goes_on_from_the_command_of_the_earlier_study(door: Door, tmp_path: Path) -> None:
     explore(tmp_path, "gpu=cpu", *DATA, "scheduler.warmup_epochs=0", "optuna.n_trials=99")

@@ -65,19 +65,11 @@ def one_thread() -> Iterator[None]:
 
 
 # They search what `ultimate` or `fast` searches, or a part of it. Of these `fast`
-# runs in test_train, and models of two families in test_two_families; what the others search is
-# composed and checked below, and each of its keys is trained with in tests/training.
-LONGER = set(PRESETS) - {"focus"}
-
-
+# runs in test_train; what the others search is composed and checked below, and each of its keys is
+# trained with in tests/training. What `focus` searches is planned in test_phases.
+@pytest.mark.thorough
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize(
-    "preset",
-    [
-        pytest.param(preset, marks=[pytest.mark.thorough] if preset in LONGER else [])
-        for preset in PRESETS
-    ],
-)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_runs_anywhere(
     door: Door, tmp_path: Path, images: Path, cache_dir: Path, preset: str
 ) -> None:
@@ -99,7 +91,7 @@ def test_every_preset_is_tried_here() -> None:
     assert sorted((*PRESETS, "base")) == options("hparams_search")
 
 
-# The least steps are told and counted in test_trial_length, and test_two_families has one split.
+# The least steps are told and counted in test_trial_length.
 @pytest.mark.thorough
 @pytest.mark.usefixtures("one_thread")
 def test_one_split_of_as_many_epochs_as_make_the_least_steps(

@@ -36,6 +36,9 @@ def own_work(tmp_path: Path) -> None:
         (models / f"small_{family}.yaml").write_text(text)
 
 
+# What is searched for several models is held in tests/training/test_space_of_models.py, what is
+# told of them in tests/results/test_unusual_studies.py, and the way to a training in test_train.
+@pytest.mark.thorough
 @pytest.mark.usefixtures("own_work", "one_thread")
 def test_a_search_over_two_families_ends_with_a_config_that_trains_as_printed(
     door: Door, tmp_path: Path

@@ -38,8 +38,7 @@ def test_a_worker_serves_the_study_with_its_own_config(
     study: optuna.Study, run: Run, tmp_path: Path
 ) -> None:
     before = dict(study.user_attrs)
-    # Of two workers each has a core to itself, and the second has nothing to do.
-    said = run("src.worker", "study=joined", "optuna.n_jobs=2").stdout
+    said = run("src.worker", "study=joined", "optuna.n_jobs=1").stdout
     assert "1/1 finished" in said
     (trial,) = study.trials
     assert trial.state is TrialState.COMPLETE

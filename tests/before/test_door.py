@@ -64,10 +64,9 @@ AT_ONCE = {
         *("data=image_folder", "data.root=/none"),
     ): "data.root=/none",
 }
-# What is told of those that get furthest: of a key, a study, a job, a model, files and images.
+# What is told of those that get furthest: of a key, a study, a job, files and images.
 FURTHEST = {
     *("optimizer.lr=-1", "optuna.from_study=none", "model.drop_path_rate=2"),
-    "did you mean resnet51q",
     *("has no column 'ID'", "images, and not all to train on"),
 }
 OTHER_DOORS = dict.fromkeys(("report", "confirm", "ensemble"), "study=none")
@@ -117,39 +116,49 @@ def test_nothing_heavy_is_imported_before_it_is_needed(
     assert "Traceback" not in done.stderr
 
 
-# What the others say is in test_mistakes, too.
-@pytest.mark.parametrize("among", ["the furthest", pytest.param("all", marks=pytest.mark.thorough)])
-def test_what_needs_no_model_is_told_before_torch_is_imported(
-    tmp_path: Path, cache_dir: Path, among: str
-) -> None:
-    rows = {words: told for words, told in AT_ONCE.items() if among == "all" or told in FURTHEST}
-    assert len(rows) == (len(AT_ONCE) if among == "all" else len(FURTHEST))
-    (tmp_path / "table").mkdir()
-    (tmp_path / "table" / "train.csv").write_text("file,kind\na.png,x\n")
-    names = (*HEAVY, "scipy")
-    cache = f"data.cache_dir={cache_dir}"
+def mistakes(rows: dict[tuple[str, ...], str], folder: Path, cache: str) -> str:
+    """Return the code that makes them, and leave the table that they name."""
+    (folder / "table").mkdir()
+    (folder / "table" / "train.csv").write_text("file,kind\na.png,x\n")
     commands = [[*words, *([cache] if words[: len(SEARCH)] == SEARCH else [])] for words in rows]
-    code = REPORT_MISTAKES.format(commands=commands, others=OTHER_DOORS, names=names)
-    done = in_fresh_python(code, tmp_path)
+    return REPORT_MISTAKES.format(commands=commands, others=OTHER_DOORS, names=(*HEAVY, "scipy"))
+
+
+def assert_told(done: "subprocess.CompletedProcess[str]", told: list[str]) -> None:
+    """All is told, and nothing heavy had been imported then."""
     said = done.stdout + done.stderr
     assert "Traceback" not in said
     loaded = [line for line in done.stdout.splitlines() if line.startswith("LOADED")]
-    assert loaded == ["LOADED"] * (len(rows) + len(OTHER_DOORS)), said
-    for told in (*rows.values(), *OTHER_DOORS.values()):
-        assert told in said
+    told = [*told, *OTHER_DOORS.values()]
+    assert loaded[: len(told)] == ["LOADED"] * len(told), said
+    for words in told:
+        assert words in said
 
 
-# A search up to its first trial, where nobody answers what is asked where torch is.
-SEARCH_ALONE = """
-import sys
-import src.before.asked_of_timm, src.before.checks, src.results.finish, src.train
-from doctune.sweeper.sweeper import AsyncSweeper
+# What the others say is in test_mistakes, and when, of the furthest, below.
+@pytest.mark.thorough
+def test_what_needs_no_model_is_told_before_torch_is_imported(
+    tmp_path: Path, cache_dir: Path
+) -> None:
+    code = mistakes(AT_ONCE, tmp_path, f"data.cache_dir={cache_dir}")
+    assert_told(in_fresh_python(code, tmp_path), list(AT_ONCE.values()))
+
+
+# Nobody answers what is asked where torch is.
+NOBODY_BESIDE = """
+import src.before.asked_of_timm, src.before.checks
 asked = []
 def beside(function, *given):
     asked.append(function.__name__)
-    return {{"check_models": [], "_look_for_effect": False}}.get(function.__name__)
+    return {"check_models": [], "_look_for_effect": False}.get(function.__name__)
 src.before.asked_of_timm.call_beside = src.before.checks.call_beside = beside
+"""
+# A search up to its first trial.
+SEARCH_ALONE = """
+import src.results.finish
+from doctune.sweeper.sweeper import AsyncSweeper
 AsyncSweeper._search = lambda *given: None
+asked.clear()
 src.train.main({words})
 print("ASKED", *asked)
 print("LOADED", *[name for name in {names} if name in sys.modules])
@@ -158,12 +167,17 @@ print("LOADED", *[name for name in {names} if name in sys.modules])
 FOR_TRAINING = HEAVY[: HEAVY.index("sklearn")]
 
 
-def test_the_process_of_a_search_imports_nothing_that_trains(
+def test_the_process_of_a_search_imports_nothing_that_trains_nor_do_mistakes(
     tmp_path: Path, cache_dir: Path
 ) -> None:
-    words = ["-m", "hparams_search=fast", *SEARCH[2:], "hydra/launcher=basic"]
-    code = SEARCH_ALONE.format(words=[*words, f"data.cache_dir={cache_dir}"], names=FOR_TRAINING)
+    rows = {words: told for words, told in AT_ONCE.items() if told in FURTHEST}
+    assert len(rows) == len(FURTHEST)
+    cache = f"data.cache_dir={cache_dir}"
+    words = ["-m", "hparams_search=fast", *SEARCH[2:], "hydra/launcher=basic", cache]
+    search = SEARCH_ALONE.format(words=words, names=FOR_TRAINING)
+    code = f"{NOBODY_BESIDE}{mistakes(rows, tmp_path, cache)}{search}"
     done = in_fresh_python(code, tmp_path)
+    assert_told(done, list(rows.values()))
     asked = "ASKED _look_for_effect check_models fetch_weights job_needs"
     assert done.stdout.splitlines()[-2:] == [asked, "LOADED"], done.stderr
 
@@ -183,15 +197,15 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
-# While a door is imported, and while the sweeper is set up; it is as then in the checks, and while
+# While a door is imported; it is as then while the sweeper is set up, in the checks, and while
 # images are read.
 @pytest.mark.parametrize(
     "module",
     [
-        *("hydra", "optuna"),
+        "hydra",
         *(
             pytest.param(name, marks=pytest.mark.thorough)
-            for name in ("src.before.checks", "sklearn")
+            for name in ("optuna", "src.before.checks", "sklearn")
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tests.conftest import Compose, Door
 from tests.trained_run import coloured
 
 
+# Of a file and the door that writes it, below; on real pages, and of a network.
+@pytest.mark.thorough
 def test_onnxruntime_gives_the_same_on_real_pages_in_any_batch(
     door: Door, run_folder: Path, cache_dir: Path
 ) -> None:
@@ -139,11 +142,28 @@ class Clipped(nn.Module):
         return torch.stack([narrow.sum(1), wide.sum(1)], 1)
 
 
-def test_two_clips_of_one_thing_keep_their_bounds(cfg: Compose, tmp_path: Path) -> None:
+def test_two_clips_of_one_thing_keep_their_bounds_in_any_batch(
+    door: Door, cfg: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the door, which has a model in its place that takes no time to write."""
     predictor = predictor_of(cfg("data.img_size=32"))
     predictor.members[0].model = Clipped()
-    write_onnx(predictor, tmp_path / "model.onnx")
-    assert largest_difference(predictor, tmp_path / "model.onnx") < TOLERANCE
+    predictor = replace(predictor, temperature=1.5)
+    monkeypatch.setattr("src.inference.onnx.open_predictor", lambda *_, **__: predictor)
+    said = door("src.predict", f"run={tmp_path}", "export=onnx")
+    assert "uint8 [N, 3, 32, 32]" in said
+    assert "the same within" in said
+    path = tmp_path / "model.onnx"
+    assert largest_difference(predictor, path) < TOLERANCE
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for count in (1, 7):
+        images = np.ascontiguousarray(coloured(count, 32).images.transpose(0, 3, 1, 2))
+        (theirs,) = session.run(None, {"images": images})
+        ours = predictor.probabilities({predictor.formats[0]: torch.from_numpy(images)})
+        np.testing.assert_allclose(theirs, ours.numpy(), atol=1e-5)
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["classes"]) == ["a", "b"]
+    assert (facts["image_size"], facts["fit"], facts["temperature"]) == ("32", "pad", "1.5")
 
 
 def test_a_model_that_torch_cannot_write_is_told(

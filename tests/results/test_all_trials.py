@@ -21,7 +21,17 @@ from src.results.summary import summarize
 from src.results.write import write_results
 from src.trial.out_of_fold import OutOfFold
 from tests.benchmarks.report_size import make_study
-from tests.browser import BROWSER, DRIVER, browser, resize
+from tests.browser import (
+    BROWSER,
+    DRIVER,
+    PAPER,
+    assert_laid_out_on_paper,
+    browser,
+    draw_all,
+    prefer,
+    redness_of_paper,
+    resize,
+)
 from tests.conftest import PAGES, Compose
 from tests.results.test_escaping import hostile_study
 
@@ -243,6 +253,26 @@ def test_nothing_is_cut_off_on_a_phone(page: Page) -> None:
     resize(page.driver, 1200, 900)
 
 
+def test_every_plot_is_drawn_and_fits_on_paper(page: Page) -> None:
+    """And the page is dark for whom that is dearer."""
+    # Or plots would be drawn once more for paper.
+    resize(page.driver, PAPER, 900)
+    drawn = draw_all(page.driver)
+    plots = {"folds", "history", "curves", "importances", "contour", "confusion", "timeline"}
+    assert drawn == plots | {f"slice-{i}" for i in range(1, 5)}
+    targets = "return [...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))"
+    links = page.run(targets)
+    assert len(links) >= 8
+    assert page.run("return [...arguments].every(id => document.getElementById(id))", *links)
+    assert redness_of_paper(page.driver) > 200
+    prefer(page.driver, "dark")
+    assert redness_of_paper(page.driver) < 100
+    assert_laid_out_on_paper(page.driver)
+    page.run("window.dispatchEvent(new Event('afterprint'))")
+    prefer(page.driver, "light")
+    resize(page.driver, 1200, 900)
+
+
 @pytest.mark.thorough
 def test_what_a_study_holds_is_text_in_every_part(page: Page, tmp_path: Path) -> None:
     report = write_results(StoredStudy(hostile_study(), tmp_path)).report
@@ -257,7 +287,7 @@ def test_what_a_study_holds_is_text_in_every_part(page: Page, tmp_path: Path) ->
     page.driver.get(before)
 
 
-# What the page says is held in test_beside; the plots of one study are drawn in test_report.
+# What the page says is held in test_beside; the plots of one study are drawn above.
 @pytest.mark.thorough
 def test_two_studies_beside_one_another(
     page: Page, cache_dir: Path, capsys: pytest.CaptureFixture[str]

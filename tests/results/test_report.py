@@ -14,7 +14,17 @@ from src.results.stored_study import StoredStudy
 from src.results.summary import summarize
 from src.results.write import write_results
 from src.trial.out_of_fold import OutOfFold, log_of
-from tests.browser import BROWSER, DRIVER, PAPER, assert_laid_out_on_paper, browser, prefer, resize
+from tests.browser import (
+    BROWSER,
+    DRIVER,
+    PAPER,
+    assert_laid_out_on_paper,
+    browser,
+    draw_all,
+    prefer,
+    redness_of_paper,
+    resize,
+)
 from tests.results.example_study import make_study, written
 
 
@@ -58,6 +68,8 @@ def test_two_thousand_trials_stay_small_on_disk(tmp_path: Path) -> None:
     assert files.report.stat().st_size - plotly_itself < 2_000_000
 
 
+# Plots, schemes and paper are looked at in test_all_trials, where a page is open already.
+@pytest.mark.thorough
 @pytest.mark.browser
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium with chromedriver here")
 def test_the_report_in_a_browser(tmp_path: Path, cache_dir: Path, search_config: Any) -> None:
@@ -74,12 +86,7 @@ def test_the_report_in_a_browser(tmp_path: Path, cache_dir: Path, search_config:
         resize(driver, PAPER, 900)
         driver.get(files.report.absolute().as_uri())
         assert not driver.execute_script("return places.every(p => p.dataset.drawn)")
-        driver.execute_script("places.forEach(draw)")
-        done = "return places.every(p => p.dataset.drawn === 'done' && p.querySelector(MARKS))"
-        marks = "'.points path, path.js-line, .heatmaplayer image, .contourfill path'"
-        script = done.replace("MARKS", marks)
-        WebDriverWait(driver, 60).until(lambda page: page.execute_script(script))
-        assert set(driver.execute_script("return places.map(p => p.id)")) == {
+        assert draw_all(driver) == {
             *("folds", "history", "curves", "importances", "contour", "confusion", "timeline"),
             *("slice-1", "slice-2", "slice-3"),
         }
@@ -105,11 +112,6 @@ def test_the_report_in_a_browser(tmp_path: Path, cache_dir: Path, search_config:
         prefer(driver, "dark")
         assert redness_of_paper(driver) < 100
         assert driver.get_log("browser") == []
-
-
-def redness_of_paper(driver: Any) -> int:
-    paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
-    return int(re.findall(r"\d+", paper)[0])
 
 
 def predictions_with_mistakes(data: Any) -> OutOfFold:

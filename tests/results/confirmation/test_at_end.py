@@ -186,11 +186,11 @@ def test_what_goes_wrong_takes_nothing_from_the_search(
 
 def test_a_fold_is_trained_as_a_trial_trains_it(door: Door, tmp_path: Path) -> None:
     words = ("hparams_search=fast", *TINY, "hydra/launcher=basic", "optuna.study_name=one")
-    door("src.train", "-m", *words, "optuna.n_trials=1")
+    door("src.train", "-m", *words, "optuna.n_trials=1", "quick_validation.epochs=1")
     study = optuna.load_study(
         study_name="one", storage=f"sqlite:///{tmp_path / 'multirun' / 'optuna.db'}"
     )
     config = StoredStudy(study, tmp_path / "multirun" / "one").trial_config(0)
-    second = Run(0, "folds", 0, 1, config.data.seed, config.seed + 1, 2, 2, "")
+    second = Run(0, "folds", 0, 1, config.data.seed, config.seed + 1, 2, 1, "")
     score = runs._train((second, config))
     assert score == pytest.approx(study.trials[0].user_attrs["folds"][1], abs=1e-6)
