@@ -91,6 +91,9 @@ def become(start: Start, files: Sequence[int]) -> None:
     os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)
+    if (ranks := sys.modules.get("lightning_fabric.utilities.rank_zero")) is not None:
+        # Lightning has asked at its import, for the server, which of several processes it is.
+        ranks.rank_zero_only.rank = ranks._get_rank() or 0
     given = [place for place in start.environment.get("PYTHONPATH", "").split(os.pathsep) if place]
     sys.path[:] = [start.folder, *given, *(place for place in sys.path if place in INSTALLED)]
     sys.orig_argv = start.args

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-from lightning_fabric.strategies.launchers import subprocess_script
+from pytorch_lightning.strategies.launchers import subprocess_script
 
 from tests.preloaded import Command
 

@@ -21,7 +21,7 @@ from tests.training.two_processes import VARIANTS, train
 # Each of their words is in another variant, and the blocks of a ConvNeXt are seen below.
 LONGER = {
     *("ddp", "class_weights", "one_batch", "fsdp_sgd", "fsdp_accumulated", "fsdp_statistics"),
-    "fsdp_convnext",
+    *("balanced_batches", "accumulated", "fsdp", "fsdp_convnext"),
 }
 
 

@@ -40,6 +40,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "ddp": SGD,
     "class_weights": (*SGD, "loss.class_weights=balanced"),
     "balanced_batches": (*SGD, "data.sampling=balanced"),
+    "balanced_accumulated": (
+        *(*SGD, "data.sampling=balanced"),
+        "trainer.accumulate_grad_batches=2",
+    ),
     "pieces": (*SGD, "loss.class_weights=balanced", "trainer.micro_batch_size=3"),
     "accumulated": (*SGD, "trainer.accumulate_grad_batches=2"),
     "one_batch": (*SGD, "data.batch_size=64"),
@@ -47,7 +51,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "fsdp": FSDP,
     "fsdp_sgd": (*FSDP, *SGD, "loss.class_weights=balanced"),
     "fsdp_accumulated": (*FSDP, *SGD, "trainer.accumulate_grad_batches=2"),
-    "fsdp_checkpointing": (*FSDP, *SGD, "model.grad_checkpointing=true"),
+    "fsdp_checkpointing": (*FSDP, "model.grad_checkpointing=true"),
     "fsdp_statistics": (*FSDP, *STILL),
     "fsdp_convnext": (*FSDP, *SGD, "model.name=test_convnext"),
 }

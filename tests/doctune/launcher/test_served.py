@@ -22,6 +22,7 @@ from doctune.launcher.slurm.scheduler import JobLostError, JobRefusedError
 from doctune.launcher.slurm.served import ServedJobs
 from doctune.launcher.slurm.serving import CutOff, Serving
 from doctune.launcher.slurm.submission import JobTimeError
+from doctune.sweeper.jobs import _submitted
 from tests.doctune.engines import trials_in, until
 from tests.doctune.launcher.test_submitted import beside
 from tests.doctune.sweeper.in_process import Searches
@@ -153,6 +154,9 @@ def test_a_job_that_is_told_to_end_says_why(
     assert here.mailbox.places()[3] == "trial"
 
 
+# As one job serves both trials of a real search in test_submitted, and a job that is lost is told
+# and another submitted below.
+@pytest.mark.thorough
 def test_one_process_serves_many_trials_and_another_comes_when_it_dies(
     search: Searches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +200,20 @@ def test_a_trial_that_is_cut_off_goes_on_in_a_job_of_its_own(
     assert first.user_attrs["runner"]["pid"] != second.user_attrs["runner"]["pid"]
 
 
+def test_jobs_serve_trials_but_where_several_tasks_share_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module, name in (("served", "ServedJobs"), ("submitted", "SubmittedJobs")):
+        monkeypatch.setattr(f"doctune.launcher.slurm.{module}.{name}", lambda _, name=name: name)
+
+    def jobs(**params: int | None) -> Any:
+        return _submitted(SimpleNamespace(params={"nodes": 1, "tasks_per_node": 1, **params}))
+
+    assert jobs() == jobs(tasks_per_node=None) == "ServedJobs"
+    assert jobs(tasks_per_node=2) == jobs(nodes=2) == "SubmittedJobs"
+
+
+@pytest.mark.thorough
 def test_several_tasks_share_a_job_for_each_trial(search: Searches) -> None:
     words = ("hydra.launcher.tasks_per_node=2", "hydra.sweeper.n_trials=1")
     done = search(*LOCAL, "+x=choice(1.0)", *words)

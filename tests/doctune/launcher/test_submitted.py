@@ -78,10 +78,12 @@ def beside(folder: Path, action: Callable[[], None]) -> Iterator[None]:
         raise errors[0]
 
 
+# As test_stop has it of workers, test_served of jobs that run and that wait, and the job below that
+# can never start is cancelled on Slurm.
 @pytest.mark.parametrize(
     "launcher",
     [
-        "submitit_slurm",
+        pytest.param("submitit_slurm", marks=pytest.mark.thorough),
         pytest.param("submitit_local", marks=pytest.mark.thorough),
         pytest.param("joblib", marks=pytest.mark.thorough),
         pytest.param("ray", marks=pytest.mark.thorough),

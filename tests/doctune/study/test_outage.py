@@ -71,6 +71,8 @@ def reports(url: str) -> list[int]:
         return []
 
 
+# As test_surroundings has it of a search whose files go away, and the next test of a server.
+@pytest.mark.thorough
 def test_a_search_goes_on_when_the_server_is_back(
     tmp_path: Path, postgresql: str, running: "subprocess.Popen[str]"
 ) -> None:

@@ -16,11 +16,13 @@ from doctune.study.queue import reserve
 from doctune.study.storage import open_storage
 from doctune.study.study import finished, was_interrupted
 from doctune.trial import RunningTrial
-from tests.doctune.conftest import app_command, app_environment, load_study, run_sweep
+from tests.doctune.conftest import app_command, app_environment, load_study
+from tests.doctune.sweeper.in_process import Searches
+from tests.doctune.sweeper.in_process import search as search
 from tests.preloaded import WithItsWorkers
 from tests.waiting import PATIENCE, wait_until
 
-WRITERS, REPORTS = 8, 10
+REPORTS = 10
 SPACE = "+x=interval(-5.0,5.0)"
 
 
@@ -39,34 +41,38 @@ def report_every_10_ms(url: str, ready: Any) -> None:
 
 @pytest.mark.parametrize(
     # On the server four processes compete in test_many_processes.
-    "url",
-    ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)],
-    indirect=True,
+    ("url", "count"),
+    [
+        ("sqlite", 4),
+        pytest.param("sqlite", 8, marks=pytest.mark.thorough),
+        pytest.param("postgresql", 8, marks=pytest.mark.thorough),
+    ],
+    indirect=["url"],
 )
-def test_eight_processes_that_report_every_10_ms_meet_no_lock(
-    url: str, copies: ForkServerContext
+def test_processes_that_report_every_10_ms_meet_no_lock(
+    url: str, count: int, copies: ForkServerContext
 ) -> None:
     optuna.create_study(study_name="sweep", storage=open_storage(url))
-    ready = copies.Barrier(WRITERS)
-    writers = [copies.Process(target=report_every_10_ms, args=(url, ready)) for _ in range(WRITERS)]
+    ready = copies.Barrier(count)
+    writers = [copies.Process(target=report_every_10_ms, args=(url, ready)) for _ in range(count)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(timeout=PATIENCE)
-    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    assert [writer.exitcode for writer in writers] == [0] * count
     trials = load_study(url).trials
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * WRITERS
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * count
     assert {len(trial.intermediate_values) for trial in trials} == {REPORTS}
 
 
-def test_a_sweep_on_a_journal_file(tmp_path: Path) -> None:
+def test_a_sweep_on_a_journal_file(search: Searches, tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
     words = (SPACE, f"hydra.sweeper.storage=journal:///{journal}", "+steps=3")
-    run_sweep(tmp_path, *words, "hydra.sweeper.n_trials=3")
+    assert search(*words, "hydra.sweeper.n_trials=3").code == 0
     # A process that is killed while it writes leaves half a line.
     with journal.open("a") as file:
         file.write('{"op_code": 5, "wor')
-    run_sweep(tmp_path, *words, "hydra.sweeper.n_trials=5")
+    assert search(*words, "hydra.sweeper.n_trials=5").code == 0
     trials = load_study(f"journal:///{journal}").trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 5
     assert {len(trial.intermediate_values) for trial in trials} == {3}
@@ -96,6 +102,8 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
+# As test_outage has it of what a full disk is told, and test_surroundings of one that is away.
+@pytest.mark.thorough
 def test_a_search_goes_on_when_its_full_disk_has_room_again(tmp_path: Path, disk: Path) -> None:
     url = f"sqlite:///{disk / 'sweep' / 'optuna.db'}"
     gate = tmp_path / "gate"

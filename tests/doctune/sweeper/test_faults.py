@@ -106,11 +106,12 @@ def test_a_worker_that_is_killed_has_its_trial_tried_again(met: Met) -> None:
     assert {path.name for path in (met.folder / "sweep").glob("[0-9]*")} == set("012345")
 
 
-@on_sqlite
-def test_results_that_find_no_room_are_told_in_one_line(sweep: Sweep, tmp_path: Path) -> None:
+def test_results_that_find_no_room_are_told_in_one_line(search: Searches, tmp_path: Path) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "optimization_results.yaml").symlink_to("/dev/full")
-    errors = sweep("+x=choice(1.0)", "hydra.sweeper.n_trials=1", code=1).stderr
+    done = search("+x=choice(1.0)", "hydra.sweeper.n_trials=1")
+    assert done.code == 1
+    errors = done.said
     assert "Traceback" not in errors
     assert "No space left on device" in errors.splitlines()[-1]
     assert "the same command writes them" in errors.splitlines()[-1]

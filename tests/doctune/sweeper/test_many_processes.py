@@ -222,7 +222,10 @@ def compete(url: str, n_trials: int, ready: Any, taken: Any, crash: bool) -> Non
     loop.run()
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal"])
+# On SQLite the lock is held to it by test_two_processes_never_take_the_same_queued_trial.
+@pytest.mark.parametrize(
+    "storage", [pytest.param("sqlite", marks=pytest.mark.thorough), "postgresql", "journal"]
+)
 def test_n_trials_is_reached_exactly_by_processes_that_compete(
     tmp_path: Path, storage: str, copies: ForkServerContext, request: pytest.FixtureRequest
 ) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from optuna.trial import TrialState
 from doctune.study.lock import study_lock
 from doctune.study.storage import open_storage
 from tests.doctune.conftest import (
-    Sweep,
     app_command,
     app_environment,
     load_study,
@@ -23,6 +23,8 @@ from tests.doctune.conftest import (
     stored_in,
 )
 from tests.doctune.killing import workers
+from tests.doctune.sweeper.in_process import OURS, Searches
+from tests.doctune.sweeper.in_process import search as search
 from tests.preloaded import WithItsWorkers
 from tests.waiting import PATIENCE, wait_until
 
@@ -57,14 +59,18 @@ def running(
     return process
 
 
-def check_goes_on(sweep: Sweep, load: Load, interrupted: set[float]) -> str:
-    """Run the same command to its end, which runs what was interrupted again."""
-    again = sweep(*COMMAND)
+def check_goes_on(search: Searches, url: str, load: Load, interrupted: set[float]) -> str:
+    """Run the same search to its end, which runs what was interrupted again.
+
+    In this process; the very command goes on in test_kills.
+    """
+    again = search(*COMMAND, *stored_in(url))
+    assert again.code == 0, again.said
     complete = load().get_trials(states=(TrialState.COMPLETE,))
     assert len(complete) == 4
     assert interrupted <= {trial.params["+x"] for trial in complete}
     assert not load().get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
-    return again.stdout
+    return again.said
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,7 @@ def check_goes_on(sweep: Sweep, load: Load, interrupted: set[float]) -> str:
     indirect=["url"],
 )
 def test_the_first_signal_ends_cleanly(
-    tmp_path: Path, url: str, sweep: Sweep, load: Load, number: signal.Signals
+    tmp_path: Path, url: str, search: Searches, load: Load, number: signal.Signals
 ) -> None:
     process = running(tmp_path, url)
     children = workers(process.pid)
@@ -93,12 +99,14 @@ def test_the_first_signal_ends_cleanly(
     assert (tmp_path / "sweep" / "results").read_text() == "4 trials"
     assert not (tmp_path / "sweep" / "complete").exists()
     assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
-    check_goes_on(sweep, load, interrupted)
+    check_goes_on(search, url, load, interrupted)
     assert (tmp_path / "sweep" / "complete").read_text() == "6 trials, None"
 
 
 @on_sqlite
-def test_the_second_signal_ends_at_once(tmp_path: Path, url: str, sweep: Sweep, load: Load) -> None:
+def test_the_second_signal_ends_at_once(
+    tmp_path: Path, url: str, search: Searches, load: Load
+) -> None:
     process = running(tmp_path, url)
     children = workers(process.pid)
     assert len(children) == 2
@@ -113,12 +121,16 @@ def test_the_second_signal_ends_at_once(tmp_path: Path, url: str, sweep: Sweep, 
     assert process.returncode == 128 + signal.SIGINT
     assert not psutil.wait_procs(children, timeout=PATIENCE)[1]
     process.communicate()
-    assert "were interrupted; they run again" in check_goes_on(sweep, load, interrupted)
+    assert "were interrupted; they run again" in check_goes_on(search, url, load, interrupted)
 
 
 def test_a_stop_before_the_first_trial_is_one_line(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        app_command(*COMMAND, "hydra.sweeper.on_start=tests.doctune.app.take_long_to_start"),
+        [
+            # Without workers, whose start would only take time.
+            *(sys.executable, "-m", "tests.doctune.app", "-m", *OURS, *COMMAND),
+            "hydra.sweeper.on_start=tests.doctune.app.take_long_to_start",
+        ],
         cwd=tmp_path,
         env=app_environment(),
         stdout=subprocess.PIPE,

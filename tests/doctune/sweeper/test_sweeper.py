@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 from doctune.study.study import is_complete
-from tests.doctune.conftest import Sweep, on_sqlite, run_sweep, sqlite
+from tests.doctune.conftest import Sweep, run_sweep, sqlite
 from tests.doctune.sweeper.in_process import Searches
 from tests.doctune.sweeper.in_process import search as search
 
@@ -23,12 +23,10 @@ def states(study: optuna.Study) -> Counter[str]:
     return Counter(trial.state.name for trial in study.trials)
 
 
-@pytest.mark.parametrize(
-    # As test_drop_in has it of a server, and test_many_processes.
-    "url",
-    ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)],
-    indirect=True,
-)
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+# As test_faults has it of five trials on two workers, each in its folder, and test_kills of their
+# values; test_drop_in of a server, and test_many_processes.
+@pytest.mark.thorough
 def test_finishes_n_trials_each_in_its_own_folder(sweep: Sweep, load: Load, tmp_path: Path) -> None:
     sweep(SPACE, "hydra.sweeper.n_trials=5")
     study = load()
@@ -88,21 +86,20 @@ def test_pruned_job_is_pruned_in_the_study_with_its_reports(search: Searches) ->
     assert by_x[4.0].user_attrs["stopped"] == "pruner"
 
 
-@on_sqlite
-def test_timeout_ends_running_trials_as_pruned(sweep: Sweep, load: Load) -> None:
-    done = sweep(
+def test_timeout_ends_a_running_trial_as_pruned(search: Searches) -> None:
+    done = search(
         *(
             SPACE,
             "hydra.sweeper.n_trials=50",
             "+seconds=30",
             "+steps=60",
-            "hydra.sweeper.timeout=4",
+            "hydra.sweeper.timeout=2",
         ),
         "hydra.sweeper.on_complete=tests.doctune.app.note_the_end",
     )
-    assert "time is over" in done.stdout
-    assert states(load()) == {"PRUNED": 2}
-    assert {trial.user_attrs["stopped"] for trial in load().trials} == {"timeout"}
+    assert "time is over" in done.said
+    assert states(done.study) == {"PRUNED": 1}
+    assert [trial.user_attrs["stopped"] for trial in done.study.trials] == ["timeout"]
 
 
 def test_a_search_that_would_gain_too_little_ends_and_stays_ended(search: Searches) -> None:
