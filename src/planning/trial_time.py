@@ -4,12 +4,13 @@ What pruning saves: as measured in earlier searches, otherwise what its pruner c
 """
 
 import math
+import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from optuna.trial import FrozenTrial, TrialState
 
 from src.before.trial_length import (
@@ -121,8 +122,10 @@ def statistics_batches(cfg: DictConfig, wanted: int, train_images: int, at_a_tim
 
 def at_size(cfg: DictConfig, **data: int) -> DictConfig:
     """Return a copy of the config with other sizes."""
-    found = OmegaConf.merge(cfg, {"data": data})
-    assert isinstance(found, DictConfig)
+    # Pickled, as that takes a third of what a merge does, and a plan has some twenty sizes.
+    found: DictConfig = pickle.loads(pickle.dumps(cfg))
+    for key, size in data.items():
+        found.data[key] = size
     return found
 
 
