@@ -197,6 +197,7 @@ def test_curves_over_epochs_line_up_whatever_the_batch(
             assert [event.step for event in found.Scalars(f"fold_1/{name}")] == [1, 2], name
 
 
+@pytest.mark.thorough
 def test_mlflow_has_a_run_for_each_trial(
     cfg: Compose, blobs: ImageSet, tmp_path: Path, mlflow_uri: str
 ) -> None:
@@ -242,6 +243,7 @@ def test_mlflow_has_a_run_for_each_trial(
     assert all("score" not in other.data.metrics for other in others)
 
 
+@pytest.mark.thorough
 def test_wandb_offline_needs_neither_network_nor_key(
     cfg: Compose, blobs: ImageSet, tmp_path: Path
 ) -> None:

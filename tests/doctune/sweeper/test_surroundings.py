@@ -82,6 +82,7 @@ def test_a_clock_that_jumps_ends_nothing(
     assert Counter(trial.state.name for trial in done.study.trials) == {"COMPLETE": 2}
 
 
+@pytest.mark.thorough
 def test_two_searches_at_once_in_one_new_storage(tmp_path: Path) -> None:
     """o 820, o 894: each its own study, both in a file that neither finds."""
     processes = []
