@@ -60,7 +60,7 @@ train: $(INSTALLED) ## Train once with the defaults
 PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest \
   --numprocesses $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --dist worksteal
 
-test: $(INSTALLED_DEV) ## Run the tests, but for the few that take longest
+test: $(INSTALLED_DEV) ## Run the tests, but for those that take longest
 	$(PYTEST) -m 'not thorough' $(ARGS)
 	@echo "left out: the tests marked thorough; make test-all runs them as well"
 
