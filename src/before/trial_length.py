@@ -64,7 +64,11 @@ def decided_after(cfg: DictConfig, epochs: int) -> tuple[int, ...] | None:
     """
     if not cfg.pruning.enabled:
         return (epochs,)
-    return rungs(cfg.quick_validation.folds, epochs) if _pruner() == AT_RUNGS else None
+    quick = cfg.quick_validation
+    # Of a single split under `seconds` a rung is at a share of its time, and not at one epoch.
+    if _pruner() != AT_RUNGS or (quick.seconds is not None and quick.folds == 1):
+        return None
+    return rungs(quick.folds, epochs)
 
 
 def images_between(cfg: DictConfig) -> int:

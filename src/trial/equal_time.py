@@ -22,7 +22,14 @@ from omegaconf import DictConfig
 
 from doctune.trial import RunningTrial
 from doctune.words import counted, duration
-from src.before.trial_length import MIN_STEPS, NOTE, SECONDS, epochs_in_time, least_steps
+from src.before.trial_length import (
+    MIN_STEPS,
+    NOTE,
+    SECONDS,
+    decided_after,
+    epochs_in_time,
+    least_steps,
+)
 from src.data.image_set import ImageSet
 from src.data.wear_presets import wear_of
 from src.training.fit import fit
@@ -89,8 +96,8 @@ def _measure(cfg: DictConfig, train: ImageSet, scored: ImageSet) -> "Stopwatch":
         seed=cfg.seed,
         output_dir=None,
         callbacks=[watch],
-        # As after most epochs.
-        decided_after=(),
+        # As after most epochs of the trial.
+        decided_after=None if decided_after(cfg, epochs) is None else (),
     )
     return watch
 

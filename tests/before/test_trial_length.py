@@ -64,6 +64,9 @@ def choose(pruner: str, monkeypatch: pytest.MonkeyPatch) -> None:
         # At the ends of folds; a single split once more before its own.
         ("promoted", (), (9,), 128),
         ("promoted", ("quick_validation.folds=1",), (6, 9), 128),
+        # At a share of the time, which is no epoch that is known here.
+        ("promoted", ("quick_validation.folds=1", "quick_validation.seconds=60"), None, 512),
+        ("promoted", ("quick_validation.seconds=60",), (9,), 128),
         # After every epoch.
         ("median", (), None, 512),
         ("median", ("pruning.enabled=false",), (9,), 128),

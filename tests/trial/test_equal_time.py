@@ -148,6 +148,19 @@ def test_a_trial_has_whole_schedules_of_as_many_epochs_as_fit(
     }
 
 
+@pytest.mark.parametrize(("pruning", "measured"), [("true", None), ("false", ())])
+def test_what_is_measured_takes_the_statistics_of_most_epochs(
+    cfg: Compose, monkeypatch: pytest.MonkeyPatch, pruning: str, measured: object
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(equal_time, "fit", lambda *_, **words: given.update(words))
+    # Without Hydra's choices no pruner is known to wait for rungs.
+    config = cfg("quick_validation.seconds=9", f"pruning.enabled={pruning}")
+    nothing: Any = None
+    equal_time._measure(config, nothing, nothing)
+    assert given["decided_after"] == measured
+
+
 def test_a_trial_goes_on_with_the_epochs_that_it_began_with(
     quick: DictConfig, blobs: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
