@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import settings
 from omegaconf import DictConfig
@@ -134,6 +135,14 @@ def _sqlite_waits_for_no_disk() -> Iterator[None]:
     event.listen(Engine, "connect", relax)
     yield
     event.remove(Engine, "connect", relax)
+
+
+@pytest.fixture(autouse=True)
+def _hydra_is_left_as_it_was() -> Iterator[None]:
+    """What a test tells it of choices and words would be known to whatever comes next."""
+    before = HydraConfig.instance().cfg
+    yield
+    HydraConfig.instance().cfg = before
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,6 @@ from hydra.core.hydra_config import HydraConfig
 from src.before import earlier_search
 from src.before.earlier_search import in_full
 from tests.conftest import CONF, Door
-
-
-@pytest.fixture(autouse=True)
-def hydra_as_it_was() -> Iterator[None]:
-    before = HydraConfig.instance().cfg
-    yield
-    HydraConfig.instance().cfg = before
 
 
 def composed(*words: str) -> Any:

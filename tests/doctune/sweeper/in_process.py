@@ -10,7 +10,6 @@ from typing import Any
 
 import optuna
 import pytest
-from hydra.core.hydra_config import HydraConfig
 
 from doctune import shown_keys
 from doctune.study.storage import open_storage
@@ -86,13 +85,11 @@ def search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Searches]:
     """Return a function that runs a sweep in an empty folder."""
-    before = HydraConfig.instance().cfg
     monkeypatch.setattr(shown_keys, "_names", {})
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     with warnings.catch_warnings():
         yield Searches(tmp_path, monkeypatch, capfd)
-    HydraConfig.instance().cfg = before
     root.handlers[:] = handlers
     root.setLevel(level)
     open_storage.cache_clear()

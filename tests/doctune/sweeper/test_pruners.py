@@ -1,6 +1,5 @@
 """The pruners that can be chosen by name, each made from its file and asked about bad trials."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -15,13 +14,6 @@ from tests.conftest import CONF
 
 NAMES = sorted(path.stem for path in Path(CONF, "hydra", "sweeper", "pruner").glob("*.yaml"))
 EPOCHS = 9
-
-
-@pytest.fixture(autouse=True)
-def hydra_as_it_was() -> Iterator[None]:
-    before = HydraConfig.instance().cfg
-    yield
-    HydraConfig.instance().cfg = before
 
 
 def pruner(*overrides: str) -> optuna.pruners.BasePruner:
