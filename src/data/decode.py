@@ -29,6 +29,10 @@ if HAS_HEIF:
 # Pillow has a limit of its own, meant for programs that take files from strangers.
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
+# Broken EXIF data say nothing about the pixels. Told once: `catch_warnings` puts back what it
+# found, and of two threads that read side by side one finds what the other has set.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
 Pixels = npt.NDArray[np.uint8]
 
 # Raised whenever the same file would be decoded to other pixels, so that no old cache is used.
@@ -175,15 +179,12 @@ def open_at(path: Path, sizes: Sequence[int], page: int = 0, name: str = "") -> 
 
 def _open(path: Path, page: int, wanted: Sequence[int]) -> list[Picture]:
     found: list[Picture] = []
-    with warnings.catch_warnings():
-        # Broken EXIF data say nothing about the pixels.
-        warnings.simplefilter("ignore", UserWarning)
-        while len(found) < len(wanted):
-            with Image.open(path) as image:
-                if page:
-                    image.seek(page)
-                check_size(image.size)
-                found += _read(path, image, wanted[len(found) :])
+    while len(found) < len(wanted):
+        with Image.open(path) as image:
+            if page:
+                image.seek(page)
+            check_size(image.size)
+            found += _read(path, image, wanted[len(found) :])
     return found
 
 

@@ -1,10 +1,15 @@
 """Files of every kind, written here, to pixels; and whole sources of them, streamed."""
 
 import io
+import subprocess
+import sys
 import threading
 import tracemalloc
+import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +28,7 @@ from src.data.decode import (
 from src.data.files import image_files, path_inside
 from src.data.stream import stream_images
 from src.data.threads import AHEAD
+from tests.conftest import REPOSITORY
 
 
 def picture(width: int = 64, height: int = 64) -> Image.Image:
@@ -120,6 +126,29 @@ def test_black_and_white(tmp_path: Path) -> None:
     assert_close(corners(found), [(0,) * 3, (255,) * 3, (0,) * 3, (255,) * 3])
 
 
+def test_reading_side_by_side_leaves_warnings_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture().save(path := tmp_path / "a.png")
+    both, left, opened = threading.Barrier(2), threading.Event(), Image.open
+
+    def side_by_side(file: Any) -> Image.Image:
+        # The one that came last is done first.
+        if both.wait(20):
+            left.wait(20)
+        return opened(file)
+
+    def read(_: int) -> None:
+        decode(path, 16)
+        left.set()
+
+    monkeypatch.setattr(Image, "open", side_by_side)
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(read, range(2)))) == 2
+    assert list(warnings.filters) == before
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_rotation(tmp_path: Path, orientation: int) -> None:
     """What a viewer shows is the upright picture, whichever way the camera was held."""
@@ -139,6 +168,24 @@ def test_exif_rotation(tmp_path: Path, orientation: int) -> None:
     exif[0x0112] = orientation
     image.save(tmp_path / "a.jpg", quality=95, exif=exif)
     assert_close(corners(decode(tmp_path / "a.jpg", 32, fit="stretch")), COLOURS)
+
+
+def test_broken_exif_data_are_not_told(tmp_path: Path) -> None:
+    # Of five entries that are announced none is there.
+    broken = b"Exif\0\0II*\0\x08\0\0\0\x05\0"
+    picture().save(tmp_path / "a.jpg", exif=broken)
+    with pytest.warns(UserWarning, match="EXIF"):
+        Image.open(tmp_path / "a.jpg").getexif()
+    # As a program of its own: pytest forgets what was set while it looked for tests.
+    code = "import sys, pathlib, src.data.decode as d; d.decode(pathlib.Path(sys.argv[1]), 8)"
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code, str(tmp_path / "a.jpg")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not done.stderr
 
 
 def test_pad_keeps_the_shape_on_white_and_stretch_fills(tmp_path: Path) -> None:
