@@ -6,6 +6,7 @@ is the operating system's, so it goes when its process does, however that ends.
 
 import errno
 import logging
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,7 +105,14 @@ def lock(path: Path) -> Iterator[None]:
 
     Raises:
         UserError: the folder cannot be written to.
+        RuntimeError: the process is a copy of one that holds the lock and waits for it.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # In a process that is being started, and so runs its program's file once more.
+        raise RuntimeError(
+            "images are loaded while the file of the program is imported; put that below "
+            "`if __name__ == '__main__':`, as processes that read images import it too"
+        )
     guard = FileLock(path.with_name(f"{path.name}.lock"), mode=0o666)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

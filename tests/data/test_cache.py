@@ -4,6 +4,8 @@ import errno
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from doctune.errors import UserError
 from src.data.cache import cached_array
+from tests.conftest import REPOSITORY
 from tests.waiting import wait_until
 
 
@@ -128,3 +131,22 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^data\.cache_dir=.*file: cannot be written to"):
         cached_array(str(tmp_path / "file"), "x", (2, 2), ones)
+
+
+def test_a_program_without_a_guard_is_told_instead_of_waiting_for_itself(tmp_path: Path) -> None:
+    """Processes that draw import its file, which would wait for the lock that it holds itself."""
+    (tmp_path / "program.py").write_text(
+        "from src.data.config import DataConfig\n"
+        "from src.data.load import load_splits\n"
+        "load_splits(DataConfig(n_images=400, img_size=8, cache_dir='cache'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "below `if __name__ == '__main__':`" in done.stderr
