@@ -54,6 +54,20 @@ def test_odd_images_come_first_and_all_classes_follow(door: Door, tmp_path: Path
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_what_a_person_decided_is_told(door: Door, tmp_path: Path) -> None:
+    root = write(tmp_path / "images", 6)
+    (tmp_path / "labels.csv").write_text(
+        "image,label,suggested,accept\n"
+        "letter/00.png,letter,note,relabel\nletter/02.png,letter,note,leave out\n"
+    )
+    words = ("src.look", "data=image_folder", f"data.root={root}", "data.img_size=64")
+    said = door(*words, "data.labels=labels.csv")
+    told = "data.labels: another class for 1 image, and 1 left out"
+    assert f"! {told}" in said
+    assert told in (tmp_path / "look.html").read_text(encoding="utf-8")
+    assert "data.labels" not in door(*words)
+
+
 def test_a_long_file_of_equal_pages_leaves_room_for_other_copies() -> None:
     """Of each sheet that is there several times two come first."""
     found: Any = SimpleNamespace(

@@ -88,7 +88,7 @@ def test_a_search_ends_with_a_config_that_trains_as_printed(
     head, one, two, *rest = labels.read_text(encoding="utf-8").splitlines()
     labels.write_text("\n".join([head, f"{one}relabel", f"{two}leave out", *rest]))
     trained = door("src.train", *words, "trainer.max_epochs=1", f"data.labels={labels}")
-    assert "data.labels: 1 images have another class, 1 are left out" in trained
+    assert "data.labels: another class for 1 image, and 1 left out" in trained
     assert "480" not in command
     assert "32 px" in trained
     assert "under wear (light): validation" in trained

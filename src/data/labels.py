@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from doctune.errors import UserError
-from doctune.words import did_you_mean
+from doctune.words import counted, did_you_mean
 from src.data.csv_table import read_table
 from src.data.files import SPLITS
 from src.data.image_set import ImageSet, Indices
@@ -177,17 +177,22 @@ def with_decisions(splits: Splits, corrected: Indices, path: str | None) -> Spli
     if path is None:
         return splits
     parts = {split: _part(getattr(splits, split), corrected, split, path) for split in SPLITS}
-    left = int((corrected == NOWHERE).sum())
-    moved = len(changes(before, corrected)) - left
     lost = np.setdiff1d(splits.train.labels, parts["train"].labels)
     if len(lost):
         name = splits.train.classes[lost[0]]
         raise UserError(f"data.labels={path}: no image of {name} is left to train on")
-    told = f"data.labels: {moved} images have another class, {left} are left out"
-    if not moved and not left:
-        told = f"data.labels={path}: no line says relabel or leave out, so nothing changes"
     train, val, test = (parts[split] for split in SPLITS)
+    told = describe_changes(before, corrected, path)
     return replace(splits, train=train, val=val, test=test, notes=(*splits.notes, told))
+
+
+def describe_changes(targets: Indices, corrected: Indices, path: str) -> str:
+    """Say what `data.labels` changes; arguments as above."""
+    left = int((corrected == NOWHERE).sum())
+    moved = len(changes(targets, corrected)) - left
+    if not moved and not left:
+        return f"data.labels={path}: no line says relabel or leave out, so nothing changes"
+    return f"data.labels: another class for {counted(moved, 'image')}, and {left} left out"
 
 
 def _part(images: ImageSet, corrected: Indices, split: str, path: str) -> ImageSet:

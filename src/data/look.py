@@ -15,7 +15,7 @@ from rich.console import Console
 from doctune.errors import UserError
 from src.data.decode import Pixels, decode
 from src.data.image_files import WORDS, FoundImages, file_of, find_images
-from src.data.labels import NOWHERE
+from src.data.labels import NOWHERE, describe_changes
 from src.data.load import check_keys, load_splits
 from src.data.look_config import LookConfig
 from src.data.pages_to_come.gather import comparison
@@ -125,6 +125,9 @@ def _files(found: FoundImages, cfg: LookConfig) -> Shown:
         file, page = file_of(found.root, found.names[row])
         return decode(found.root / file, cfg.data.img_size, fit=cfg.data.fit, page=page)
 
+    notes = list(found.notes)
+    if cfg.data.labels is not None:
+        notes.append(describe_changes(found.targets, found.corrected, cfg.data.labels))
     odd = [
         Section(title, rows[: cfg.most], [sizes[row] for row in rows[: cfg.most]], len(rows), True)
         for title, rows in _odd(found, cfg.data.img_size)
@@ -136,7 +139,7 @@ def _files(found: FoundImages, cfg: LookConfig) -> Shown:
         picture,
         [*odd, *_classes(labels, found.classes, sizes, cfg.most)],
         found.faults,
-        found.notes,
+        notes,
     )
 
 

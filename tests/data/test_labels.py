@@ -63,7 +63,7 @@ def test_what_was_decided_is_done_and_nothing_else(
     }
     # Everybody else is where they were.
     assert names(after) == [part - {gone} for part in names(before)]
-    assert after.notes[-1] == "data.labels: 1 images have another class, 1 are left out"
+    assert after.notes[-1] == "data.labels: another class for 1 image, and 1 left out"
     assert after.fingerprint == data_fingerprint(cfg) != before.fingerprint
     cfg.labels = table(tmp_path, (kept, "letter", "note", "", "keep"))
     assert load_splits(cfg).fingerprint == before.fingerprint
