@@ -60,16 +60,17 @@ def history(study: Study, found: Summary) -> go.Figure:
         line={"color": COMPLETE, "width": 1.5, "shape": "hv"},
         hoverinfo="skip",
     )
+    last = max((t.number for t in [*complete, *pruned]), default=0)
     if found.defaults is not None:
         figure.add_scatter(
-            x=[0, max(t.number for t in [*complete, *pruned])],
+            x=[0, last],
             y=[round(found.defaults.values[0], DIGITS)] * 2,
             mode="lines",
             name="the defaults",
             line={"color": MUTED, "width": 1.2, "dash": "dot"},
             hoverinfo="skip",
         )
-    return finish(figure, "trial", found.objectives[0])
+    return finish(figure, "trial", found.objectives[0], counted_to=last)
 
 
 def learning_curves(found: Summary) -> go.Figure:
@@ -92,6 +93,7 @@ def learning_curves(found: Summary) -> go.Figure:
         faint = max(0.15, min(0.7, 12 / len(trials)))
         figure.add_scatter(**_curves(trials), **look, opacity=faint, showlegend=False)
         figure.add_scatter(x=[None], y=[None], **look, name=name)
+    shown = [t for trials, *_ in kinds for t in trials if t.intermediate_values]
     ended = [trial for trial in found.pruned if trial.intermediate_values]
     if ended:
         figure.add_trace(
@@ -113,7 +115,11 @@ def learning_curves(found: Summary) -> go.Figure:
             figure.add_scatter(**_curves([trial]), mode="lines", name=numbered, line=line)
     steps = "equal shares of a trial's time" if found.equal_seconds else "epochs"
     return finish(
-        figure, f"{steps}, over all folds", f"{found.objectives[0]} estimated so far", 380
+        figure,
+        f"{steps}, over all folds",
+        f"{found.objectives[0]} estimated so far",
+        380,
+        counted_to=max((max(t.intermediate_values) + 1 for t in shown), default=0),
     )
 
 
