@@ -7,7 +7,7 @@ they ask for.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,8 +30,6 @@ AS_IN_CONFIG = "as_in_config"
 BEGAN_AS = "began_as"
 # Databases that a study may be in.
 SERVERS = ("postgresql", "postgres", "mysql")
-# States that use up one of the `n_trials`.
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 def open_study(
@@ -164,29 +162,16 @@ def was_interrupted(trial: FrozenTrial) -> bool:
     return trial.state is TrialState.FAIL and bool(trial.user_attrs.get("interrupted"))
 
 
-def counts(trials: Iterable[FrozenTrial]) -> dict[TrialState, int]:
-    """Count trials by state; interrupted ones are left out, as they run again."""
-    found = dict.fromkeys(TrialState, 0)
-    for trial in trials:
-        if not was_interrupted(trial):
-            found[trial.state] += 1
-    return found
-
-
 def finished(study: optuna.Study, count_failed: bool = True) -> int:
-    """Count the trials of a study that use up `n_trials`."""
-    return finished_of(study.get_trials(deepcopy=False), count_failed)
+    """Count the trials of a study that use up `n_trials`; interrupted ones run again as others."""
+    trials = study.get_trials(deepcopy=False, states=used_up_by(count_failed))
+    return sum(not was_interrupted(trial) for trial in trials)
 
 
-def finished_of(trials: Iterable[FrozenTrial], count_failed: bool = True) -> int:
-    """Count the trials that use up `n_trials`."""
-    return finished_in(counts(trials), count_failed)
-
-
-def finished_in(by_state: Mapping[TrialState, int], count_failed: bool = True) -> int:
-    """Count those of trials that are counted by state already."""
-    states = FINISHED if count_failed else FINISHED[:2]
-    return sum(by_state[state] for state in states)
+def used_up_by(count_failed: bool) -> tuple[TrialState, ...]:
+    """Return the states of trials that use up one of the `n_trials`."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    return (*states, TrialState.FAIL) if count_failed else states
 
 
 def is_complete(name: str, done: int, n_trials: int) -> str:

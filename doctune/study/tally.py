@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.study.study import finished_in, was_interrupted
+from doctune.study.study import used_up_by, was_interrupted
 
 
 class Tally:
@@ -79,9 +79,9 @@ class Tally:
         """Return the numbers of the finished trials that have these parameters."""
         return sorted(self._by_params.get(_key(params), ()))
 
-    def finished(self, count_failed: bool = True) -> int:
+    def finished(self, count_failed: bool) -> int:
         """Count the trials that use up `n_trials`."""
-        return finished_in(self.by_state, count_failed)
+        return sum(self.by_state[state] for state in used_up_by(count_failed))
 
 
 def _key(params: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
