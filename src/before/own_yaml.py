@@ -9,6 +9,7 @@ import yaml
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
+from doctune.hydra_messages import TYPES
 from doctune.words import did_you_mean, dotted_keys, other_name
 from src.before.places import all_choices, config_file
 
@@ -92,11 +93,8 @@ def wrong_content(error: ConfigCompositionException) -> str | None:
         return f"{where}: there is no key {full_key or unknown[1]}{_nearest(full_key)}"
     wrong = re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", reason)
     if wrong:
-        return f"{where}: {full_key}: '{wrong[1]}' is not {KINDS.get(wrong[2], wrong[2])}"
+        return f"{where}: {full_key}: '{wrong[1]}' is not {TYPES.get(wrong[2], wrong[2])}"
     return f"{where}: {full_key}: {reason}" if full_key else f"{where}: {reason}"
-
-
-KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
 def shown(path: Path) -> str:
