@@ -14,7 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from doctune.commands import override
 from doctune.errors import UserError
-from src.before.earlier_search import CONF, flags_and_overrides
+from src.before.earlier_search import flags_and_overrides
+from src.before.places import CONF
 
 # Beginnings of what belongs to the machine of the search.
 OF_ITS_MACHINE = ("hydra/launcher", "hydra.launcher", "hydra.sweep.", "hydra.run.", "paths")
