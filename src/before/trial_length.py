@@ -9,6 +9,7 @@ Under `quick_validation.seconds` they train for the same time instead, each as m
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 
 from doctune.commands import task_overrides
 from doctune.words import counted
+from src.before.sizes import told_if_bounded
 from src.data.folds import parts_of
 
 SECONDS = "quick_validation.seconds"
@@ -101,6 +103,24 @@ def least_steps(cfg: DictConfig) -> int:
     if not is_timed and EPOCHS in typed and MIN_STEPS not in typed:
         return 0
     return int(cfg.quick_validation.min_steps)
+
+
+def notes_on_length(cfg: DictConfig, images: int, batches: Collection[int]) -> list[str]:
+    """Return what a user should know of how long trials train, on batches of which sizes.
+
+    Args:
+        cfg: the whole config, as it was before the number of epochs was set in it.
+        images: that are cut into folds.
+        batches: that are searched.
+    """
+    largest = max(batches)
+    told = (
+        told_if_bounded(cfg, batches),
+        told_if_longer(cfg, images, largest),
+        told_if_timed(cfg),
+        told_if_never_pruned(cfg, epochs_of_trials(cfg, images, largest)),
+    )
+    return [note for note in told if note is not None]
 
 
 def told_if_longer(cfg: DictConfig, images: int, largest: int) -> str | None:

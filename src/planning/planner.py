@@ -13,13 +13,7 @@ from doctune.errors import UserError
 from doctune.study.keys import check_limits
 from src.before.checks import check_one_card
 from src.before.objectives import check_objectives
-from src.before.sizes import told_if_bounded
-from src.before.trial_length import (
-    epochs_of_trials,
-    told_if_longer,
-    told_if_never_pruned,
-    told_if_timed,
-)
+from src.before.trial_length import epochs_of_trials, notes_on_length
 from src.before.values import check_values
 from src.hardware import memory
 from src.hardware.config import AUTO
@@ -60,14 +54,8 @@ def make_plan(
     _check(cfg, searched)
     progress("counting images")
     images = count_images(cfg)
-    largest = max(searched.batch_sizes)
-    told = (
-        told_if_bounded(cfg, searched.batch_sizes),
-        told_if_longer(cfg, images.train, largest),
-        told_if_timed(cfg),
-        told_if_never_pruned(cfg, epochs_of_trials(cfg, images.train, largest)),
-    )
-    cfg.quick_validation.epochs = epochs_of_trials(cfg, images.train, largest)
+    told = notes_on_length(cfg, images.train, searched.batch_sizes)
+    cfg.quick_validation.epochs = epochs_of_trials(cfg, images.train, max(searched.batch_sizes))
     plain, checkpointed = count_steps(cfg, searched, images.classes, progress)
     progress("reading earlier trials")
     earlier = list(stored_trials(cfg.optuna.storage))
@@ -102,7 +90,7 @@ def make_plan(
         correction=corrected,
         pruning=saved,
         statistics=taken,
-        few_images=tuple(note for note in told if note is not None),
+        few_images=tuple(told),
         unpruned=int(cfg.pruning.n_startup_trials),
         seconds_a_trial=fmean(cell.seconds for cell in cells),
         n_trials=cfg.optuna.n_trials,
