@@ -45,17 +45,14 @@ def _processor() -> str:
 
 def _commit() -> str:
     """Return the commit of this checkout, with a note where files differ from it."""
-    git = ("git", "-C", str(REPOSITORY))
     try:
-        head = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
-        )
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return head.stdout.strip() + (" with changes" if changed.stdout.strip() else "")
+    return head + (" with changes" if changed else "")
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(REPOSITORY), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
