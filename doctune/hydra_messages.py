@@ -246,13 +246,13 @@ def _unknown_key(key: str, text: str, cause: OmegaConfBaseException) -> str:
             OmegaConf.to_container(root, resolve=False) if isinstance(root, DictConfig) else {}
         )
         return f"{missing}: there is no such entry{nearest_entry(missing, entries)}"
-    if "is not in struct" in str(cause) and not _near(cause):
-        command = re.search(r"To append to your config use (\S.*)", text)
-        return f"{missing}: there is no such key; to add it, write {command[1] if command else '+'}"
-    near = _near(cause)
+    near = re.search(r"Did you mean: '([^']+)'", str(cause))
     if near:
         above, dot, _ = missing.rpartition(".")
-        return f"{missing}: there is no such key; did you mean {above}{dot}{near}?"
+        return f"{missing}: there is no such key; did you mean {above}{dot}{near[1]}?"
+    if "is not in struct" in str(cause):
+        command = re.search(r"To append to your config use (\S.*)", text)
+        return f"{missing}: there is no such key; to add it, write {command[1] if command else '+'}"
     same = [name for name in known if name.rpartition(".")[2] == missing]
     hint = f"; did you mean {same[0]}?" if same else did_you_mean(missing, known)
     return f"{missing}: there is no such key{hint or '; --help lists them all'}"
@@ -273,11 +273,6 @@ def _known_keys(root: Container | None) -> list[str]:
     known = [name for name in names if not name.startswith("hydra")]
     # Of equal names those come last that follow from the card.
     return sorted(known, key=lambda name: name.startswith("gpu"))
-
-
-def _near(cause: OmegaConfBaseException) -> str | None:
-    found = re.search(r"Did you mean: '([^']+)'", str(cause))
-    return found[1] if found else None
 
 
 def _in_seconds(value: str) -> str:
