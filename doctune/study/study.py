@@ -143,7 +143,8 @@ def check_folder(study: optuna.Study, folder: Path) -> None:
     Raises:
         UserError: it holds a trial with a number that the study has not given out yet.
     """
-    numbers = [int(path.parent.name) for path in folder.glob("*/.hydra") if _is_number(path)]
+    names = (path.parent.name for path in folder.glob("*/.hydra"))
+    numbers = [int(name) for name in names if name.isdecimal()]
     given_out = len(study.get_trials(deepcopy=False))
     if numbers and max(numbers) >= given_out:
         raise UserError(
@@ -151,10 +152,6 @@ def check_folder(study: optuna.Study, folder: Path) -> None:
             f"'{study.study_name}' has {given_out} so far, so it would be overwritten; move the "
             f"folder away, or start another study with {shown('study_name')}=NAME"
         )
-
-
-def _is_number(path: Path) -> bool:
-    return path.parent.name.isdecimal()
 
 
 def was_interrupted(trial: FrozenTrial) -> bool:
