@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial
 
 from doctune.errors import UserError
@@ -69,7 +69,9 @@ def make_plan(
             for size in itertools.product(searched.img_sizes, searched.batch_sizes)
         )
 
-    cells, without = all_cells(cfg), all_cells(_without_statistics(cfg))
+    bare = at_size(cfg)
+    bare.trainer.precise_bn = 0
+    cells, without = all_cells(cfg), all_cells(bare)
     taken = 1 - fmean(cell.seconds for cell in without) / fmean(cell.seconds for cell in cells)
     saved = expected_saving(cfg, pruning(cfg), earlier)
     fitting, n_jobs = trials_a_card(cfg, cells), cfg.optuna.n_jobs
@@ -114,12 +116,6 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
             check_values(at_size(cfg, img_size=side, batch_size=batch))
         check_backbone(cfg.model, side)
         check_acting(cfg.model, side)
-
-
-def _without_statistics(cfg: DictConfig) -> DictConfig:
-    found = OmegaConf.merge(cfg, {"trainer": {"precise_bn": 0}})
-    assert isinstance(found, DictConfig)
-    return found
 
 
 def _largest(cfg: DictConfig, footprints: Footprints) -> dict[int, int]:
