@@ -29,8 +29,7 @@ from doctune.launcher.job.ends import ask_for_end
 from doctune.study.location import study_location
 from doctune.study.ownership import Heartbeat, runs_here, this_process
 from doctune.study.patient import open_patiently
-from doctune.study.pruners import NOTES, StudyOfPruners, compares_running
-from doctune.study.pruners import make_pruner as make_pruner
+from doctune.study.pruners import NOTES, StudyOfPruners, compares_running, make_pruner
 from doctune.study.pruning_safety import BY_PRUNER, LET_THROUGH, STOPPED, is_let_through
 from doctune.study.study import load_study, values_of
 from doctune.words import settings_of
