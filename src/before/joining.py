@@ -40,7 +40,8 @@ def as_its_search(words: Sequence[str]) -> list[str]:
         return list(words)
     named = [word for word in flags.overrides if word.startswith("study=")]
     own = [word for word in flags.overrides if word not in named]
-    name = _value(named[-1]) if named else ""
+    # Without quotes of Hydra's grammar.
+    name = str(OverridesParser.create().parse_override(named[-1]).value()) if named else ""
     url = _storage(flags, own)
     attrs = _attributes(url, name)
     keys = {_key(word) for word in own}
@@ -62,12 +63,6 @@ def _is_of_the_search(word: str, own: Iterable[str]) -> bool:
 
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
-
-
-def _value(word: str) -> str:
-    """Return what a word gives its key, without quotes of Hydra's grammar."""
-    parsed = OverridesParser.create().parse_override(word)
-    return str(parsed.value())
 
 
 def _storage(flags: Namespace, own: Sequence[str]) -> str:
