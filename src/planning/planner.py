@@ -19,10 +19,11 @@ from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.footprint import Footprint
+from src.hardware.speed import keep_busy
 from src.planning.counting import Footprints, count_steps
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
 from src.planning.search_plan import Cell, SearchPlan
-from src.planning.sharing import gain_of_sharing, in_company, most_that_keep_busy, trials_a_card
+from src.planning.sharing import gain_of_sharing, in_company, trials_a_card
 from src.planning.trial_time import (
     at_size,
     expected_saving,
@@ -76,7 +77,9 @@ def make_plan(
     saved = expected_saving(cfg, pruning(cfg), earlier)
     fitting, n_jobs = trials_a_card(cfg, cells), cfg.optuna.n_jobs
     if cfg.gpu.trials_per_device == AUTO:
-        together = min(fitting, most_that_keep_busy(cfg, cells, plain))
+        # Whichever they are: so many keep a card busy.
+        busy = (keep_busy(plain[cell.img_size], cell.batch_size, cfg.gpu) for cell in cells)
+        together = min(fitting, *busy)
         n_jobs = min(n_jobs, together * max(1, len(cards())))
         cells = tuple(in_company(cfg, images, cell, plain, together, corrected) for cell in cells)
     return SearchPlan(
