@@ -10,7 +10,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from doctune.hydra_messages import TYPES
-from doctune.words import did_you_mean, dotted_keys, other_name
+from doctune.words import counted, did_you_mean, dotted_keys, other_name
 from src.before.places import all_choices, config_file
 
 # Of a file whose keys are to be those of the whole config.
@@ -45,9 +45,7 @@ def _reason(error: yaml.YAMLError, lines: Sequence[str], place: int) -> tuple[in
             return place, f"indented more than line {before + 1}, which has a value already"
         return place, "a second ': ' in the line; put quotes around the value"
     if "expected <block end>" in problem and before is not None:
-        spaces = _depth(lines[before])
-        many = "space" if spaces == 1 else "spaces"
-        return place, f"indent as line {before + 1} ({spaces} {many})"
+        return place, f"indent as line {before + 1} ({counted(_depth(lines[before]), 'space')})"
     if "did not find expected key" in problem and before is not None:
         return place, f"indented unlike line {before + 1}; keys of one section stand in a column"
     if "could not find expected ':'" in problem:

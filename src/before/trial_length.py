@@ -134,11 +134,10 @@ def told_if_longer(cfg: DictConfig, images: int, largest: int) -> str | None:
     asked, epochs = cfg.quick_validation.epochs, epochs_of_trials(cfg, images, largest)
     if epochs == asked:
         return None
-    steps = steps_an_epoch(cfg, images, largest)
+    steps = counted(steps_an_epoch(cfg, images, largest), "step")
     return (
-        f"{MIN_STEPS}={least_steps(cfg)}: an epoch has {steps} {'step' if steps == 1 else 'steps'} "
-        f"of {largest} images, so trials train {epochs} epochs a fold and not {asked}; give "
-        f"{EPOCHS}={asked} for no more"
+        f"{MIN_STEPS}={least_steps(cfg)}: an epoch has {steps} of {largest} images, so trials "
+        f"train {epochs} epochs a fold and not {asked}; give {EPOCHS}={asked} for no more"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from doctune.words import counted
 from src.hardware.detect import cores
 
 PACKAGES = ("torch", "timm", "pytorch-lightning", "optuna", "hydra-core")
@@ -31,7 +32,7 @@ def _device(accelerator: str) -> str:
     if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
         return f"{card.name}, {card.total_memory / 2**30:.0f} GB"
-    return f"{_processor()}, {cores()} cores" if cores() > 1 else f"{_processor()}, 1 core"
+    return f"{_processor()}, {counted(cores(), 'core')}"
 
 
 def _processor() -> str:
