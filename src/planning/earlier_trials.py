@@ -8,10 +8,8 @@ from statistics import median
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
-from doctune.study.location import counted_from
+from doctune.study.location import counted_from, parse_url
 from doctune.study.storage import open_storage
 from src.hardware.detect import cards
 
@@ -67,11 +65,12 @@ def correction(
 
 
 def stored_trials(url: str) -> Iterator[FrozenTrial]:
-    """Yield the trials of all studies of a storage; none where there is none yet."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return
+    """Yield the trials of all studies of a storage; none where there is none yet.
+
+    Raises:
+        UserError: it cannot be one, or cannot be opened.
+    """
+    parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
         return
     storage = open_storage(counted_from(Path.cwd(), url))

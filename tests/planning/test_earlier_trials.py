@@ -1,0 +1,18 @@
+"""Trials of earlier studies, looked for where a plan is told that they are."""
+
+import pytest
+
+from doctune.errors import UserError
+from src.planning.earlier_trials import stored_trials
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://h:abc/db", "storage=postgresql://h:abc/db: 'abc' is no number"),
+        ("nonsense", "storage=nonsense: this is no database URL"),
+    ],
+)
+def test_a_wrong_storage_is_told_as_a_search_tells_it(url: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        list(stored_trials(url))
