@@ -21,7 +21,7 @@ from doctune.errors import UserError
 from doctune.shown_keys import shown
 from doctune.study.location import as_typed, is_file, parse_url
 from doctune.study.settings import check_settings
-from doctune.study.storage import open_storage, try_folder
+from doctune.study.storage import existing_storage, open_storage, try_folder
 from doctune.words import counted, did_you_mean
 
 # What a trial calls those parameters that its job takes from the config.
@@ -101,7 +101,7 @@ def existing_study(url: str, name: str) -> optuna.Study | None:
 def load_study(
     url: str, name: str, storage: BaseStorage | None = None, **kwargs: Any
 ) -> optuna.Study:
-    """Open an existing study.
+    """Open an existing study; no file is made for it.
 
     Args:
         url: of its storage.
@@ -112,13 +112,15 @@ def load_study(
     Raises:
         UserError: the storage has no study of that name; its studies are listed.
     """
-    storage = storage or open_storage(url)
-    try:
-        return prunable(optuna.load_study(study_name=name, storage=storage, **kwargs))
-    except KeyError:
-        names = sorted(optuna.get_all_study_names(storage))
-        hint = did_you_mean(name, names) if names else "; it has none yet"
-        raise UserError(f"study '{name}' is not in the storage{hint}") from None
+    storage = storage or existing_storage(url)
+    names: list[str] = []
+    if storage is not None:
+        try:
+            return prunable(optuna.load_study(study_name=name, storage=storage, **kwargs))
+        except KeyError:
+            names = sorted(optuna.get_all_study_names(storage))
+    hint = did_you_mean(name, names) if names else "; it has none yet"
+    raise UserError(f"study '{name}' is not in the storage{hint}")
 
 
 class StudyLedByFirst(optuna.Study):

@@ -109,10 +109,7 @@ def _names(url: str) -> list[str]:
     """Return the studies of a storage; no file is made for it."""
     import optuna
 
-    from doctune.study.location import is_file, parse_url
-    from doctune.study.storage import open_storage
+    from doctune.study.storage import existing_storage
 
-    parsed = parse_url(url)
-    if is_file(parsed) and not Path(str(parsed.database)).exists():
-        return []
-    return sorted(optuna.get_all_study_names(open_storage(url)))
+    storage = existing_storage(url)
+    return [] if storage is None else sorted(optuna.get_all_study_names(storage))

@@ -9,8 +9,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.study.location import counted_from, parse_url
-from doctune.study.storage import open_storage
+from doctune.study.location import counted_from
+from doctune.study.storage import existing_storage
 from src.hardware.detect import cards
 
 log = logging.getLogger(__name__)
@@ -70,11 +70,8 @@ def stored_trials(url: str) -> Iterator[FrozenTrial]:
     Raises:
         UserError: it cannot be one, or cannot be opened.
     """
-    parsed = parse_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
-        return
-    storage = open_storage(counted_from(Path.cwd(), url))
-    for study in storage.get_all_studies():
+    storage = existing_storage(counted_from(Path.cwd(), url))
+    for study in [] if storage is None else storage.get_all_studies():
         yield from storage.get_all_trials(study._study_id, deepcopy=False)
 
 
