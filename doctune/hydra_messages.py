@@ -217,7 +217,10 @@ def _no_such_choice(group: str, option: str, options: Iterable[str]) -> str:
 
 
 def _unreadable(error: OverrideParseException) -> str:
-    word = error.override
+    # Imported here, as SQLAlchemy comes along.
+    from doctune.passwords import without_passwords
+
+    word = without_passwords(error.override)
     if "=" not in word:
         return f"'{word}' is no key=value; --help shows how to write them"
     key, _, value = word.partition("=")
