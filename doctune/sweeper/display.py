@@ -205,7 +205,9 @@ def outcome(trial: FrozenTrial) -> str:
     if trial.state is TrialState.COMPLETE:
         return score(trial)
     if trial.state is TrialState.PRUNED:
-        last = trial.intermediate_values.get(trial.last_step or 0)
-        at = trial.user_attrs.get("progress", f"step {trial.last_step}")
-        return f"at {at}" + (f" with {last:.4f}" if last is not None else "")
+        step = trial.last_step
+        at = trial.user_attrs.get("progress", f"step {step}")
+        if step is None:
+            return f"at {at}" if "progress" in trial.user_attrs else "before its first report"
+        return f"at {at} with {trial.intermediate_values[step]:.4f}"
     return str(trial.user_attrs.get("error", ""))
