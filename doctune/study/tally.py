@@ -11,6 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from doctune.study.study import used_up_by, was_interrupted
 
+# What trials of the same parameters have in common.
+ParamsKey = frozenset[tuple[str, bool, Any]]
+
 
 class Tally:
     """Sums over one study, kept from look to look.
@@ -30,7 +33,7 @@ class Tally:
         self._seen = 0
         # Numbers of those that were not finished.
         self._open: set[int] = set()
-        self._by_params: dict[frozenset[tuple[str, Any]], list[int]] = {}
+        self._by_params: dict[ParamsKey, list[int]] = {}
 
     def look(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Take in what is new; return the trials that have ended since the last look.
@@ -84,5 +87,6 @@ class Tally:
         return sum(self.by_state[state] for state in used_up_by(count_failed))
 
 
-def _key(params: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
-    return frozenset(params.items())
+def _key(params: Mapping[str, Any]) -> ParamsKey:
+    # In Python true equals 1; a job may do something else with it.
+    return frozenset((name, isinstance(value, bool), value) for name, value in params.items())
