@@ -22,7 +22,7 @@ from src.before.notes import tell, tell_all, tell_notes, tell_pages_to_come
 from src.before.objectives import check_objectives
 from src.before.reading import Reading, splits_of
 from src.before.same_in_all import compared
-from src.before.trial_length import notes_on_length
+from src.before.told_of_length import notes_on_length
 from src.before.typed_keys import check_typed_keys
 from src.before.untrusted_config import check_environment
 from src.before.values import check_values

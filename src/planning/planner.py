@@ -13,7 +13,8 @@ from doctune.errors import UserError
 from doctune.study.keys import check_limits
 from src.before.checks import check_one_card
 from src.before.objectives import check_objectives
-from src.before.trial_length import epochs_of_trials, notes_on_length
+from src.before.told_of_length import notes_on_length
+from src.before.trial_length import epochs_of_trials
 from src.before.values import check_values
 from src.hardware import memory
 from src.hardware.config import AUTO
