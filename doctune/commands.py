@@ -5,8 +5,6 @@ Light, as the doors import it before anything else.
 
 import re
 import shlex
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -61,13 +59,3 @@ def task_overrides(hydra: Any) -> list[str]:
     """
     found: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return [str(word) for word in found]
-
-
-def typed_command(words: Sequence[str] | None = None) -> str:
-    """Return the command line of this process as one would type it.
-
-    Args:
-        words: all of it, from the interpreter on; this process's own by default.
-    """
-    mine = list(sys.orig_argv if words is None else words)
-    return " ".join(["python", *map(shell_word, mine[1:])])

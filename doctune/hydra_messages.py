@@ -26,6 +26,9 @@ from doctune.words import NAMES_HERE, OTHER_NAMES, did_you_mean, dotted_keys, ot
 
 # What OmegaConf calls the types that people write.
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+# How the names of keys end that are in seconds, and what people write there.
+IN_SECONDS = ("timeout", "seconds", "heartbeat")
+TIME = re.compile(r"(\d+(?:\.\d+)?) ?(d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?)")
 # A choice by a number, or by nothing.
 UNUSABLE = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|null|true|false|", re.IGNORECASE)
 # What Hydra's own sweeper says, with a traceback, of an interval.
@@ -217,7 +220,10 @@ def _no_such_choice(group: str, option: str, options: Iterable[str]) -> str:
 
 
 def _unreadable(error: OverrideParseException) -> str:
-    word = error.override
+    # Imported here, as SQLAlchemy comes along.
+    from doctune.passwords import without_passwords
+
+    word = without_passwords(error.override)
     if "=" not in word:
         return f"'{word}' is no key=value; --help shows how to write them"
     key, _, value = word.partition("=")
@@ -246,13 +252,13 @@ def _unknown_key(key: str, text: str, cause: OmegaConfBaseException) -> str:
             OmegaConf.to_container(root, resolve=False) if isinstance(root, DictConfig) else {}
         )
         return f"{missing}: there is no such entry{nearest_entry(missing, entries)}"
-    if "is not in struct" in str(cause) and not _near(cause):
-        command = re.search(r"To append to your config use (\S.*)", text)
-        return f"{missing}: there is no such key; to add it, write {command[1] if command else '+'}"
-    near = _near(cause)
+    near = re.search(r"Did you mean: '([^']+)'", str(cause))
     if near:
         above, dot, _ = missing.rpartition(".")
-        return f"{missing}: there is no such key; did you mean {above}{dot}{near}?"
+        return f"{missing}: there is no such key; did you mean {above}{dot}{near[1]}?"
+    if "is not in struct" in str(cause):
+        command = re.search(r"To append to your config use (\S.*)", text)
+        return f"{missing}: there is no such key; to add it, write {command[1] if command else '+'}"
     same = [name for name in known if name.rpartition(".")[2] == missing]
     hint = f"; did you mean {same[0]}?" if same else did_you_mean(missing, known)
     return f"{missing}: there is no such key{hint or '; --help lists them all'}"
@@ -275,14 +281,9 @@ def _known_keys(root: Container | None) -> list[str]:
     return sorted(known, key=lambda name: name.startswith("gpu"))
 
 
-def _near(cause: OmegaConfBaseException) -> str | None:
-    found = re.search(r"Did you mean: '([^']+)'", str(cause))
-    return found[1] if found else None
-
-
-def _in_seconds(value: str) -> str:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(d|h|m|min|s|sec)\w*", value)
-    if found is None:
+def _in_seconds(key: str, value: str) -> str:
+    found = TIME.fullmatch(value)
+    if found is None or not key.endswith(IN_SECONDS):
         return ""
     seconds = float(found[1]) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[found[2][0]]
     return f"; in seconds it is {seconds:g}"
@@ -292,6 +293,7 @@ def _reason(cause: OmegaConfBaseException) -> str:
     line = str(cause).splitlines()[0]
     wrong = re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", line)
     if wrong and wrong[2] in TYPES:
-        return f"'{wrong[1]}' is not {TYPES[wrong[2]]}{_in_seconds(wrong[1])}"
+        hint = _in_seconds(str(cause.full_key), wrong[1])
+        return f"'{wrong[1]}' is not {TYPES[wrong[2]]}{hint}"
     wrong = re.match(r"Value '(.*)' is not a valid bool", line)
     return f"'{wrong[1]}' is not {TYPES['Boolean']}" if wrong else line

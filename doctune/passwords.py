@@ -24,7 +24,9 @@ OF_HYDRA = ("hydra.overrides", "hydra.job", "hydra.runtime")
 
 # scheme://user:password@, as SQLAlchemy reads it: a password with an @ has to be written as %40, a
 # slash may stand in it as it is.
-_WITH_PASSWORD = re.compile(r"(?P<user>[a-z][a-z0-9+.]*://[^\s:/@'\"]*):(?P<secret>[^\s@'\"]+)@")
+_WITH_PASSWORD = re.compile(
+    r"(?P<user>[a-z][a-z0-9+.]*://[^\s:/@'\"]*):(?P<secret>[^\s@'\"]+)@", re.IGNORECASE
+)
 
 
 def add_password(parsed: URL, environment: Mapping[str, str]) -> URL:

@@ -29,8 +29,7 @@ from doctune.launcher.job.ends import ask_for_end
 from doctune.study.location import study_location
 from doctune.study.ownership import Heartbeat, runs_here, this_process
 from doctune.study.patient import open_patiently
-from doctune.study.pruners import NOTES, StudyOfPruners, compares_running
-from doctune.study.pruners import make_pruner as make_pruner
+from doctune.study.pruners import NOTES, StudyOfPruners, compares_running, make_pruner
 from doctune.study.pruning_safety import BY_PRUNER, LET_THROUGH, STOPPED, is_let_through
 from doctune.study.study import load_study, values_of
 from doctune.words import settings_of
@@ -62,8 +61,8 @@ class RunningTrial:
         let_through: float = 0.0,
         curves: Callable[[bool], BaseStorage] | None = None,
     ) -> None:
-        self._curves = curves
         storage = study._storage
+        self._curves = curves or (lambda with_running: storage)
         trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
         self.number = number
         self.study = study
@@ -163,7 +162,7 @@ class RunningTrial:
         if LET_THROUGH in self._trial.user_attrs:
             return True
         # Those that run count too: several may be let through at a time.
-        shown = StudyOfPruners(self.study, self._curves(True)) if self._curves else self._shown
+        shown = StudyOfPruners(self.study, self._curves(True))
         if not is_let_through(shown.get_trials(deepcopy=False), self._let_through):
             return False
         trial = self.study._storage.get_trial(self._trial._trial_id)
@@ -177,8 +176,6 @@ class RunningTrial:
 
     @functools.cached_property
     def _shown(self) -> StudyOfPruners:
-        if self._curves is None:
-            return StudyOfPruners(self.study)
         return StudyOfPruners(self.study, self._curves(compares_running(self.study.pruner)))
 
     def raise_if_over(self) -> None:

@@ -7,21 +7,18 @@ from src.before import starting as starting  # isort: skip  # takes Ctrl-C
 
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.errors import told_in_one_line
 from src.before import sizes as sizes  # registers the resolvers of conf/data
-from src.before.mistakes import hydra_in_short
+from src.before.door import door
 from src.before.untrusted_config import check_environment
 from src.data import look_config as look_config  # registers the schema of conf/look.yaml
 from src.hardware import profile as profile  # registers the resolvers of conf/gpu/auto.yaml
 
+
 # This door runs nothing that a config names.
-CALLABLE: tuple[str, ...] = ()
-
-
-@hydra.main(config_path="../conf", config_name="look", execution_whitelist=CALLABLE)
+@door("look")
 def main(cfg: DictConfig) -> None:
     """Write the sheet and say what is on it."""
     from rich.console import Console
@@ -35,5 +32,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    with hydra_in_short():
-        main()
+    main()

@@ -191,12 +191,20 @@ SEARCHES: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         ("optuna.storage=postgresql://u:secret@127.0.0.1:1/x",),
         ("optuna.storage=postgresql://u", "cannot be opened", "refused"),
     ),
+    (
+        # It is no path that has the backslash.
+        ("optuna.storage='postgresql://u:secret\\x@127.0.0.1:1/x'",),
+        ("optuna.storage=postgresql://u", "cannot be opened", "refused"),
+    ),
     (("optuna.storage=nosuchdb://x",), ("optuna.storage=nosuchdb://x", "sqlite:///FILE")),
     (("optuna.storage=redis://localhost:6379",), ("optuna.storage=redis", "postgresql://HOST")),
     (("optuna.storage=journal://optuna.log",), ("three slashes; write journal:///optuna.log",)),
-    (("optuna.storage=grpc://localhost:13000",), ("gRPC proxy", "the database behind it")),
+    (("optuna.storage=grpc://u:secret@localhost:1",), ("gRPC proxy", "the database behind it")),
     (("optuna.storage=postgresql://localhost:port/x",), ("'port' is no number",)),
-    (("optuna.storage=postgresql://h/x?sslmode=require",), ("\"optuna.storage='postgresql",)),
+    (
+        ("optuna.storage=postgresql://u:secret@h/x?sslmode=require",),
+        ("\"optuna.storage='postgresql://u@h/x?",),
+    ),
     (("optuna.objectives=accuracy",), ("is a list; write optuna.objectives=[accuracy]",)),
     (("optuna.objectives=[val/f1]",), ("'val/f1' is unknown; did you mean f1?",)),
     (("optuna.timeout=2h",), ("optuna.timeout=2h", "in seconds it is 7200")),

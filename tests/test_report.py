@@ -21,6 +21,7 @@ WRONG = [
     ([], ["study=NAME", "fast-tiny-documents", "other"]),
     (["study=fast-tiny-document"], ["did you mean fast-tiny-documents?"]),
     (["study=x", "optuna.storage=sqlite:///none.db"], ["optuna.storage", "none.db"]),
+    (["study=x", "optuna.storage=journal:///new/none.log"], ["new/none.log: no such file"]),
     (["study=x", "optuna.storage=nonsense"], ["optuna.storage", "sqlite:///"]),
     (["stud=x"], ["stud"]),
     (["study=[]"], ["study=NAME", "fast-tiny-documents, other"]),
@@ -38,7 +39,7 @@ def test_mistakes_are_told_in_a_line(
     for word in told:
         assert word in said
     assert "Traceback" not in said
-    assert not (tmp_path / "none.db").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["multirun"]
 
 
 @pytest.mark.usefixtures("studies")

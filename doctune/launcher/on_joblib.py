@@ -4,15 +4,10 @@ With a single one joblib runs a job in the thread that asks for it. Hydra's stat
 process, so of two such jobs at once one would report as the trial of the other.
 """
 
-import contextlib
 import os
-from collections.abc import Sequence
 from typing import Any
 
-import psutil
-from hydra.core.utils import JobReturn
-
-from doctune.launcher.job.family import descendants, words_of
+from doctune.launcher.job.family import descendants, end_all, words_of
 
 # A part of the command line of joblib's own processes, and of none that only waits beside them.
 WORKS = "popen_loky"
@@ -27,6 +22,7 @@ class JoblibJobs:
 
     def __init__(self, launcher: Any) -> None:
         self._launcher = launcher
+        self.launch = launcher.launch
 
     @property
     def most(self) -> int:
@@ -35,16 +31,7 @@ class JoblibJobs:
 
         return int(effective_n_jobs(self._launcher.joblib.get("n_jobs")))
 
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> Sequence[JobReturn]:
-        """Run jobs and wait for them."""
-        jobs: Sequence[JobReturn] = self._launcher.launch(job_overrides, initial_job_idx)
-        return jobs
-
     def close(self) -> None:
         """End joblib's processes; `launch` raises for the jobs that they ran."""
-        for process in descendants(os.getpid()):
-            if WORKS in " ".join(words_of(process)):
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
+        mine = descendants(os.getpid())
+        end_all(process for process in mine if WORKS in " ".join(words_of(process)))

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -19,6 +19,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
 from doctune.launcher.job.family import descendants, end_all
+from doctune.launcher.job.numbered import NumberedJobs
 from doctune.launcher.job.run import JobContext
 from doctune.passwords import VARIABLE
 
@@ -30,41 +31,22 @@ LOOK_SECONDS = 1.0
 CLOSE_SECONDS = 3.0
 
 
-class RayJobs:
-    """Runs the jobs of a Ray launcher.
+class RayJobs(NumberedJobs):
+    """Runs the jobs of a Ray launcher; `launch` raises a `RayError` where a process was lost.
 
     Args:
         launcher: of hydra-ray-launcher, set up.
     """
 
     def __init__(self, launcher: Any) -> None:
+        super().__init__()
         self._launcher = launcher
         self._context = JobContext.capture(launcher)
         self._starting = threading.Lock()
         self._task: Any = None
         # By the numbers of the trials.
         self._tasks: dict[int, Any] = {}
-        self._began: dict[int, float] = {}
-        self._cancelled: set[int] = set()
-        self._closed = False
         self._is_ours = False
-
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> Sequence[JobReturn]:
-        """Run jobs and wait for them.
-
-        Raises:
-            ray.exceptions.RayError: a process or a node was lost.
-            concurrent.futures.CancelledError: one was cancelled, or all were.
-        """
-        return [
-            self._run(list(words), initial_job_idx + i) for i, words in enumerate(job_overrides)
-        ]
-
-    def began(self, number: int) -> float | None:
-        """Return when a job was first seen to run, by the monotonic clock; None while it waits."""
-        return self._began.get(number)
 
     def cancel(self, number: int) -> None:
         """End a job, whose `launch` raises."""
@@ -76,7 +58,7 @@ class RayJobs:
     def close(self) -> None:
         """End all jobs, and the Ray that was started for them."""
         with self._starting:
-            self._closed = True
+            self._closed.set()
             for task in list(self._tasks.values()):
                 self._end(task)
             if self._is_ours:
@@ -115,10 +97,6 @@ class RayJobs:
             del self._tasks[number]
             self._began.pop(number, None)
             self._cancelled.discard(number)
-
-    def _check_wanted(self, number: int) -> None:
-        if self._closed or number in self._cancelled:
-            raise CancelledError
 
     def _start(self) -> None:
         """Start or join Ray, once; in one thread, as it takes no two calls."""

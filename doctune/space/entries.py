@@ -136,7 +136,28 @@ def _categorical(where: str, choices: Any) -> CategoricalDistribution:
     for choice in choices:
         if not isinstance(choice, (str, int, float, bool, type(None))):
             raise UserError(f"{where}.choices: {choice!r} is neither a number nor a text")
-    return CategoricalDistribution(list(dict.fromkeys(choices)))
+    try:
+        return CategoricalDistribution(each_once(choices))
+    except ValueError as error:
+        raise UserError(f"{where}.choices: {error}") from None
+
+
+def each_once(choices: Iterable[Any]) -> list[Any]:
+    """Return choices, equal ones once.
+
+    Raises:
+        ValueError: two are equal to Optuna, as to Python, and not the same: 1 and true, 1 and 1.0.
+    """
+    found: dict[Any, Any] = {}
+    for choice in choices:
+        first = found.setdefault(choice, choice)
+        if type(first) is not type(choice):
+            one, other = (str(each).lower() for each in (first, choice))
+            raise ValueError(
+                f"{one} and {other} are one value to Optuna, and {other} would never run; leave "
+                "one out"
+            )
+    return list(found)
 
 
 def _numeric(where: str, kind: str, entry: Mapping[str, Any]) -> BaseDistribution:

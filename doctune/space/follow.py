@@ -16,7 +16,7 @@ from doctune.space.focus_rule import FocusRule
 from doctune.space.parameters import describe
 from doctune.space.record import has_space, recorded_space
 from doctune.space.search_space import SearchSpace
-from doctune.study.storage import open_storage
+from doctune.study.storage import existing_storage
 from doctune.study.warm_start import earlier_study, is_file
 from doctune.words import key_of
 
@@ -39,17 +39,18 @@ def follow(
     Raises:
         UserError: there is nothing to follow, or it was searched under other settings.
     """
-    storage = open_storage(url)
+    storage = existing_storage(url)
+    names = [] if storage is None else optuna.get_all_study_names(storage)
     if source is None or is_file(source) or source == name:
-        names = [one for one in optuna.get_all_study_names(storage) if one != name]
-        known = f"there are: {', '.join(sorted(names))}" if names else "there is none yet"
+        others = sorted(one for one in names if one != name)
+        known = f"there are: {', '.join(others)}" if others else "there is none yet"
         raise UserError(
             f"{shown('from_study')}={source or 'null'}: name the study to look closer at; {known}"
         )
     earlier = earlier_study(source, url)
     _check_same(earlier, rule, settings)
     found = focus_on(earlier, rule)
-    if name in optuna.get_all_study_names(storage):
+    if name in names:
         begun = optuna.load_study(study_name=name, storage=storage)
         if has_space(begun):
             return Focus(source, found.complete, found.best, found.before, recorded_space(begun))

@@ -13,6 +13,7 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_override
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from doctune.errors import UserError
+from doctune.space.entries import each_once
 
 
 class Words:
@@ -74,9 +75,7 @@ def _choices(override: Override) -> tuple[CategoricalDistribution, bool]:
     values = list(override.sweep_iterator())
     as_typed = any(isinstance(value, (list, dict)) for value in values)
     found = [_typed(value) if as_typed else _plain(value) for value in values]
-    # Equal ones count once; 1 and true are not equal here, as they are in Python.
-    unique = {(type(value), value): value for value in found}
-    return CategoricalDistribution(list(unique.values())), as_typed
+    return CategoricalDistribution(each_once(found)), as_typed
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Where a study is: the URL of its storage, read as a user has typed it, and its name."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,9 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError:
         raise UserError(
-            f"{shown('storage')}={url}: this is no database URL; write for instance "
-            "sqlite:///multirun/optuna.db"
+            # Where a password stands in it, nobody knows: before an @, if there is one.
+            f"{shown('storage')}={re.sub(r':[^@]*@', ':...@', url)}: this is no database URL; "
+            "write for instance sqlite:///multirun/optuna.db"
         ) from None
     except ValueError as error:  # of the port
         wrong = str(error).rpartition(" ")[2]
@@ -68,12 +70,13 @@ def parse_url(url: str) -> URL:
     if name in FILES and parsed.host:
         path = f"{parsed.host}/{parsed.database or ''}".rstrip("/")
         raise UserError(
-            f"{shown('storage')}={url}: a file has three slashes; write {name}:///{path}"
+            f"{shown('storage')}={without_passwords(url)}: a file has three slashes; write "
+            f"{name}:///{path}"
         )
     if name == "grpc":
         raise UserError(
-            f"{shown('storage')}={url}: Optuna's gRPC proxy is not used here; give the URL of the "
-            "database behind it"
+            f"{shown('storage')}={without_passwords(url)}: Optuna's gRPC proxy is not used here; "
+            "give the URL of the database behind it"
         )
     return parsed
 

@@ -16,13 +16,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import optuna
 import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from doctune.study.outage import Outage, reason_of
+from doctune.study.outage import AWAY, Outage, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +186,7 @@ class Heartbeat:
             self._storage.set_trial_user_attr(trial_id, "heartbeat", round(time.time(), 1))
         except (UpdateFinishedTrialError, KeyError):
             self.remove(trial_id)
-        except optuna.exceptions.StorageInternalError as error:
+        except AWAY as error:
             # The next beat may pass; there is time for several.
             log.warning("no heartbeat: %s", reason_of(error))
             if self._outage is not None:

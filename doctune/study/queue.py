@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from doctune.study.budget import Budget
 from doctune.study.ownership import Owner, Watch
 from doctune.study.pruning_safety import LET_THROUGH
-from doctune.study.study import AS_IN_CONFIG, BEGAN_AS, was_interrupted
+from doctune.study.study import AS_IN_CONFIG, BEGAN_AS
 from doctune.study.tally import Tally
 
 # What a trial hands on to the one that continues it.
@@ -197,31 +197,24 @@ def interrupt(study: optuna.Study, trial: FrozenTrial) -> None:
         return
 
 
-def _not_continued(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the interrupted trials that no other one continues yet."""
-    continued = {trial.user_attrs.get("continues") for trial in trials}
-    return [each for each in trials if was_interrupted(each) and each.number not in continued]
-
-
 def requeue_interrupted(study: optuna.Study) -> None:
     """Queue the parameters of every interrupted trial that no other one continues yet."""
-    for trial in _not_continued(study.get_trials(deepcopy=False)):
+    trials, tally = study.get_trials(deepcopy=False), Tally()
+    tally.look(trials)
+    for trial in (trials[number] for number in sorted(tally.not_continued)):
+        handed_on = {name: trial.user_attrs[name] for name in HANDED_ON if name in trial.user_attrs}
+        handed_on[BEGAN_AS] = trial.user_attrs.get(BEGAN_AS, trial.number)
+        of_grids = {
+            name: trial.system_attrs[name] for name in OF_GRIDS if name in trial.system_attrs
+        }
         params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        if params:
-            handed_on = {
-                name: trial.user_attrs[name] for name in HANDED_ON if name in trial.user_attrs
-            }
-            system_attrs = {
-                name: trial.system_attrs[name] for name in OF_GRIDS if name in trial.system_attrs
-            }
-            handed_on[BEGAN_AS] = trial.user_attrs.get(BEGAN_AS, trial.number)
-            study.add_trial(
-                create_trial(
-                    state=TrialState.WAITING,
-                    system_attrs={**system_attrs, "fixed_params": params},
-                    user_attrs={**handed_on, "continues": trial.number},
-                )
+        study.add_trial(
+            create_trial(
+                state=TrialState.WAITING,
+                system_attrs={**of_grids, "fixed_params": params},
+                user_attrs={**handed_on, "continues": trial.number},
             )
+        )
 
 
 def note_fixed_keys(study: optuna.Study, keys: Iterable[str]) -> None:

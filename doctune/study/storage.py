@@ -66,6 +66,18 @@ def open_storage(url: str) -> BaseStorage:
         raise UserError(told) from error
 
 
+def existing_storage(url: str) -> BaseStorage | None:
+    """Open the storage at `url`; None where it is a file that is not there, and none is made.
+
+    Raises:
+        UserError: the database cannot be opened or reached.
+    """
+    parsed = parse_url(url)
+    if is_file(parsed) and not Path(str(parsed.database)).exists():
+        return None
+    return open_storage(url)
+
+
 def try_folder(folder: Path) -> None:
     """Find out whether files can be made in a folder; it is there only if it was before.
 

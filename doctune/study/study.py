@@ -7,7 +7,7 @@ they ask for.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from doctune.errors import UserError
 from doctune.shown_keys import shown
 from doctune.study.location import as_typed, is_file, parse_url
 from doctune.study.settings import check_settings
-from doctune.study.storage import open_storage, try_folder
+from doctune.study.storage import existing_storage, open_storage, try_folder
 from doctune.words import counted, did_you_mean
 
 # What a trial calls those parameters that its job takes from the config.
@@ -30,8 +30,6 @@ AS_IN_CONFIG = "as_in_config"
 BEGAN_AS = "began_as"
 # Databases that a study may be in.
 SERVERS = ("postgresql", "postgres", "mysql")
-# States that use up one of the `n_trials`.
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 def open_study(
@@ -103,7 +101,7 @@ def existing_study(url: str, name: str) -> optuna.Study | None:
 def load_study(
     url: str, name: str, storage: BaseStorage | None = None, **kwargs: Any
 ) -> optuna.Study:
-    """Open an existing study.
+    """Open an existing study; no file is made for it.
 
     Args:
         url: of its storage.
@@ -114,13 +112,15 @@ def load_study(
     Raises:
         UserError: the storage has no study of that name; its studies are listed.
     """
-    storage = storage or open_storage(url)
-    try:
-        return prunable(optuna.load_study(study_name=name, storage=storage, **kwargs))
-    except KeyError:
-        names = sorted(optuna.get_all_study_names(storage))
-        hint = did_you_mean(name, names) if names else "; it has none yet"
-        raise UserError(f"study '{name}' is not in the storage{hint}") from None
+    storage = storage or existing_storage(url)
+    names: list[str] = []
+    if storage is not None:
+        try:
+            return prunable(optuna.load_study(study_name=name, storage=storage, **kwargs))
+        except KeyError:
+            names = sorted(optuna.get_all_study_names(storage))
+    hint = did_you_mean(name, names) if names else "; it has none yet"
+    raise UserError(f"study '{name}' is not in the storage{hint}")
 
 
 class StudyLedByFirst(optuna.Study):
@@ -145,7 +145,8 @@ def check_folder(study: optuna.Study, folder: Path) -> None:
     Raises:
         UserError: it holds a trial with a number that the study has not given out yet.
     """
-    numbers = [int(path.parent.name) for path in folder.glob("*/.hydra") if _is_number(path)]
+    names = (path.parent.name for path in folder.glob("*/.hydra"))
+    numbers = [int(name) for name in names if name.isdecimal()]
     given_out = len(study.get_trials(deepcopy=False))
     if numbers and max(numbers) >= given_out:
         raise UserError(
@@ -155,38 +156,21 @@ def check_folder(study: optuna.Study, folder: Path) -> None:
         )
 
 
-def _is_number(path: Path) -> bool:
-    return path.parent.name.isdecimal()
-
-
 def was_interrupted(trial: FrozenTrial) -> bool:
     """Tell whether a trial ended without a result of its own and runs again as another one."""
     return trial.state is TrialState.FAIL and bool(trial.user_attrs.get("interrupted"))
 
 
-def counts(trials: Iterable[FrozenTrial]) -> dict[TrialState, int]:
-    """Count trials by state; interrupted ones are left out, as they run again."""
-    found = dict.fromkeys(TrialState, 0)
-    for trial in trials:
-        if not was_interrupted(trial):
-            found[trial.state] += 1
-    return found
-
-
 def finished(study: optuna.Study, count_failed: bool = True) -> int:
-    """Count the trials of a study that use up `n_trials`."""
-    return finished_of(study.get_trials(deepcopy=False), count_failed)
+    """Count the trials of a study that use up `n_trials`; interrupted ones run again as others."""
+    trials = study.get_trials(deepcopy=False, states=used_up_by(count_failed))
+    return sum(not was_interrupted(trial) for trial in trials)
 
 
-def finished_of(trials: Iterable[FrozenTrial], count_failed: bool = True) -> int:
-    """Count the trials that use up `n_trials`."""
-    return finished_in(counts(trials), count_failed)
-
-
-def finished_in(by_state: Mapping[TrialState, int], count_failed: bool = True) -> int:
-    """Count those of trials that are counted by state already."""
-    states = FINISHED if count_failed else FINISHED[:2]
-    return sum(by_state[state] for state in states)
+def used_up_by(count_failed: bool) -> tuple[TrialState, ...]:
+    """Return the states of trials that use up one of the `n_trials`."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    return (*states, TrialState.FAIL) if count_failed else states
 
 
 def is_complete(name: str, done: int, n_trials: int) -> str:

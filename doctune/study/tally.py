@@ -9,7 +9,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.study.study import finished_in, was_interrupted
+from doctune.study.study import used_up_by, was_interrupted
+
+# What trials of the same parameters have in common.
+ParamsKey = frozenset[tuple[str, bool, Any]]
 
 
 class Tally:
@@ -30,7 +33,7 @@ class Tally:
         self._seen = 0
         # Numbers of those that were not finished.
         self._open: set[int] = set()
-        self._by_params: dict[frozenset[tuple[str, Any]], list[int]] = {}
+        self._by_params: dict[ParamsKey, list[int]] = {}
 
     def look(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Take in what is new; return the trials that have ended since the last look.
@@ -79,10 +82,11 @@ class Tally:
         """Return the numbers of the finished trials that have these parameters."""
         return sorted(self._by_params.get(_key(params), ()))
 
-    def finished(self, count_failed: bool = True) -> int:
+    def finished(self, count_failed: bool) -> int:
         """Count the trials that use up `n_trials`."""
-        return finished_in(self.by_state, count_failed)
+        return sum(self.by_state[state] for state in used_up_by(count_failed))
 
 
-def _key(params: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
-    return frozenset(params.items())
+def _key(params: Mapping[str, Any]) -> ParamsKey:
+    # In Python true equals 1; a job may do something else with it.
+    return frozenset((name, isinstance(value, bool), value) for name, value in params.items())

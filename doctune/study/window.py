@@ -195,7 +195,7 @@ class WindowedSampler(BaseSampler):
         return self._sampler.sample_independent(view, trial, param_name, param_distribution)
 
     def _view(self, study: optuna.Study) -> Any:
-        # Read once a proposal: `reserve` leaves there what it has read under the study's lock.
+        # Read once a proposal: `next_trial` and `fresh_trial` leave there what they have read.
         trials = study._get_trials(deepcopy=False, use_cache=True)
         if trials and trials[-1].number != len(trials) - 1:
             # A bracket of Hyperband's, which has a part of them.

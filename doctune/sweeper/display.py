@@ -4,7 +4,7 @@ What the screen says of a trial, in a line or less.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -29,48 +29,23 @@ STATE_WORDS = {
 }
 
 
-class Display(Protocol):
-    """Told by the loop what happens."""
-
-    def start(self) -> None:
-        """Take the screen."""
-
-    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
-        """Note that a trial was handed to the launcher."""
-
-    def trial_finished(self, trial: FrozenTrial) -> None:
-        """Note that a trial ended."""
-
-    def tell(self, text: str) -> None:
-        """Leave a line."""
-
-    def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
-        """Note that trials had lost their process and were queued again."""
-
-    def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
-        """Note that only trials of other processes are left."""
-
-    def stop(self) -> None:
-        """Give the screen back."""
-
-
 def make_display(
     study: optuna.Study,
     budget: Budget,
     console: Console,
     device_lines: Callable[[], Sequence[str]] | None = None,
-) -> Display:
+) -> "Display":
     """Choose the live table for a terminal, plain lines for anything else.
 
     `device_lines` says how busy the devices are, where the launcher can tell.
     """
     if console.is_terminal:
         return LiveDisplay(study, budget, console, device_lines)
-    return PlainDisplay(study, budget, console)
+    return Display(study, budget, console)
 
 
-class PlainDisplay:
-    """One line an event, for logs and pipes."""
+class Display:
+    """Told by the loop what happens: one line an event, for logs and pipes."""
 
     def __init__(self, study: optuna.Study, budget: Budget, console: Console) -> None:
         self._standing = Standing(study, budget)
@@ -81,39 +56,58 @@ class PlainDisplay:
         """Count what an earlier run has finished already."""
         self._standing.start()
 
-    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
-        """Say nothing: the line at the end has everything."""
-
     def trial_finished(self, trial: FrozenTrial) -> None:
-        """Print the trial, how many are finished, the best and the time left."""
+        """Say how a trial has ended, how many are finished, the best and the time left."""
         if was_interrupted(trial):
-            self._print(runs_again(trial))
+            reason = trial.user_attrs.get("error", "it was interrupted")
+            self.tell(f"trial {trial.number} runs again: {reason}")
         else:
-            self._print(finished_line(self._standing, trial))
+            self._show_end(trial)
 
     def tell(self, text: str) -> None:
-        """Print it."""
-        self._print(text)
+        """Leave a line."""
+        lines.info(text)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
-        """Say which trials run again."""
-        self._print(taken_over(trials))
+        """Say which trials had lost their process and run again."""
+        numbers = [trial.number for trial in trials]
+        self.tell(f"trials {numbers} were interrupted; they run again")
 
     def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
-        """Say once whom we wait for."""
-        if not self._waits:
-            self._print(waiting(trials))
+        """Say once whom we wait for: only trials of other processes are left."""
+        if self._waits:
+            return
         self._waits = True
+        where = [
+            f"{trial.number} ({trial.user_attrs.get('owner', {}).get('host', 'elsewhere')})"
+            for trial in trials
+        ]
+        self.tell(
+            f"all trials are given out; waiting for {', '.join(where)}, should one be lost it runs "
+            "here. Ctrl-C leaves them to the other process"
+        )
 
     def stop(self) -> None:
-        """Nothing to give back."""
+        """Give the screen back."""
 
-    def _print(self, line: str) -> None:
-        lines.info(line)
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def _show_end(self, trial: FrozenTrial) -> None:
+        self.tell(self._finished_line(trial))
+
+    def _finished_line(self, trial: FrozenTrial) -> str:
+        self._standing.look()
+        best = self._standing.best
+        parts = [
+            f"trial {trial.number} {how_it_ended(trial)} {outcome(trial)}",
+            f"{self._standing.done}/{self._standing.asked_for} finished",
+        ]
+        if best is not None:
+            parts.append(f"best {score(best)} (trial {best.number})")
+        parts.append(f"{self._standing.time_left} left")
+        return " | ".join(parts)
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """A panel that is drawn anew twice a second: progress, the best so far, what runs."""
 
     def __init__(
@@ -123,59 +117,41 @@ class LiveDisplay:
         console: Console,
         device_lines: Callable[[], Sequence[str]] | None = None,
     ) -> None:
+        super().__init__(study, budget, console)
         self._device_lines = device_lines
         self._study = study
-        self._budget = budget
-        self._standing = Standing(study, budget)
-        self._waits = False
         self._live = Live(
             get_renderable=self._render, console=console, refresh_per_second=2, transient=True
         )
 
     def start(self) -> None:
         """Show the panel."""
-        self._standing.start()
+        super().start()
         self._live.start()
-
-    def trial_started(self, number: int, params: Mapping[str, Any]) -> None:
-        """Drawn from the study at the next refresh."""
-
-    def trial_finished(self, trial: FrozenTrial) -> None:
-        """Leave a line above the panel for a trial that failed."""
-        if was_interrupted(trial):
-            self.tell(runs_again(trial))
-            return
-        lines.info(finished_line(self._standing, trial))
-        if trial.state is TrialState.FAIL:
-            line = Text(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
-            self._live.console.print(line, style="red")
 
     def tell(self, text: str) -> None:
         """Leave a line above the panel."""
         lines.info(text)
-        self._live.console.print(Text(text), style="yellow")
-
-    def trials_taken_over(self, trials: Sequence[FrozenTrial]) -> None:
-        """Leave a line above the panel."""
-        self.tell(taken_over(trials))
-
-    def waiting_for(self, trials: Sequence[FrozenTrial]) -> None:
-        """Leave a line above the panel, once."""
-        if not self._waits:
-            self.tell(waiting(trials))
-        self._waits = True
+        self._console.print(Text(text), style="yellow")
 
     def stop(self) -> None:
         """Remove the panel."""
         self._live.stop()
+
+    def _show_end(self, trial: FrozenTrial) -> None:
+        """Leave a line above the panel for a trial that failed; it shows the others."""
+        lines.info(self._finished_line(trial))
+        if trial.state is TrialState.FAIL:
+            told = Text(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
+            self._console.print(told, style="red")
 
     def _render(self) -> RenderableType:
         self._standing.look()
         by_state, done = self._standing.by_state, self._standing.done
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=self._budget.n_trials, completed=done, width=30),
-            f"[bold]{done}/{self._budget.n_trials}[/] trials",
+            ProgressBar(total=self._standing.asked_for, completed=done, width=30),
+            f"[bold]{done}/{self._standing.asked_for}[/] trials",
             f"[green]{by_state[TrialState.COMPLETE]} done[/]",
             f"[yellow]{by_state[TrialState.PRUNED]} pruned[/]",
             f"[red]{by_state[TrialState.FAIL]} failed[/]",
@@ -206,20 +182,6 @@ class LiveDisplay:
         return table
 
 
-def finished_line(standing: Standing, trial: FrozenTrial) -> str:
-    """Write a trial that has ended, how many are finished, the best and the time left."""
-    standing.look()
-    best = standing.best
-    parts = [
-        f"trial {trial.number} {how_it_ended(trial)} {outcome(trial)}",
-        f"{standing.done}/{standing.asked_for} finished",
-    ]
-    if best is not None:
-        parts.append(f"best {score(best)} (trial {best.number})")
-    parts.append(f"{standing.time_left} left")
-    return " | ".join(parts)
-
-
 def how_it_ended(trial: FrozenTrial) -> str:
     """Write `done`, `pruned` or `failed`; a limit of time is not the pruner."""
     is_pruned = trial.state is TrialState.PRUNED
@@ -243,31 +205,9 @@ def outcome(trial: FrozenTrial) -> str:
     if trial.state is TrialState.COMPLETE:
         return score(trial)
     if trial.state is TrialState.PRUNED:
-        last = trial.intermediate_values.get(trial.last_step or 0)
-        at = trial.user_attrs.get("progress", f"step {trial.last_step}")
-        return f"at {at}" + (f" with {last:.4f}" if last is not None else "")
+        step = trial.last_step
+        at = trial.user_attrs.get("progress", f"step {step}")
+        if step is None:
+            return f"at {at}" if "progress" in trial.user_attrs else "before its first report"
+        return f"at {at} with {trial.intermediate_values[step]:.4f}"
     return str(trial.user_attrs.get("error", ""))
-
-
-def runs_again(trial: FrozenTrial) -> str:
-    """Write why a trial was cut off and is tried again."""
-    reason = trial.user_attrs.get("error", "it was interrupted")
-    return f"trial {trial.number} runs again: {reason}"
-
-
-def taken_over(trials: Sequence[FrozenTrial]) -> str:
-    """Write which trials have lost their process."""
-    numbers = [trial.number for trial in trials]
-    return f"trials {numbers} were interrupted; they run again"
-
-
-def waiting(trials: Sequence[FrozenTrial]) -> str:
-    """Write whose trials are still awaited."""
-    where = [
-        f"{trial.number} ({trial.user_attrs.get('owner', {}).get('host', 'elsewhere')})"
-        for trial in trials
-    ]
-    return (
-        f"all trials are given out; waiting for {', '.join(where)}, should one be lost it runs "
-        "here. Ctrl-C leaves them to the other process"
-    )

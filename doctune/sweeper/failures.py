@@ -10,13 +10,13 @@ from collections import deque
 from concurrent.futures import BrokenExecutor
 
 from hydra.core.utils import JobReturn, JobStatus
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
 from doctune.launcher.job.run import is_device_error
 from doctune.shown_keys import shown
 from doctune.study.budget import Budget
+from doctune.study.outage import AWAY
 
 # Failures are counted over this many trials.
 FAILURE_WINDOW = 10
@@ -25,7 +25,7 @@ PASSING: tuple[type[BaseException], ...] = (
     BrokenExecutor,
     ConnectionError,
     EOFError,
-    StorageInternalError,
+    *AWAY,
 )
 # The same by name, as their packages need not be installed: pebble, joblib and Ray.
 PASSING_BY_NAME = (

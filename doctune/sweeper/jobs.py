@@ -73,8 +73,7 @@ class LaunchedJobs:
 
     def __init__(self, launcher: Any, overrides: Sequence[str], composer: JobComposer) -> None:
         self._launcher = looked_after(launcher, composer)
-        if hasattr(self._launcher, "compose_with"):
-            self._launcher.compose_with(composer)
+        self._ask("compose_with", composer)
         self._overrides = list(overrides)
         name = type(launcher).__name__.removesuffix("Launcher").lower()
         self.name = NAMES.get(name, name)
@@ -129,20 +128,17 @@ class LaunchedJobs:
 
     def start(self) -> None:
         """Let the launcher start its processes, if it has some that take a while."""
-        start = getattr(self._launcher, "start", None)
-        if start is not None:
-            start()
+        self._ask("start")
 
     def expect(self, needs: Any) -> None:
         """Tell the launcher what the app knows of a job beforehand, if it wants to know."""
-        expect = getattr(self._launcher, "expect", None)
-        if expect is not None and needs is not None:
-            expect(needs)
+        if needs is not None:
+            self._ask("expect", needs)
 
     def room(self, most: int) -> int:
         """Return how many jobs may run at a time now, up to `most`."""
-        room = getattr(self._launcher, "room", None)
-        return most if room is None else min(most, int(room()))
+        room = self._ask("room")
+        return most if room is None else min(most, int(room))
 
     def launch(self, overrides: Sequence[str], number: int) -> JobReturn:
         """Run one job and wait for it."""
@@ -165,16 +161,18 @@ class LaunchedJobs:
 
     def waits(self, number: int) -> bool:
         """Ask now whether a job waits in a queue, as it may have begun since it was looked at."""
-        waits = getattr(self._launcher, "waits", None)
-        return self.began(number) is None if waits is None else bool(waits(number))
+        waits = self._ask("waits", number)
+        return self.began(number) is None if waits is None else bool(waits)
 
     def cancel(self, number: int) -> None:
         """End a job that hangs or waits, if the launcher can."""
-        if self.can_cancel:
-            self._launcher.cancel(number)
+        self._ask("cancel", number)
 
     def close(self) -> None:
         """End all jobs, if the launcher can."""
-        close = getattr(self._launcher, "close", None)
-        if close is not None:
-            close()
+        self._ask("close")
+
+    def _ask(self, name: str, *about: Any) -> Any:
+        """Call a method that only some launchers have; None where this one has none."""
+        method = getattr(self._launcher, name, None)
+        return None if method is None else method(*about)

@@ -207,7 +207,6 @@ class AsyncLoop:
             future = slots.submit(self._jobs.launch, overrides, trial.number)
             self._in_flight[future] = InFlight(trial)
             self._heartbeat.add(trial._trial_id)
-            self._display.trial_started(trial.number, trial.params)
 
     def _next_trial(self) -> optuna.Trial | None:
         """Reserve a trial, or None when the others already run all that is left."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import optuna
 
-from doctune.commands import typed_command
+from doctune.commands import shell_word
 from doctune.passwords import without_passwords
 
 # What the screen says, for the file alone.
@@ -81,4 +81,5 @@ class _SearchLog(logging.FileHandler):
 
 def shell_command() -> str:
     """Return the command line of this process as one would type it, without passwords."""
-    return typed_command([without_passwords(word) for word in sys.orig_argv])
+    words = (shell_word(without_passwords(word)) for word in sys.orig_argv[1:])
+    return " ".join(["python", *words])

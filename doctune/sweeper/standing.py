@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import optuna
 from optuna.study import StudyDirection
@@ -30,7 +29,8 @@ class Standing:
         self._budget = budget
         self._sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
         self._tally = Tally()
-        self._time_left = TimeLeft(budget.n_trials, lambda: budget.seconds_left)
+        # Of this run, by the monotonic clock, and what was finished by then.
+        self._started, self._done_before = time.monotonic(), 0
         # The screen looks from a thread of its own.
         self._looking = threading.Lock()
         self.best: FrozenTrial | None = None
@@ -39,7 +39,7 @@ class Standing:
     def start(self) -> None:
         """Count what an earlier run has finished already."""
         self.look()
-        self._time_left.start(self.done)
+        self._started, self._done_before = time.monotonic(), self.done
 
     def look(self) -> None:
         """Read what is new."""
@@ -78,38 +78,14 @@ class Standing:
 
     @property
     def time_left(self) -> str:
-        """Return the time left as `1:05`."""
-        return self._time_left.after(self.done)
-
-
-class TimeLeft:
-    """Counts from the start of this run.
-
-    Args:
-        n_trials: asked for, over all runs.
-        until_end: returns the seconds after which the search ends in any case; None: never.
-    """
-
-    def __init__(self, n_trials: int, until_end: Callable[[], float | None]) -> None:
-        self._n_trials = n_trials
-        self._until_end = until_end
-        self.start(0)
-
-    def start(self, done: int) -> None:
-        """Begin to count, with `done` trials finished by earlier runs."""
-        self._started = time.monotonic()
-        self._done_before = done
-
-    def after(self, done: int) -> str:
-        """Return the time left as `1:05`, `?` before the first trial ends."""
+        """Return the time left as `1:05`, `?` before the first trial of this run ends."""
         estimates = []
+        done = self.done
         fresh = done - self._done_before
         if fresh > 0:
             a_trial = (time.monotonic() - self._started) / fresh
-            estimates.append(a_trial * max(0, self._n_trials - done))
-        until_end = self._until_end()
+            estimates.append(a_trial * max(0, self.asked_for - done))
+        until_end = self._budget.seconds_left
         if until_end is not None:
             estimates.append(max(0.0, until_end))
-        if not estimates:
-            return "?"
-        return clock(min(estimates))
+        return clock(min(estimates)) if estimates else "?"

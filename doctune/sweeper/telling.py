@@ -40,6 +40,8 @@ class InFlight:
     cancelled: bool = False
     # Because it waited when the search's time was over.
     put_back: bool = False
+    # How often it was tried before; kept, as what is told is told again after an outage.
+    attempts: int | None = None
 
 
 class Teller:
@@ -76,18 +78,18 @@ class Teller:
         if isinstance(error, optuna.TrialPruned):
             self.tell(entry.trial, None, TrialState.PRUNED)
         elif error is None:
-            self._complete(entry.trial, future.result()._return_value)
+            self._complete(entry, future.result()._return_value)
         elif self._frozen(entry.trial).state.is_finished():
             return
         elif entry.cancelled:
-            self._fail(entry.trial, TrialTimeoutError(self._budget.trial_timeout or 0.0))
+            self._fail(entry, TrialTimeoutError(self._budget.trial_timeout or 0.0))
         elif entry.put_back:
             self._put_back(entry.trial)
         elif isinstance(error, JobTimeError) and self._frozen(entry.trial).intermediate_values:
             entry.trial.set_user_attr("stopped", JOB_TIME)
             self.tell(entry.trial, None, TrialState.PRUNED)
         elif not stopping:
-            self._fail(entry.trial, error)
+            self._fail(entry, error)
 
     def tell(self, trial: optuna.Trial, values: list[float] | None, state: TrialState) -> None:
         """Tell a trial's end, unless it is told already.
@@ -105,22 +107,24 @@ class Teller:
             if not self._frozen(trial).state.is_finished():
                 raise
 
-    def _complete(self, trial: optuna.Trial, returned: Any) -> None:
+    def _complete(self, entry: InFlight, returned: Any) -> None:
         try:
             values = values_of(returned, len(self._study.directions))
         except ValueError as error:
-            if not self._frozen(trial).state.is_finished():
-                self._fail(trial, error)
+            if not self._frozen(entry.trial).state.is_finished():
+                self._fail(entry, error)
             return
-        self.tell(trial, values, TrialState.COMPLETE)
+        self.tell(entry.trial, values, TrialState.COMPLETE)
 
-    def _fail(self, trial: optuna.Trial, error: BaseException) -> None:
+    def _fail(self, entry: InFlight, error: BaseException) -> None:
         """End a trial as failed; after a fault that may be gone next time it runs again."""
+        trial = entry.trial
         lines = str(error).strip().splitlines() or [""]
         trial.set_user_attr("error", f"{type(error).__name__}: {lines[0]}"[:MOST_TOLD])
-        attempts = int(trial.user_attrs.get("attempts", 0))
-        if is_transient(error) and attempts < self._budget.retries:
-            trial.set_user_attr("attempts", attempts + 1)
+        if entry.attempts is None:
+            entry.attempts = int(trial.user_attrs.get("attempts", 0))
+        if is_transient(error) and entry.attempts < self._budget.retries:
+            trial.set_user_attr("attempts", entry.attempts + 1)
             self._put_back(trial)
             return
         self._failures.last_error = error

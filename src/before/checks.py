@@ -22,13 +22,7 @@ from src.before.notes import tell, tell_all, tell_notes, tell_pages_to_come
 from src.before.objectives import check_objectives
 from src.before.reading import Reading, splits_of
 from src.before.same_in_all import compared
-from src.before.sizes import told_if_bounded
-from src.before.trial_length import (
-    epochs_of_trials,
-    told_if_longer,
-    told_if_never_pruned,
-    told_if_timed,
-)
+from src.before.told_of_length import notes_on_length
 from src.before.typed_keys import check_typed_keys
 from src.before.untrusted_config import check_environment
 from src.before.values import check_values
@@ -207,14 +201,7 @@ def check_search(cfg: DictConfig, jobs: Sequence[DictConfig]) -> JobNeeds | None
     where = cfg.data.cache_dir if train.stored_as else None
     for note in notes_on_folds(stratified_folds(*cut, cache_dir=where), *cut):
         tell(f"quick_validation.folds: {note}")
-    batches = _batches(cfg, jobs)
-    told = (
-        told_if_bounded(cfg, batches),
-        told_if_longer(cfg, len(train), max(batches)),
-        told_if_timed(cfg),
-        told_if_never_pruned(cfg, epochs_of_trials(cfg, len(train), max(batches))),
-    )
-    tell_all(note for note in told if note is not None)
+    tell_all(notes_on_length(cfg, len(train), _batches(cfg, jobs)))
     # Last, as they may have to be fetched: now and not by every worker at once.
     call_beside(fetch_weights, jobs)
     return call_beside(job_needs, cfg, jobs, len(train), len(train.classes))

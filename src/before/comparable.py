@@ -2,9 +2,9 @@
 
 Importing this file registers the resolvers `${code_version:}`, `${data_fingerprint:}` and
 `${wear_in_words:}`, whose values a study remembers. A checkout changes without a new version
-number, so every statement that scores a trial is part of the version of the code, wherever it
-stands. Paths, imports, docstrings and comments are not, so that code may be moved and explained
-while a study runs.
+number, so every statement of the rooms that score a trial, and of what says which score it is and
+how long a trial trains, is part of the version of the code. Paths, imports, docstrings and comments
+are not, so that code may be moved and explained while a study runs.
 """
 
 import ast
@@ -23,7 +23,7 @@ from src.data.wear_presets import wear_in_words
 SOURCES = Path(__file__).parents[1]
 # What scores a trial.
 ROOMS = ("data", "training", "trial")
-FILES = ("before/objectives.py",)
+FILES = ("before/objectives.py", "before/trial_length.py")
 
 
 @functools.cache

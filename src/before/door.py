@@ -13,7 +13,6 @@ from src.before.mistakes import hydra_in_short
 from src.before.places import CONF
 
 Job = Callable[[DictConfig], Any]
-Main = Callable[[Sequence[str] | None], None]
 
 
 def door(

@@ -19,7 +19,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-CONF = str(Path(__file__).parents[2] / "conf")
+from src.before.places import CONF
+
 PRESET = "focus"
 # Groups that a preset may choose as well.
 GROUPS = (

@@ -72,17 +72,13 @@ def not_installed(schema: str) -> str | None:
     )
 
 
-def _register() -> None:
-    store = ConfigStore.instance()
-    with contextlib.suppress(ImportError):
-        from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
+store = ConfigStore.instance()
+with contextlib.suppress(ImportError):
+    from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
 
-        store.store(group="hydra/launcher", name="submitit_slurm_schema", node=SlurmQueueConf)
-        store.store(group="hydra/launcher", name="submitit_local_schema", node=LocalQueueConf)
-    with contextlib.suppress(ImportError):
-        from hydra_plugins.hydra_ray_launcher._config import RayLauncherConf
+    store.store(group="hydra/launcher", name="submitit_slurm_schema", node=SlurmQueueConf)
+    store.store(group="hydra/launcher", name="submitit_local_schema", node=LocalQueueConf)
+with contextlib.suppress(ImportError):
+    from hydra_plugins.hydra_ray_launcher._config import RayLauncherConf
 
-        store.store(group="hydra/launcher", name="ray_schema", node=RayLauncherConf)
-
-
-_register()
+    store.store(group="hydra/launcher", name="ray_schema", node=RayLauncherConf)

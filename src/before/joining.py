@@ -14,7 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from doctune.commands import override
 from doctune.errors import UserError
-from src.before.earlier_search import CONF, flags_and_overrides
+from src.before.earlier_search import flags_and_overrides
+from src.before.places import CONF
 
 # Beginnings of what belongs to the machine of the search.
 OF_ITS_MACHINE = ("hydra/launcher", "hydra.launcher", "hydra.sweep.", "hydra.run.", "paths")
@@ -39,7 +40,8 @@ def as_its_search(words: Sequence[str]) -> list[str]:
         return list(words)
     named = [word for word in flags.overrides if word.startswith("study=")]
     own = [word for word in flags.overrides if word not in named]
-    name = _value(named[-1]) if named else ""
+    # Without quotes of Hydra's grammar.
+    name = str(OverridesParser.create().parse_override(named[-1]).value()) if named else ""
     url = _storage(flags, own)
     attrs = _attributes(url, name)
     keys = {_key(word) for word in own}
@@ -61,12 +63,6 @@ def _is_of_the_search(word: str, own: Iterable[str]) -> bool:
 
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
-
-
-def _value(word: str) -> str:
-    """Return what a word gives its key, without quotes of Hydra's grammar."""
-    parsed = OverridesParser.create().parse_override(word)
-    return str(parsed.value())
 
 
 def _storage(flags: Namespace, own: Sequence[str]) -> str:
@@ -113,10 +109,7 @@ def _names(url: str) -> list[str]:
     """Return the studies of a storage; no file is made for it."""
     import optuna
 
-    from doctune.study.location import is_file, parse_url
-    from doctune.study.storage import open_storage
+    from doctune.study.storage import existing_storage
 
-    parsed = parse_url(url)
-    if is_file(parsed) and not Path(str(parsed.database)).exists():
-        return []
-    return sorted(optuna.get_all_study_names(open_storage(url)))
+    storage = existing_storage(url)
+    return [] if storage is None else sorted(optuna.get_all_study_names(storage))

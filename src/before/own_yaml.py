@@ -9,7 +9,8 @@ import yaml
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from doctune.words import did_you_mean, dotted_keys, other_name
+from doctune.hydra_messages import TYPES
+from doctune.words import counted, did_you_mean, dotted_keys, other_name
 from src.before.places import all_choices, config_file
 
 # Of a file whose keys are to be those of the whole config.
@@ -44,9 +45,7 @@ def _reason(error: yaml.YAMLError, lines: Sequence[str], place: int) -> tuple[in
             return place, f"indented more than line {before + 1}, which has a value already"
         return place, "a second ': ' in the line; put quotes around the value"
     if "expected <block end>" in problem and before is not None:
-        spaces = _depth(lines[before])
-        many = "space" if spaces == 1 else "spaces"
-        return place, f"indent as line {before + 1} ({spaces} {many})"
+        return place, f"indent as line {before + 1} ({counted(_depth(lines[before]), 'space')})"
     if "did not find expected key" in problem and before is not None:
         return place, f"indented unlike line {before + 1}; keys of one section stand in a column"
     if "could not find expected ':'" in problem:
@@ -92,11 +91,8 @@ def wrong_content(error: ConfigCompositionException) -> str | None:
         return f"{where}: there is no key {full_key or unknown[1]}{_nearest(full_key)}"
     wrong = re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", reason)
     if wrong:
-        return f"{where}: {full_key}: '{wrong[1]}' is not {KINDS.get(wrong[2], wrong[2])}"
+        return f"{where}: {full_key}: '{wrong[1]}' is not {TYPES.get(wrong[2], wrong[2])}"
     return f"{where}: {full_key}: {reason}" if full_key else f"{where}: {reason}"
-
-
-KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
 def shown(path: Path) -> str:

@@ -6,6 +6,8 @@ train the same number of epochs, whatever their batches, as they are compared ep
 what is found is trained for a number of epochs in the end.
 
 Under `quick_validation.seconds` they train for the same time instead, each as many epochs as fit.
+
+What stands here is part of the version of the code (src/before/comparable.py), so no message does.
 """
 
 import math
@@ -15,7 +17,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from doctune.commands import task_overrides
-from doctune.words import counted
 from src.data.folds import parts_of
 
 SECONDS = "quick_validation.seconds"
@@ -66,7 +67,7 @@ def decided_after(cfg: DictConfig, epochs: int) -> tuple[int, ...] | None:
         return (epochs,)
     quick = cfg.quick_validation
     # Of a single split under `seconds` a rung is at a share of its time, and not at one epoch.
-    if _pruner() != AT_RUNGS or (quick.seconds is not None and quick.folds == 1):
+    if chosen_pruner() != AT_RUNGS or (quick.seconds is not None and quick.folds == 1):
         return None
     return rungs(quick.folds, epochs)
 
@@ -77,7 +78,7 @@ def images_between(cfg: DictConfig) -> int:
     return most if decided_after(cfg, 1) is None else min(most, cfg.quick_validation.precise_bn)
 
 
-def _pruner() -> str | None:
+def chosen_pruner() -> str | None:
     """Return what is chosen of conf/hydra/sweeper/pruner."""
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     chosen: str | None = choices.get("hydra/sweeper/pruner")
@@ -101,48 +102,6 @@ def least_steps(cfg: DictConfig) -> int:
     if not is_timed and EPOCHS in typed and MIN_STEPS not in typed:
         return 0
     return int(cfg.quick_validation.min_steps)
-
-
-def told_if_longer(cfg: DictConfig, images: int, largest: int) -> str | None:
-    """Say so where trials train for more epochs than asked for, None where they do not.
-
-    Args:
-        cfg: the whole config, as it was before the number was set in it.
-        images: that are cut into folds.
-        largest: batch of those that are searched.
-    """
-    asked, epochs = cfg.quick_validation.epochs, epochs_of_trials(cfg, images, largest)
-    if epochs == asked:
-        return None
-    steps = steps_an_epoch(cfg, images, largest)
-    return (
-        f"{MIN_STEPS}={least_steps(cfg)}: an epoch has {steps} {'step' if steps == 1 else 'steps'} "
-        f"of {largest} images, so trials train {epochs} epochs a fold and not {asked}; give "
-        f"{EPOCHS}={asked} for no more"
-    )
-
-
-def told_if_never_pruned(cfg: DictConfig, epochs: int) -> str | None:
-    """Say so where pruning is on and no trial could be ended before its last epoch; else None.
-
-    Args:
-        cfg: the whole config.
-        epochs: of a fold, or the equal shares of its time that trials are compared at.
-    """
-    if not cfg.pruning.enabled or _pruner() != AT_RUNGS:
-        return None
-    folds, patience = cfg.quick_validation.folds, cfg.pruning.patience
-    compared = [fold * epochs + rung for fold in range(folds) for rung in rungs(folds, epochs)][:-1]
-    if any(done >= patience for done in compared):
-        return None
-    unit = "epoch" if cfg.quick_validation.seconds is None else "equal share"
-    trials = f"trials of {counted(folds, 'fold')} of {counted(epochs, unit)}"
-    if not compared:
-        return f"pruning.enabled=true: {trials} are compared at their end, so none is ended early"
-    return (
-        f"pruning.patience={patience}: {trials} are compared after {compared[-1]} at the latest, "
-        f"so none is ended early; lower it, or raise {EPOCHS}"
-    )
 
 
 @dataclass(frozen=True)
@@ -175,15 +134,3 @@ def epochs_in_time(cfg: DictConfig, an_epoch: float, steps: int, once: float = 0
     fitting = max(0.0, quick.seconds / quick.folds - once) / an_epoch
     least = max(1, math.ceil(least_steps(cfg) / steps))
     return InTime(max(least, round(fitting)), fitting)
-
-
-def told_if_timed(cfg: DictConfig) -> str | None:
-    """Say what trials under `quick_validation.seconds` have in common; None without it."""
-    quick = cfg.quick_validation
-    if quick.seconds is None:
-        return None
-    return (
-        f"{SECONDS}={quick.seconds:g}: a trial trains as many epochs as it can in that time, "
-        f"{counted(quick.folds, 'fold')} together, and is compared with others at "
-        f"{counted(quick.epochs, 'equal share')} of each ({EPOCHS})"
-    )

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from doctune.commands import override, shell_word
 from doctune.errors import UserError
 from doctune.hydra_messages import unquoted
+from doctune.passwords import without_passwords
 from doctune.words import counted, did_you_mean, dotted_keys, other_name
 from src.before.config import ExperimentConfig
 
@@ -51,12 +52,17 @@ def check_typed_keys(cfg: DictConfig, words: Sequence[str]) -> list[str]:
     if not OmegaConf.is_missing(cfg.optuna, "study_name"):
         _check_study_name(cfg)
     _check_added(words, HydraConfig.get().runtime.choices if HydraConfig.initialized() else {})
-    if not OmegaConf.is_missing(cfg.optuna, "storage") and "\\" in cfg.optuna.storage:
-        raise UserError(
-            f"optuna.storage={cfg.optuna.storage}: a path is written with /; write "
-            f"{shell_word(override('optuna.storage', cfg.optuna.storage.replace(chr(92), '/')))}"
-        )
+    if not OmegaConf.is_missing(cfg.optuna, "storage"):
+        _check_slashes(without_passwords(cfg.optuna.storage))
     return [*_replaced_space(given), *_long_warmup(cfg, given)]
+
+
+def _check_slashes(storage: str) -> None:
+    if "\\" in storage:
+        raise UserError(
+            f"optuna.storage={storage}: a path is written with /; write "
+            f"{shell_word(override('optuna.storage', storage.replace(chr(92), '/')))}"
+        )
 
 
 def _check_source(cfg: DictConfig, given: dict[str, str]) -> None:

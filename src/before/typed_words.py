@@ -12,6 +12,7 @@ from pathlib import Path
 
 from doctune.commands import override, shell_word
 from doctune.errors import UserError
+from doctune.hydra_messages import unquoted
 from src.before.places import all_choices
 
 OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -54,9 +55,8 @@ def from_home(word: str) -> str:
     Hydra cannot read it without quotes, and with them it would be a folder called `~`.
     """
     key, _, value = word.partition("=")
-    is_quoted = value[:1] in ("'", '"') and value[:1] == value[-1:]
-    bare = value[1:-1] if is_quoted else value
-    is_several = "," in value and not is_quoted
+    bare = unquoted(value)
+    is_several = "," in value and bare == value
     if not bare.startswith("~/") or is_several:
         return word
     return override(key, os.path.expanduser(bare))

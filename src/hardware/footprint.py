@@ -50,10 +50,6 @@ class Footprint:
         slope = (high.saved - low.saved) / (high.batch_size - low.batch_size)
         return round(low.saved + slope * (batch_size - low.batch_size))
 
-    def flops(self, batch_size: int) -> float:
-        """Return the floating-point operations of a step."""
-        return float(self.work(batch_size)[0].sum())
-
     def work(self, batch_size: int) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
         """Return flops, bytes moved and whether it is in float32, of every operation."""
         flops, moved = (offset + slope * batch_size for offset, slope in (self._flops, self._moved))

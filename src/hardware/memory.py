@@ -4,6 +4,7 @@ What no count sees was measured on an H200 with torch 2.11 and cuDNN 9.19 (docs/
 are in tests/hardware/test_recorded_runs.py.
 """
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from src.hardware.config import AUTO, GpuConfig
@@ -57,11 +58,4 @@ def largest_batch(footprint: "Footprint", limit: float, at_most: int) -> int:
 
     0 where not even one fits.
     """
-    fitting, too_many = 0, at_most + 1
-    while too_many - fitting > 1:
-        middle = (fitting + too_many) // 2
-        if needed(footprint, middle) <= limit:
-            fitting = middle
-        else:
-            too_many = middle
-    return fitting
+    return bisect_right(range(1, at_most + 1), limit, key=lambda images: needed(footprint, images))

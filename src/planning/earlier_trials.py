@@ -8,11 +8,9 @@ from statistics import median
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from doctune.study.location import counted_from
-from doctune.study.storage import open_storage
+from doctune.study.storage import existing_storage
 from src.hardware.detect import cards
 
 log = logging.getLogger(__name__)
@@ -67,15 +65,13 @@ def correction(
 
 
 def stored_trials(url: str) -> Iterator[FrozenTrial]:
-    """Yield the trials of all studies of a storage; none where there is none yet."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return
-    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
-        return
-    storage = open_storage(counted_from(Path.cwd(), url))
-    for study in storage.get_all_studies():
+    """Yield the trials of all studies of a storage; none where there is none yet.
+
+    Raises:
+        UserError: it cannot be one, or cannot be opened.
+    """
+    storage = existing_storage(counted_from(Path.cwd(), url))
+    for study in [] if storage is None else storage.get_all_studies():
         yield from storage.get_all_trials(study._study_id, deepcopy=False)
 
 

@@ -6,29 +6,25 @@ from statistics import fmean
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from optuna.trial import FrozenTrial
 
 from doctune.errors import UserError
 from doctune.study.keys import check_limits
 from src.before.checks import check_one_card
 from src.before.objectives import check_objectives
-from src.before.sizes import told_if_bounded
-from src.before.trial_length import (
-    epochs_of_trials,
-    told_if_longer,
-    told_if_never_pruned,
-    told_if_timed,
-)
+from src.before.told_of_length import notes_on_length
+from src.before.trial_length import epochs_of_trials
 from src.before.values import check_values
 from src.hardware import memory
 from src.hardware.config import AUTO
 from src.hardware.detect import cards
 from src.hardware.footprint import Footprint
+from src.hardware.speed import keep_busy
 from src.planning.counting import Footprints, count_steps
 from src.planning.earlier_trials import Correction, correction, is_device_of, stored_trials
 from src.planning.search_plan import Cell, SearchPlan
-from src.planning.sharing import gain_of_sharing, in_company, most_that_keep_busy, trials_a_card
+from src.planning.sharing import gain_of_sharing, in_company, trials_a_card
 from src.planning.trial_time import (
     at_size,
     expected_saving,
@@ -60,14 +56,8 @@ def make_plan(
     _check(cfg, searched)
     progress("counting images")
     images = count_images(cfg)
-    largest = max(searched.batch_sizes)
-    told = (
-        told_if_bounded(cfg, searched.batch_sizes),
-        told_if_longer(cfg, images.train, largest),
-        told_if_timed(cfg),
-        told_if_never_pruned(cfg, epochs_of_trials(cfg, images.train, largest)),
-    )
-    cfg.quick_validation.epochs = epochs_of_trials(cfg, images.train, largest)
+    told = notes_on_length(cfg, images.train, searched.batch_sizes)
+    cfg.quick_validation.epochs = epochs_of_trials(cfg, images.train, max(searched.batch_sizes))
     plain, checkpointed = count_steps(cfg, searched, images.classes, progress)
     progress("reading earlier trials")
     earlier = list(stored_trials(cfg.optuna.storage))
@@ -81,12 +71,16 @@ def make_plan(
             for size in itertools.product(searched.img_sizes, searched.batch_sizes)
         )
 
-    cells, without = all_cells(cfg), all_cells(_without_statistics(cfg))
+    bare = at_size(cfg)
+    bare.trainer.precise_bn = 0
+    cells, without = all_cells(cfg), all_cells(bare)
     taken = 1 - fmean(cell.seconds for cell in without) / fmean(cell.seconds for cell in cells)
     saved = expected_saving(cfg, pruning(cfg), earlier)
     fitting, n_jobs = trials_a_card(cfg, cells), cfg.optuna.n_jobs
     if cfg.gpu.trials_per_device == AUTO:
-        together = min(fitting, most_that_keep_busy(cfg, cells, plain))
+        # Whichever they are: so many keep a card busy.
+        busy = (keep_busy(plain[cell.img_size], cell.batch_size, cfg.gpu) for cell in cells)
+        together = min(fitting, *busy)
         n_jobs = min(n_jobs, together * max(1, len(cards())))
         cells = tuple(in_company(cfg, images, cell, plain, together, corrected) for cell in cells)
     return SearchPlan(
@@ -102,7 +96,7 @@ def make_plan(
         correction=corrected,
         pruning=saved,
         statistics=taken,
-        few_images=tuple(note for note in told if note is not None),
+        few_images=tuple(told),
         unpruned=int(cfg.pruning.n_startup_trials),
         seconds_a_trial=fmean(cell.seconds for cell in cells),
         n_trials=cfg.optuna.n_trials,
@@ -126,12 +120,6 @@ def _check(cfg: DictConfig, searched: Searched) -> None:
             check_values(at_size(cfg, img_size=side, batch_size=batch))
         check_backbone(cfg.model, side)
         check_acting(cfg.model, side)
-
-
-def _without_statistics(cfg: DictConfig) -> DictConfig:
-    found = OmegaConf.merge(cfg, {"trainer": {"precise_bn": 0}})
-    assert isinstance(found, DictConfig)
-    return found
 
 
 def _largest(cfg: DictConfig, footprints: Footprints) -> dict[int, int]:

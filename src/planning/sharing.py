@@ -1,4 +1,4 @@
-"""Trials that share a card: how many fit, how many keep it busy, and what one more would gain."""
+"""Trials that share a card: how many fit, how long one takes then, and what one more would gain."""
 
 import copy
 import dataclasses
@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 
 from src.hardware import memory
 from src.hardware.config import AUTO
-from src.hardware.speed import keep_busy
 from src.planning.counting import Footprints
 from src.planning.earlier_trials import Correction
 from src.planning.search_plan import Cell
@@ -30,17 +29,6 @@ def trials_a_card(cfg: DictConfig, cells: Sequence[Cell]) -> int:
     images = a_trial - room(cfg.gpu)
     card = a_trial * memory.sharing(cfg.gpu)
     return max(1, int(card // (images + max(cell.needed for cell in cells))))
-
-
-def most_that_keep_busy(cfg: DictConfig, cells: Sequence[Cell], plain: Footprints) -> int:
-    """Return how many trials at a time should keep a card busy, whichever they are.
-
-    Args:
-        cfg: the whole config.
-        cells: sizes of trials.
-        plain: of steps without checkpointing.
-    """
-    return min(keep_busy(plain[cell.img_size], cell.batch_size, cfg.gpu) for cell in cells)
 
 
 def in_company(

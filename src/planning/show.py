@@ -4,17 +4,18 @@ import dataclasses
 import json
 import math
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from doctune.words import counted, duration
+from src.before.models import notes_on_model
 from src.before.trial_length import images_between
 from src.hardware.memory import GIB
 from src.planning.advice import advice
 from src.planning.search_plan import Cell, SearchPlan
-from src.training.model_notes import in_words, notes_on
+from src.training.model_notes import in_words
 
 # What a model lacks, where that is not simply the thing.
 LACKING = {"pooling": "choice of pooling"}
@@ -67,17 +68,13 @@ def _head(plan: SearchPlan, cfg: DictConfig) -> Text:
 def _model(cfg: DictConfig) -> Text:
     """Say what of the model can be searched, what cannot, and what is different in it."""
     # That of the config, as what is left out of the search space follows from it.
-    size = cfg.data.img_size
-    found = in_words(cfg.model, size)
+    found = in_words(cfg.model, cfg.data.img_size)
     can = [f"{name} ({how})" if how else name for name, how in found.items() if how is not None]
     cannot = [LACKING.get(name, name) for name, how in found.items() if how is None]
     text = Text("the model has " + ("; ".join(can) or "nothing to search"))
     if cannot:
         text.append(f"\nit has no {', no '.join(cannot)}")
-    entries = OmegaConf.to_container(cfg.search_space, resolve=False)
-    assert isinstance(entries, dict)
-    searched = [entry["key"] for entry in entries.values() if entry]
-    for note in notes_on(cfg.model, size, searched):
+    for note in notes_on_model(cfg):
         text.append(f"\n{note}", style="yellow")
     return text
 

@@ -11,11 +11,12 @@ from typing import Any
 import optuna
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
-from doctune.study.location import parse_url
-from doctune.study.storage import open_storage
+from doctune.study.location import as_typed, counted_from, parse_url
+from doctune.study.storage import existing_storage
 from doctune.words import nearest
 from src.before.config import ExperimentConfig
 
@@ -142,8 +143,7 @@ def open_study(cfg: StudyDoorConfig | DictConfig) -> StoredStudy:
         UserError: no name, an unknown name, or no storage there; names those that come near.
         UserError: the storage cannot be opened.
     """
-    url = cfg.optuna.storage
-    storage = open_storage(_existing(url))
+    storage = _existing(cfg.optuna.storage)
     names = optuna.get_all_study_names(storage)
     if cfg.study is None:
         raise UserError(f"study=NAME is missing; there are: {_listed(names)}")
@@ -170,17 +170,15 @@ def open_studies(cfg: ReportConfig | DictConfig) -> list[StoredStudy]:
     return [open_study(OmegaConf.create({**given, "study": name})) for name in names or [None]]
 
 
-def _existing(url: str) -> str:
-    """Return the URL, a SQLite file by its whole path; refuse one that opening would create."""
-    parsed = parse_url(url)
-    path = parsed.database if parsed.get_backend_name() == "sqlite" else None
-    if path and not Path(path).exists():
+def _existing(url: str) -> BaseStorage:
+    """Open a storage; refuse a file that opening would create."""
+    storage = existing_storage(counted_from(Path.cwd(), url))
+    if storage is None:
         raise UserError(
-            f"optuna.storage={url}: no such file; search first, or run this where the search ran"
+            f"{as_typed(parse_url(url))}: no such file; search first, or run this where the "
+            "search ran"
         )
-    if not path or path == ":memory:":
-        return url
-    return parsed.set(database=str(Path(path).absolute())).render_as_string(hide_password=False)
+    return storage
 
 
 def _nearest(cfg: StudyDoorConfig | DictConfig, names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from doctune.words import counted
 from src.hardware.detect import cores
 
 PACKAGES = ("torch", "timm", "pytorch-lightning", "optuna", "hydra-core")
@@ -31,7 +32,7 @@ def _device(accelerator: str) -> str:
     if accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
         return f"{card.name}, {card.total_memory / 2**30:.0f} GB"
-    return f"{_processor()}, {cores()} cores" if cores() > 1 else f"{_processor()}, 1 core"
+    return f"{_processor()}, {counted(cores(), 'core')}"
 
 
 def _processor() -> str:
@@ -45,17 +46,14 @@ def _processor() -> str:
 
 def _commit() -> str:
     """Return the commit of this checkout, with a note where files differ from it."""
-    git = ("git", "-C", str(REPOSITORY))
     try:
-        head = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
-        )
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return head.stdout.strip() + (" with changes" if changed.stdout.strip() else "")
+    return head + (" with changes" if changed else "")
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(REPOSITORY), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

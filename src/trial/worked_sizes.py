@@ -16,11 +16,11 @@ from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from doctune.files import write_text
+from src.hardware.memory import GIB
 
 log = logging.getLogger(__name__)
 
 FILE = "micro_batches.json"
-GIB = 2**30
 # With so many times more memory at hand than then, the whole batch is worth another try.
 MUCH_MORE = 1.2
 

@@ -77,5 +77,6 @@ def test_another_score_is_another_version(tmp_path: Path, before: str, after: st
 def test_it_knows_all_that_scores_a_trial_and_nothing_that_only_checks() -> None:
     names = {path.relative_to(SOURCES).as_posix() for path in scoring_files()}
     assert {"data/augment.py", "training/loss.py", "before/objectives.py"} <= names
-    assert "before/checks.py" not in names
+    assert "before/trial_length.py" in names
+    assert names.isdisjoint({"before/checks.py", "before/told_of_length.py"})
     assert fingerprint(scoring_files()) in code_version()

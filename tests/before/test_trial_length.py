@@ -1,4 +1,4 @@
-"""Where images are few, trials train more epochs, and that is told."""
+"""Where images are few, trials train more epochs."""
 
 from types import SimpleNamespace
 
@@ -12,9 +12,6 @@ from src.before.trial_length import (
     epochs_of_trials,
     images_between,
     steps_an_epoch,
-    told_if_longer,
-    told_if_never_pruned,
-    told_if_timed,
 )
 from tests.conftest import Compose
 
@@ -37,9 +34,6 @@ def test_all_trials_have_the_steps_of_the_largest_batch(
 ) -> None:
     config = cfg("hparams_search=fast")
     assert epochs_of_trials(config, images, largest) == epochs
-    told = told_if_longer(config, images, largest)
-    assert (told is None) == (epochs == 3)
-    assert told is None or f"trials train {epochs} epochs a fold and not 3" in told
 
 
 def test_a_single_split_and_accumulation_have_other_steps(cfg: Compose) -> None:
@@ -88,34 +82,6 @@ def test_statistics_are_over_fewer_images_where_no_trials_are_compared(
     assert images_between(config) == between
 
 
-@pytest.mark.parametrize(
-    ("words", "epochs", "said"),
-    [
-        (("quick_validation.folds=3",), 3, None),
-        (("quick_validation.folds=2", "pruning.patience=7"), 5, "after 5 at the latest"),
-        # A single split is compared after two thirds.
-        (("quick_validation.folds=1",), 5, None),
-        (("quick_validation.folds=1",), 3, "pruning.patience=3: trials of 1 fold of 3 epochs are"),
-        (("quick_validation.folds=1", "pruning.patience=2"), 3, None),
-        (("quick_validation.folds=1",), 1, "pruning.enabled=true: trials of 1 fold of 1 epoch are"),
-        (("quick_validation.folds=1", "pruning.enabled=false"), 1, None),
-    ],
-)
-def test_it_is_told_where_no_trial_can_be_ended_early(
-    cfg: Compose,
-    monkeypatch: pytest.MonkeyPatch,
-    words: tuple[str, ...],
-    epochs: int,
-    said: str | None,
-) -> None:
-    config = cfg("hparams_search=fast", *words)
-    for pruner, expected in (("promoted", said), ("median", None)):
-        choose(pruner, monkeypatch)
-        told = told_if_never_pruned(config, epochs)
-        assert (told is None) is (expected is None)
-        assert expected is None or expected in str(told)
-
-
 def test_more_epochs_stay_and_the_floor_can_go(cfg: Compose) -> None:
     assert epochs_of_trials(cfg("hparams_search=ultimate"), 1440, 64) == 10
     none = cfg("hparams_search=fast", "quick_validation.min_steps=0")
@@ -155,14 +121,3 @@ def test_a_trial_of_equal_time_has_the_epochs_that_fit(
     # What is scored once a fold takes its time too: half of it here.
     if not is_longer:
         assert epochs_in_time(config, an_epoch, 100, once=10.0).epochs == round(10 / an_epoch)
-
-
-def test_of_equal_time_no_epochs_are_told_but_shares(cfg: Compose) -> None:
-    config = cfg("hparams_search=fast", "quick_validation.seconds=60")
-    assert epochs_of_trials(config, 60, 64) == 3
-    assert told_if_longer(config, 60, 64) is None
-    told = told_if_timed(config)
-    assert told is not None
-    assert "quick_validation.seconds=60" in told
-    assert "3 equal shares" in told
-    assert told_if_timed(cfg("hparams_search=fast")) is None

@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
-from doctune.trial import make_pruner
+from doctune.study.pruners import make_pruner
 from src.before import config as config
 from src.hardware import profile as profile
 from tests.conftest import CONF

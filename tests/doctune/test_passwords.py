@@ -8,7 +8,9 @@ import pytest
 from omegaconf import OmegaConf
 from sqlalchemy import make_url
 
+from doctune.errors import UserError
 from doctune.passwords import VARIABLE, StoragePassword, without_passwords
+from doctune.study.location import parse_url
 from doctune.study.storage import open_storage
 from tests.conftest import TINY, Door, Run
 
@@ -68,6 +70,25 @@ def test_a_server_that_does_not_answer_is_told_without_the_password(door: Door) 
     assert not holds_secret(told)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        # Each is refused for another reason.
+        "grpc://me:s3cr3t@host:13000",
+        "postgresql://me:s3cr3t@host:port/studies",
+        "sqlite://me:s3cr3t@host/studies.db",
+        "journal://me:s3cr3t@host/studies.log",
+        "postgresql//me:s3cr3t@host/studies",
+        "postgresql:me:s3cr3t@host/studies",
+        "me:s3cr3t@host/studies",
+    ],
+)
+def test_a_storage_that_cannot_be_is_told_without_the_password(url: str) -> None:
+    with pytest.raises(UserError, match=r"storage=.*host") as refused:
+        parse_url(url)
+    assert not holds_secret(str(refused.value))
+
+
 def test_the_password_moves_into_the_environment() -> None:
     url = "postgresql://me:s3cr3t@host/studies"
     config = OmegaConf.create(
@@ -93,6 +114,7 @@ def test_the_password_moves_into_the_environment() -> None:
     [
         ("postgresql://me:pw@host/db", "postgresql://me@host/db"),
         ("postgresql+psycopg://me:pw@host/db", "postgresql+psycopg://me@host/db"),
+        ("PostgreSQL://me:pw@host/db", "PostgreSQL://me@host/db"),
         ("storage='mysql://me:p%40w@host/db?a=b'", "storage='mysql://me@host/db?a=b'"),
         ("postgresql://me:pw@/db?host=/tmp", "postgresql://me@/db?host=/tmp"),
         ("postgresql://me:p/w@host/db", "postgresql://me@host/db"),

@@ -9,13 +9,12 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn
 
+from doctune.launcher.job.numbered import NumberedJobs
 from doctune.launcher.job.run import JobContext
 from doctune.launcher.slurm.mailbox import END, KEPT, OF, TRIAL, Mailbox, Trial
 from doctune.launcher.slurm.scheduler import (
@@ -37,8 +36,11 @@ LOOK_SECONDS = 0.2
 PREEMPTED = "PREEMPTED"
 
 
-class ServedJobs:
-    """Runs trials in jobs of a submitit launcher, one at a time from each of several threads.
+class ServedJobs(NumberedJobs):
+    """Runs trials in jobs of a submitit launcher.
+
+    `launch` raises a `JobLostError` where a job has ended without a result, a `JobTimeError` where
+    the whole time of one was not enough, and a `JobRefusedError` where one cannot ever start.
 
     Args:
         launcher: of hydra-submitit-launcher, set up.
@@ -48,6 +50,7 @@ class ServedJobs:
     """
 
     def __init__(self, launcher: Any) -> None:
+        super().__init__()
         self._scheduler = Scheduler(launcher)
         self._context = JobContext.capture(launcher)
         # What comes before the part that names a job.
@@ -63,35 +66,12 @@ class ServedJobs:
         self._kept: dict[int, str] = {}
         # Trials that run or wait.
         self._open: set[int] = set()
-        self._began: dict[int, float] = {}
-        self._cancelled: set[int] = set()
-        self._closed = threading.Event()
         # Held by whoever submits or looks after jobs.
         self._keeping = threading.Lock()
         self._kept_at = 0.0
         self._looking = threading.Lock()
         self._looked_at = 0.0
         self._places: dict[int, str] = {}
-
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> Sequence[JobReturn]:
-        """Run trials and wait for them.
-
-        Raises:
-            JobLostError: a job ended without a result.
-            JobTimeError: the whole time of a job was not enough.
-            JobRefusedError: a job cannot ever start.
-            concurrent.futures.CancelledError: one was cancelled, or all were.
-        """
-        return [
-            self._run(Trial(initial_job_idx + i, list(words)))
-            for i, words in enumerate(job_overrides)
-        ]
-
-    def began(self, number: int) -> float | None:
-        """Return when a trial was seen to begin, by the monotonic clock; None while it waits."""
-        return self._began.get(number)
 
     def waits(self, number: int) -> bool:
         """Ask now whether a trial waits; one that is not handed over yet does."""
@@ -137,8 +117,8 @@ class ServedJobs:
                 self._keeping.release()
         self._mailbox.close()
 
-    def _run(self, trial: Trial) -> JobReturn:
-        number = trial.number
+    def _run(self, overrides: list[str], number: int) -> JobReturn:
+        trial = Trial(number, overrides)
         self._check_wanted(number)
         self._mailbox.open()
         self._mailbox.post(trial)
@@ -163,10 +143,6 @@ class ServedJobs:
             self._began.pop(number, None)
             self._kept.pop(number, None)
             self._cancelled.discard(number)
-
-    def _check_wanted(self, number: int) -> None:
-        if self._closed.is_set() or number in self._cancelled:
-            raise CancelledError
 
     def _give_again(self, trial: Trial, *, own: bool) -> None:
         """Put a trial back whose job has ended; one of long trials gets a job from its start."""

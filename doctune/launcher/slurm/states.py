@@ -62,15 +62,19 @@ class SlurmStates:
         with self._asking:
             if now or time.monotonic() - self._asked >= ASK_SECONDS:
                 self._ask()
-        return self._found.get(job_id, (UNKNOWN, ""))[0]
+        return self._last(job_id)
 
     def why_never(self, job_id: str) -> str | None:
         """Return why a job that waits cannot ever start, in Slurm's own word; None where it may."""
         reason = self._found.get(job_id, (UNKNOWN, ""))[1]
         return reason if reason in NEVER else None
 
+    def _last(self, job_id: str) -> str:
+        return self._found.get(job_id, (UNKNOWN, ""))[0]
+
     def _ask(self) -> None:
-        jobs = sorted(self._jobs)
+        # What is over stays so, also of jobs that nobody forgets: a trial may still be told of one.
+        jobs = sorted(job for job in self._jobs if self._last(job) not in (*OVER, FORGOTTEN))
         found = _states_of(jobs) if jobs else {}
         self._asked = time.monotonic()
         if found is None:
@@ -80,8 +84,7 @@ class SlurmStates:
             return
         self._is_told = False
         for job_id in jobs:
-            before = self._found.get(job_id, (UNKNOWN, ""))[0]
-            if job_id not in found and before not in (*OVER, FORGOTTEN):
+            if job_id not in found:
                 found[job_id] = _from_accounts(job_id), ""
         self._found.update(found)
 

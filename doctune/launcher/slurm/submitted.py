@@ -8,12 +8,11 @@ tasks, which begin and end together. Others serve many (`doctune/launcher/slurm/
 
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from typing import Any
 
 from hydra.core.utils import JobReturn
 
+from doctune.launcher.job.numbered import NumberedJobs
 from doctune.launcher.job.run import JobContext
 from doctune.launcher.slurm.scheduler import (
     SUBMIT_SECONDS,
@@ -31,8 +30,11 @@ from doctune.launcher.slurm.submission import JobTimeError, Submission
 LOOK_SECONDS = 0.5
 
 
-class SubmittedJobs:
-    """Runs the jobs of a submitit launcher, one at a time from each of several threads.
+class SubmittedJobs(NumberedJobs):
+    """Runs the jobs of a submitit launcher.
+
+    `launch` raises a `JobLostError` where one has ended without a result, a `JobTimeError` where it
+    was not done in time, and a `JobRefusedError` where it cannot ever start.
 
     Args:
         launcher: of hydra-submitit-launcher, set up.
@@ -42,33 +44,12 @@ class SubmittedJobs:
     """
 
     def __init__(self, launcher: Any) -> None:
+        super().__init__()
         self._scheduler = Scheduler(launcher)
         self._submission = Submission(JobContext.capture(launcher), self._scheduler.minutes)
         self._submitting = threading.Lock()
         # By the numbers of the trials.
         self._jobs: dict[int, Any] = {}
-        self._began: dict[int, float] = {}
-        self._cancelled: set[int] = set()
-        self._closed = threading.Event()
-
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> Sequence[JobReturn]:
-        """Run jobs and wait for them.
-
-        Raises:
-            JobLostError: one ended without a result.
-            JobTimeError: one was not done in time.
-            JobRefusedError: one cannot ever start.
-            concurrent.futures.CancelledError: one was cancelled, or all were.
-        """
-        return [
-            self._run(list(words), initial_job_idx + i) for i, words in enumerate(job_overrides)
-        ]
-
-    def began(self, number: int) -> float | None:
-        """Return when a job was first seen to run, by the monotonic clock; None while it waits."""
-        return self._began.get(number)
 
     def waits(self, number: int) -> bool:
         """Ask now whether a job waits; one that is not handed over yet does."""
@@ -107,10 +88,6 @@ class SubmittedJobs:
             del self._jobs[number]
             self._began.pop(number, None)
             self._cancelled.discard(number)
-
-    def _check_wanted(self, number: int) -> None:
-        if self._closed.is_set() or number in self._cancelled:
-            raise CancelledError
 
     def _wait(self, job: Any, number: int) -> JobReturn:
         while not has_result(job):

@@ -27,12 +27,12 @@ def device_lines(devices: Sequence[str]) -> list[str]:
             cannot tell about is left out.
     """
     uses = [(device, device_use(device)) for device in dict.fromkeys(devices)]
-    return [_line(device, use) for device, use in uses if use is not None]
-
-
-def _line(device: str, use: DeviceUse) -> str:
-    full = f"{use.used / GIB:.1f} of {use.total / GIB:.1f} GB used"
-    return f"gpu {device}  {use.busy:.0f} % busy, {full}"
+    return [
+        f"gpu {device}  {use.busy:.0f} % busy, "
+        f"{use.used / GIB:.1f} of {use.total / GIB:.1f} GB used"
+        for device, use in uses
+        if use is not None
+    ]
 
 
 def device_use(device: str) -> DeviceUse | None:

@@ -102,7 +102,8 @@ class ForkServer:
         Arguments as for the class.
         """
         ahead, other = cls._ahead, cls(modules, environment, log_file)
-        if ahead is None or not ahead._imports_as(other):
+        # All but where the log is, and whose end it waits for.
+        if ahead is None or ahead._orders[:-2] != other._orders[:-2]:
             cls.end_ahead()
             return other
         cls._ahead, ahead._log_file = None, log_file
@@ -196,10 +197,6 @@ class ForkServer:
         if reason is not None:
             self._leave(reason)
         return reason is None
-
-    def _imports_as(self, other: "ForkServer") -> bool:
-        mine, theirs = self._orders, other._orders
-        return mine[:-2] == theirs[:-2]
 
     def _hand_over_printed(self) -> None:
         """Put what was printed before there was a log into it."""

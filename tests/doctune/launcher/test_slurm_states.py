@@ -38,6 +38,15 @@ def test_one_question_tells_of_all_jobs(commands: Path) -> None:
     assert len((commands / "squeue.calls").read_text().splitlines()) == 1
 
 
+def test_a_job_that_is_over_is_asked_for_no_more(commands: Path) -> None:
+    says(commands, "squeue", "7|CANCELLED|None\\n8|RUNNING|None\\n")
+    asked = states("7", "8")
+    for _ in range(2):
+        assert [asked.state(job, now=job == "7") for job in ("7", "8")] == ["CANCELLED", "RUNNING"]
+    calls = (commands / "squeue.calls").read_text().splitlines()
+    assert [call.rpartition("=")[2] for call in calls] == ["7,8", "8"]
+
+
 @pytest.mark.parametrize(
     ("accounts", "expected"),
     [

@@ -76,6 +76,14 @@ def test_a_range_stops_at_its_old_end_unless_the_best_press_against_it() -> None
     assert now(pressed, widen=0.0)["decay"].high == 1.0
 
 
+def test_nothing_is_made_where_there_is_nothing_to_follow(tmp_path: Path) -> None:
+    url = sqlite(tmp_path)
+    for source, told in ((None, "null: name the study .* there is none yet"), ("x", "none yet")):
+        with pytest.raises(UserError, match=told):
+            follow(source, url, "focus", FocusRule(), {})
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_negative_stays_at_zero() -> None:
     assert now(flat(decay=0.01))["decay"].low == 0.0
 

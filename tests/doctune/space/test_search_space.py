@@ -57,6 +57,10 @@ def test_types(entry: dict[str, Any], expected: Any) -> None:
         ({"type": "int", "low": 0.5, "high": 2}, "must be whole numbers"),
         ({"type": "uniform", "low": 0, "hihg": 2}, "search_space.lr.hihg: unknown; did you mean"),
         ({"low": 0, "high": 2}, "search_space.lr.type: None is unknown"),
+        (
+            {"type": "categorical", "choices": [1, 2, True]},
+            "search_space.lr.choices: 1 and true are one value to Optuna",
+        ),
     ],
 )
 def test_wrong_entries_are_named(entry: dict[str, Any], message: str) -> None:
@@ -141,6 +145,20 @@ def test_a_wrong_sweep_on_the_command_line_is_one_line() -> None:
         build_search_space(None, [], ["x=interval(2,0)"])
 
 
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("1,true", "1 and true are one value to Optuna, and true would never run; leave one out"),
+        ("choice(false,2,0)", "false and 0 are one value"),
+        ("choice(1,1.0)", "1 and 1.0 are one value"),
+    ],
+)
+def test_choices_that_optuna_cannot_tell_apart_are_refused(typed: str, told: str) -> None:
+    with pytest.raises(UserError) as error:
+        build_search_space(None, [], [f"x={typed}"])
+    assert str(error.value).startswith(f"x={typed}: {told}")
+
+
 @given(
     st.one_of(
         st.none(),
@@ -185,6 +203,9 @@ def test_examples_hold_every_choice_and_both_ends() -> None:
         ("k=' a b ',x", [" a b ", "x"]),
         ("+k='1',a", ["1", "a"]),
         ("++k=a,a,b", ["a", "b"]),
+        ("k=1,2,1,'1'", [1, 2, "1"]),
+        # Told apart, as they are texts to Optuna.
+        ("k=[1],[true],1", [[1], [True], 1]),
     ],
 )
 def test_a_job_gets_what_was_typed(word: str, values: list[Any]) -> None:

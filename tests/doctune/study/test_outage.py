@@ -13,6 +13,7 @@ import pytest
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from doctune.errors import UserError
 from doctune.study import outage
@@ -220,6 +221,32 @@ def test_a_full_disk_is_told_once_although_it_can_be_read() -> None:
         storage.is_full = False
         wait_until(lambda: len(said) > 1)
     assert said[1:] == ["storage: it can be written again"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        # As Optuna's session lets them through, which rolls back over the cut connection.
+        OperationalError("ROLLBACK", {}, OSError("cut")),
+        InterfaceError("ROLLBACK", {}, OSError("cut")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_heart_beats_on_after_a_cut_connection(error: Exception) -> None:
+    class Cut:
+        def set_trial_user_attr(self, *_: Any) -> None:
+            beats.append(threading.current_thread())
+            if len(beats) == 1:
+                raise error
+
+    beats: list[threading.Thread] = []
+    said: list[str] = []
+    with Heartbeat(cast(Any, Cut()), 0.01, [0], Outage(said.append)):
+        wait_until(lambda: len(beats) > 1 or (bool(beats) and not beats[0].is_alive()))
+    assert len(beats) > 1
+    wait_until(lambda: len(said) > 1)
+    assert "nothing can be written ((builtins.OSError) cut)" in said[0]
+    assert said[1] == "storage: it can be written again"
 
 
 def test_a_storage_that_is_known_to_be_away_is_not_told_of_again(

@@ -1,6 +1,7 @@
 """What is kept up from look to look is what a whole count gives, and TPE sees a window of it."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -9,7 +10,7 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from doctune.study.study import counts, was_interrupted
+from doctune.study.study import was_interrupted
 from doctune.study.tally import Tally
 from doctune.study.window import WindowedSampler, windowed
 
@@ -59,7 +60,8 @@ def test_a_tally_says_what_a_whole_count_says(seed: int) -> None:
         finished = [one for one in trials if one.state.is_finished()]
         assert sorted(ended) == [one.number for one in finished]
         assert tally.unfinished(trials) == [one for one in trials if not one.state.is_finished()]
-        assert tally.by_state == counts(finished)
+        counted = Counter(one.state for one in finished if not was_interrupted(one))
+        assert tally.by_state == {state: counted[state] for state in TrialState}
         assert tally.not_continued == not_continued(trials)
         some = draw.choice(trials).params
         alike = [one.number for one in finished if one.params == some and not was_interrupted(one)]

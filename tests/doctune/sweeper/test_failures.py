@@ -7,6 +7,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState, create_trial
 from pebble import ProcessExpired
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from doctune.launcher.job.run import is_device_error
 from doctune.launcher.slurm.scheduler import JobLostError
@@ -35,6 +36,8 @@ class UncompletedJobError(Exception):
         (JobTimeError(60), False),
         (ConnectionResetError(), True),
         (StorageInternalError(), True),
+        (OperationalError("ROLLBACK", {}, OSError("cut")), True),
+        (InterfaceError("ROLLBACK", {}, OSError("cut")), True),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), True),
         (RuntimeError("NCCL communicator was aborted"), True),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), False),

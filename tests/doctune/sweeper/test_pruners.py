@@ -8,8 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from optuna.trial import TrialState
 
-from doctune.study.pruners import PromotedPruner
-from doctune.trial import make_pruner
+from doctune.study.pruners import PromotedPruner, make_pruner
 from tests.conftest import CONF
 
 NAMES = sorted(path.stem for path in Path(CONF, "hydra", "sweeper", "pruner").glob("*.yaml"))
