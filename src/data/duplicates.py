@@ -14,6 +14,7 @@ template there are most of all.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ REACH = 220
 # order a page is compared with. Pages that differ in 164 bits meet in 19 of 20 cases at 10,000
 # pages, and nearer ones more surely.
 ORDERS, NEXT = 48, 4
-# Bits by which an order is sorted: as many as 64 allow.
+# Bits by which an order is sorted: as many as a number has.
 BITS = 64
 
 
@@ -95,16 +96,22 @@ def near(hashes: Words, reach: int = REACH) -> tuple[Indices, Indices]:
     return pairs, apart(hashes, *pairs.T)
 
 
+def first_of_each(row: Indices, order: npt.NDArray[Any], most: int) -> Indices:
+    """Return which entries are among the `most` of their row that are least in `order`."""
+    at: Indices = np.lexsort((order, row))
+    ordered = row[at]
+    first: Indices = at[np.arange(len(at)) - np.searchsorted(ordered, ordered) < most]
+    return first
+
+
 def words(looks: npt.NDArray[np.uint8]) -> Words:
     """Return hashes, uint8 [N, 8 W], as uint64 [N, W]."""
     return np.ascontiguousarray(looks).view(np.uint64)
 
 
 def _key(bits: npt.NDArray[np.uint8]) -> Words:
-    packed = np.zeros((len(bits), 8), np.uint8)
-    packed[:, : -(-bits.shape[1] // 8)] = np.packbits(bits, axis=1)
     # The first bits count most.
-    key: Words = packed.view(">u8")[:, 0].astype(np.uint64)
+    key: Words = np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
     return key
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from src.data.duplicates import Indices
+from src.data.duplicates import Indices, first_of_each
 from src.data.resample import levels, resample
 
 Floats = npt.NDArray[np.float32]
@@ -160,11 +160,8 @@ def _most_of_each(agree: Floats, most: int) -> tuple[Indices, Indices]:
 
 def _best(pairs: Indices, values: Floats, most: int) -> Indices:
     """Return the rows of those pairs that are among the best of one of their pages."""
-    pages, twice = pairs.T.ravel(), np.tile(values, 2)
-    order = np.lexsort((-twice, pages))
-    page = pages[order]
-    rank = np.arange(len(page)) - np.searchsorted(page, page)
-    return np.unique(order[rank < most] % max(1, len(pairs)))
+    best = first_of_each(pairs.T.ravel(), -np.tile(values, 2), most)
+    return np.unique(best % max(1, len(pairs)))
 
 
 def _unit(rows: Floats) -> Floats:
