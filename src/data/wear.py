@@ -6,8 +6,6 @@ They are worn once, on the device in batches, and kept beside the decoded images
 images. So an epoch under wear costs what an epoch on clean pages costs.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +19,7 @@ from torch import Tensor
 from src.data.augment import Augment, Normalize
 from src.data.cache import Pixels, cached_array
 from src.data.config import AugmentConfig
+from src.data.decoded import short_hash
 from src.data.draws import PageDraws
 from src.data.image_set import ImageSet
 from src.data.load import NO_WEAR
@@ -74,8 +73,8 @@ def worn(images: ImageSet, wear: Wear, cache_dir: str, device: torch.device) -> 
         _wear_all(images.pixels, names, wear, device, out)
 
     if images.stored_as:
-        facts = json.dumps([images.stored_as, names, wear.hash]).encode("utf-8", "surrogateescape")
-        stored_as = f"worn-{hashlib.sha256(facts).hexdigest()[:12]}-{shape[1]}px"
+        facts = [images.stored_as, names, wear.hash]
+        stored_as = f"worn-{short_hash(facts)}-{shape[1]}px"
         pixels: Pixels = cached_array(cache_dir, stored_as, shape, fill)
     else:
         stored_as, pixels = "", np.zeros(shape, np.uint8)
