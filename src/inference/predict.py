@@ -31,7 +31,7 @@ from src.data.stream import stream_images
 from src.inference.config import AUTO, SOURCES, ImagesConfig, PredictConfig, source_path
 from src.inference.predictor import Predictor, open_predictor
 from src.inference.tables import (
-    PredictionTables,
+    AddImage,
     check_choice,
     open_tables,
     probabilities_path,
@@ -101,12 +101,12 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
             target_column=cfg.target_column,
             target_as=cfg.target_as,
             probabilities=cfg.probabilities,
-        ) as tables,
+        ) as add,
         ImageCount(count_images(cfg.data), console) as progress,
     ):
         counts = Counts()
         while batch := list(islice(items, cfg.batch_size)):
-            _predict_batch(batch, predictor, tables, default, counts)
+            _predict_batch(batch, predictor, add, default, counts)
             progress.advance(len(batch))
         if not counts.read:
             raise UserError(_none_read(cfg.data, counts))
@@ -165,7 +165,7 @@ def _joined(found: Sequence[tuple[str, Pixels | UnreadableImageError]]) -> Item:
 def _predict_batch(
     batch: Sequence[Item],
     predictor: Predictor,
-    tables: PredictionTables,
+    add: AddImage,
     default: int | None,
     counts: Counts,
 ) -> None:
@@ -184,13 +184,13 @@ def _predict_batch(
         rows = iter(zip(classes, predictor.calibrated(probabilities).tolist(), strict=True))
     for name, image in batch:
         if not isinstance(image, UnreadableImageError):
-            tables.add(name, *next(rows))
+            add(name, *next(rows))
             counts.read += 1
             continue
         # Not the error itself, whose traceback keeps what was being decoded.
         counts.unreadable.append((name, image.reason))
         if default is not None:
-            tables.add(name, default, None)
+            add(name, default, None)
 
 
 def _class_index(wanted: str | None, predictor: Predictor) -> int | None:
