@@ -57,7 +57,7 @@ def all_trials(study: optuna.Study, found: Summary, chosen: FrozenTrial | None) 
         # Of those that have no score: what they had come to.
         "estimate": [None if t.values else _last(t) for t in trials],
         # On the pages as they are, where the score is under wear.
-        "clean": [_clean(trial) for trial in trials],
+        "clean": [_rounded(clean_score(trial)) for trial in trials],
         "cleanName": clean_column(found),
         "spread": [spread(trial) for trial in trials],
         "params": [[_plain(each.get(key)) for each in settings] for key in keys],
@@ -116,13 +116,8 @@ def _plain(value: Any) -> Any:
     return _rounded(value) if isinstance(value, float) else value
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
-
-
-def _clean(trial: FrozenTrial) -> float | None:
-    value = clean_score(trial)
-    return None if value is None else _rounded(value)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
 def _last(trial: FrozenTrial) -> float | None:
