@@ -42,20 +42,12 @@ _DOWN = np.exp(-2j * np.pi * _turns).astype(np.complex64)
 _ACROSS = _DOWN[WAVES:].T
 
 
-def spectrum(image: Image.Image) -> Numbers:
-    """Describe a page.
-
-    Args:
-        image: in any mode and size.
+def spectrum_and_ink(image: Image.Image) -> tuple[Numbers, npt.NDArray[np.uint8]]:
+    """Describe a page in any mode and size.
 
     Returns:
-        int8 [NUMBERS].
+        int8 [NUMBERS], and the ink that they were found in, uint8 [SIDE, SIDE].
     """
-    return spectrum_and_ink(image)[0]
-
-
-def spectrum_and_ink(image: Image.Image) -> tuple[Numbers, npt.NDArray[np.uint8]]:
-    """Return what `spectrum` does, and the ink that it was found in, uint8 [SIDE, SIDE]."""
     grey = image.convert("L")
     scale = SIDE / max(grey.size)
     width, height = (max(1, round(side * scale)) for side in grey.size)
@@ -79,7 +71,7 @@ def nearest(spectra: Numbers, most: int) -> Indices:
     All are held against all, each pair once; what is not alike enough is left out in one pass.
 
     Args:
-        spectra: as `spectrum` returns them, int8 [N, NUMBERS].
+        spectra: as `spectrum_and_ink` returns them, int8 [N, NUMBERS].
         most: others that each page is paired with, at most, and those that it is for them.
 
     Returns:
