@@ -66,7 +66,8 @@ def worn(images: ImageSet, wear: Wear, cache_dir: str, device: torch.device) -> 
         cache_dir: where decoded images are kept; those that are not are worn in memory.
         device: that wears them.
     """
-    total, names = len(images.pixels), _names(images)
+    total = len(images.pixels)
+    names = [images.name_of(row) for row in range(total)]
     shape = (wear.draws * total, *images.pixels.shape[1:])
 
     def fill(out: Pixels) -> None:
@@ -88,11 +89,6 @@ def worn(images: ImageSet, wear: Wear, cache_dir: str, device: torch.device) -> 
         group_of=np.tile(images.group_of, wear.draws),
         stored_as=stored_as,
     )
-
-
-def _names(images: ImageSet) -> list[str]:
-    count = len(images.pixels)
-    return list(images.files) if images.files else [f"#{row}" for row in range(count)]
 
 
 def _wear_all(

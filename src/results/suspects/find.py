@@ -156,7 +156,7 @@ def _suspected(images: ImageSet, asked: Candidates, ranking: Ranking) -> Iterato
         suggested = images.classes[ranking.suggested[place]]
         agree, trials = int(ranking.agree[place]), ranking.models
         yield Suspect(
-            image=_name(images.files, int(asked.rows[place])),
+            image=images.name_of(int(asked.rows[place])),
             label=images.classes[asked.labels[place]],
             suggested=suggested,
             score=float(ranking.odds[place]),
@@ -192,10 +192,6 @@ def in_words(
     if times > MOST_TIMES:
         many = f"more than {MOST_TIMES:,}"
     return f"{said}, {many} times as likely as {label}"
-
-
-def _name(files: Sequence[str], row: int) -> str:
-    return str(files[row]) if files else f"#{row}"
 
 
 def _same_sheets(found: FoundImages, asked: Candidates, ranking: Ranking) -> Iterator[Suspect]:
