@@ -12,9 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from src.data.duplicates import Indices, first_of_each
-from src.data.resample import levels, resample
+from src.data.resample import Floats, levels, resample
 
-Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int8]
 
 # Side of the square at which a page is looked at, waves across and down that count, and how many
