@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.words import key_of, settings_of, short, show
+from src.results.plots.axis import in_order
 from src.results.summary import Summary
 from src.results.under_wear import clean_column, clean_score
 
@@ -99,13 +100,11 @@ def _parameter(key: str, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
     for distribution in found.values():
         if isinstance(distribution, CategoricalDistribution):
             choices += [choice for choice in distribution.choices if choice not in choices]
-    if all(isinstance(choice, int | float) for choice in choices):
-        choices.sort()
     return {
         "key": key,
         "label": short(key),
         "log": any(getattr(distribution, "log", False) for distribution in found.values()),
-        "choices": [show(choice) for choice in choices],
+        "choices": [show(choice) for choice in in_order(choices)],
     }
 
 
