@@ -153,24 +153,19 @@ def _best_of(found: Candidates) -> Candidates:
 
 def _suspected(images: ImageSet, asked: Candidates, ranking: Ranking) -> Iterator[Suspect]:
     for place in ranking.suspects().tolist():
+        label = images.classes[asked.labels[place]]
         suggested = images.classes[ranking.suggested[place]]
-        agree, trials = int(ranking.agree[place]), ranking.models
+        sure, odds = float(ranking.sure[place]), float(ranking.odds[place])
+        agree, trials, row = int(ranking.agree[place]), ranking.models, int(asked.rows[place])
         yield Suspect(
-            image=images.name_of(int(asked.rows[place])),
-            label=images.classes[asked.labels[place]],
+            image=images.name_of(row),
+            label=label,
             suggested=suggested,
-            score=float(ranking.odds[place]),
+            score=odds,
             agree=agree,
             trials=trials,
-            reason=in_words(
-                images.classes[asked.labels[place]],
-                suggested,
-                float(ranking.sure[place]),
-                odds=float(ranking.odds[place]),
-                agree=agree,
-                trials=trials,
-            ),
-            row=int(asked.rows[place]),
+            reason=in_words(label, suggested, sure, odds=odds, agree=agree, trials=trials),
+            row=row,
         )
 
 
