@@ -70,15 +70,14 @@ def components(pairs: Indices, count: int) -> Indices:
     return firsts
 
 
-def near(hashes: Words, reach: int = REACH) -> tuple[Indices, Indices]:
-    """Find pairs of hashes that differ in few bits.
+def near(hashes: Words) -> tuple[Indices, Indices]:
+    """Find pairs of hashes that differ in no more bits than `REACH`.
 
     Two near ones agree in most bits, so in some order that is sorted by bits drawn at random they
     stand close together (locality-sensitive hashing).
 
     Args:
         hashes: uint64 [N, W], 64 bits a word.
-        reach: bits that may differ.
 
     Returns:
         int64 [pairs, 2], the smaller index first, and how far they are apart, int64 [pairs].
@@ -91,7 +90,7 @@ def near(hashes: Words, reach: int = REACH) -> tuple[Indices, Indices]:
         order = np.argsort(_key(bits[:, chosen]), kind="stable")
         for step in range(1, min(NEXT, len(order) - 1) + 1):
             pair = np.sort(np.stack([order[:-step], order[step:]], 1), axis=1)
-            found.append(pair[apart(hashes, *pair.T) <= reach])
+            found.append(pair[apart(hashes, *pair.T) <= REACH])
     pairs = np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
     return pairs, apart(hashes, *pairs.T)
 
