@@ -122,13 +122,9 @@ def pages_to_classify(cfg: DataConfig) -> tuple[Pixels, Floats]:
     """
     source, folder = _places(cfg)
     stream = stream_sized(source, SIDE, fit=cfg.fit, folder=folder, most=MOST)
-    good: list[tuple[Pixels, tuple[int, int]]] = []
-    bad: list[UnreadableImageError] = []
-    for _, page in stream:
-        if isinstance(page, UnreadableImageError):
-            bad.append(page)
-        else:
-            good.append(page)
+    pages = [page for _, page in stream]
+    good = [page for page in pages if not isinstance(page, UnreadableImageError)]
+    bad = [page for page in pages if isinstance(page, UnreadableImageError)]
     if bad:
         log.warning("data.to_classify: %d pages cannot be read, as %s", len(bad), bad[0])
     if len(good) < FEWEST:
