@@ -14,6 +14,7 @@ template there are most of all.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ REACH = 220
 # order a page is compared with. Pages that differ in 164 bits meet in 19 of 20 cases at 10,000
 # pages, and nearer ones more surely.
 ORDERS, NEXT = 48, 4
-# Bits by which an order is sorted: as many as 64 allow.
+# Bits by which an order is sorted: as many as a number has.
 BITS = 64
 
 
@@ -69,15 +70,14 @@ def components(pairs: Indices, count: int) -> Indices:
     return firsts
 
 
-def near(hashes: Words, reach: int = REACH) -> tuple[Indices, Indices]:
-    """Find pairs of hashes that differ in few bits.
+def near(hashes: Words) -> tuple[Indices, Indices]:
+    """Find pairs of hashes that differ in no more bits than `REACH`.
 
     Two near ones agree in most bits, so in some order that is sorted by bits drawn at random they
     stand close together (locality-sensitive hashing).
 
     Args:
         hashes: uint64 [N, W], 64 bits a word.
-        reach: bits that may differ.
 
     Returns:
         int64 [pairs, 2], the smaller index first, and how far they are apart, int64 [pairs].
@@ -90,9 +90,17 @@ def near(hashes: Words, reach: int = REACH) -> tuple[Indices, Indices]:
         order = np.argsort(_key(bits[:, chosen]), kind="stable")
         for step in range(1, min(NEXT, len(order) - 1) + 1):
             pair = np.sort(np.stack([order[:-step], order[step:]], 1), axis=1)
-            found.append(pair[apart(hashes, *pair.T) <= reach])
+            found.append(pair[apart(hashes, *pair.T) <= REACH])
     pairs = np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
     return pairs, apart(hashes, *pairs.T)
+
+
+def first_of_each(row: Indices, order: npt.NDArray[Any], most: int) -> Indices:
+    """Return which entries are among the `most` of their row that are least in `order`."""
+    at: Indices = np.lexsort((order, row))
+    ordered = row[at]
+    first: Indices = at[np.arange(len(at)) - np.searchsorted(ordered, ordered) < most]
+    return first
 
 
 def words(looks: npt.NDArray[np.uint8]) -> Words:
@@ -101,10 +109,8 @@ def words(looks: npt.NDArray[np.uint8]) -> Words:
 
 
 def _key(bits: npt.NDArray[np.uint8]) -> Words:
-    packed = np.zeros((len(bits), 8), np.uint8)
-    packed[:, : -(-bits.shape[1] // 8)] = np.packbits(bits, axis=1)
     # The first bits count most.
-    key: Words = packed.view(">u8")[:, 0].astype(np.uint64)
+    key: Words = np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
     return key
 
 

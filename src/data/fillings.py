@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from src.data.duplicates import Indices
+from src.data.duplicates import Indices, first_of_each
 from src.data.laid import Floats
 from src.data.progress import show_progress
 from src.data.same_page import DIRT, SIDE, differing, filling
@@ -168,26 +168,18 @@ def alike(fillings: Fillings, most: int) -> Indices:
         rows = np.arange(len(agree))
         agree[rows, start + rows] = -1
         row, column = np.nonzero(agree > ALIKE)
-        best = _first_of_each(row, -agree[row, column], FOLLOWED)
+        best = first_of_each(row, -agree[row, column], FOLLOWED)
         row, column = row[best], column[best]
         pairs = np.stack([start + row, column], 1).tolist()
         least = np.array([_least_alike(fillings, a, b) for a, b in pairs], np.float32)
         # A line of the template that is laid a pixel beside may spoil a block of the right page.
-        sure = _first_of_each(row, -agree[row, column], SURE)
+        sure = first_of_each(row, -agree[row, column], SURE)
         found.append(np.stack([start + row[sure], column[sure]], 1))
         close = least > BLOCK_ALIKE
         row, column = row[close], column[close]
-        best = _first_of_each(row, -least[close], most)
+        best = first_of_each(row, -least[close], most)
         found.append(np.stack([start + row[best], column[best]], 1))
     return np.unique(np.sort(fillings.pages[np.concatenate(found)], axis=1), axis=0)
-
-
-def _first_of_each(row: Indices, order: Floats, most: int) -> Indices:
-    """Return which entries are among the first `most` of their row."""
-    at: Indices = np.lexsort((order, row))
-    ordered = row[at]
-    first: Indices = at[np.arange(len(at)) - np.searchsorted(ordered, ordered) < most]
-    return first
 
 
 def _least_alike(fillings: Fillings, a: int, b: int) -> float:

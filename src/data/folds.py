@@ -5,12 +5,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from doctune.errors import UserError
+from src.data.image_set import Indices
 from src.data.kept_cuts import kept_cut
 
-Indices = npt.NDArray[np.int64]
 Folds = list[tuple[Indices, Indices]]
 
 # A trial's score is the mean over its folds, whatever their size. A fold that holds less than this

@@ -25,9 +25,6 @@ from src.data.same_images import describe_same, equal_images, same_images
 from src.data.same_page import SIDE
 from src.data.splits import Splits, cut
 
-# Names of images, what tells each from any other, and the folder of both.
-Named = tuple[list[str], list[str], Path]
-
 SOURCES = {"image_folder": list_image_folder, "csv": list_csv}
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
@@ -142,25 +139,26 @@ def find_images(cfg: DataConfig, *, decode: bool = False) -> FoundImages:
         if not good:
             raise UserError(f"data.root={cfg.root}: none of its {len(names)} images can be read")
         names, origin = [names[i] for i in good], [origin[i] for i in good]
+        pages = [pages[i] for i in good]
         # Of a file with pages its number belongs to the content.
         contents = [
             f"{facts[files[i]].digest}{_page_suffix(n)}" for n, i in zip(names, origin, strict=True)
         ]
         ahead.keep(contents, (file_of(listing.root, name) for name in names))
-    looks = [pages[i] for i in good] if cfg.near_duplicates else None
-    same = _same((names, contents, listing.root), looks, cfg)
+    same = _same(names, contents, listing.root, pages, cfg)
     targets = np.array([listing.targets[i] for i in origin], np.int64)
     unreadable = [name for name, _ in faults]
     corrected = decided(
         cfg.labels, names, targets, listing.classes, listing.codes, unreadable=unreadable
     )
-    found = FoundImages(
+    splits = [listing.splits[i] for i in origin] if listing.splits else []
+    return FoundImages(
         root=listing.root,
         names=names,
         targets=targets,
         classes=listing.classes,
         codes=listing.codes,
-        splits=[listing.splits[i] for i in origin] if listing.splits else [],
+        splits=splits,
         contents=contents,
         groups=group_same(
             [
@@ -169,16 +167,12 @@ def find_images(cfg: DataConfig, *, decode: bool = False) -> FoundImages:
                 [listing.groups[i] if listing.groups else "" for i in origin],
             ]
         ),
-        notes=notes,
-        pages=[pages[i] for i in good],
+        notes=[*notes, *describe_same(same, corrected, names, listing.classes, splits)],
+        pages=pages,
         same=same,
         faults=faults,
         corrected=corrected,
     )
-    found.notes.extend(
-        describe_same(same, found.corrected, found.names, found.classes, found.splits)
-    )
-    return found
 
 
 def _root(cfg: DataConfig) -> Path:
@@ -264,13 +258,14 @@ def _describe_words(pages: Sequence[Page]) -> list[str]:
     return [f"of {len(pages)} images: {'; '.join(told)} (python -m src.look shows them)"]
 
 
-def _same(found: Named, looks: list[Page] | None, cfg: DataConfig) -> Indices:
+def _same(
+    names: list[str], contents: list[str], root: Path, pages: list[Page], cfg: DataConfig
+) -> Indices:
     """Number the images that are the same.
 
     Raises:
         UserError: an image was changed meanwhile.
     """
-    names, contents, root = found
 
     def open_page(index: int) -> Image.Image:
         file, page = file_of(root, names[index])
@@ -278,9 +273,9 @@ def _same(found: Named, looks: list[Page] | None, cfg: DataConfig) -> Indices:
         return near_file(path, open_image, path, SIDE // 2, page, names[index]).image
 
     try:
-        if looks is None:
+        if not cfg.near_duplicates:
             return equal_images(contents, cfg.cache_dir)
         seen = seen_file(root, cfg.cache_dir).all
-        return same_images(contents, looks, seen, open_page, cfg.cache_dir)
+        return same_images(contents, pages, seen, open_page, cfg.cache_dir)
     except UnreadableImageError as error:
         raise UserError(f"data.root={cfg.root}: changed while it was read: {error}") from error

@@ -72,9 +72,6 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _check(listing: Listing, root: Path) -> None:
-    counts = dict.fromkeys(range(len(listing.classes)), 0)
-    for target in listing.targets:
-        counts[target] += 1
     if not listing.names:
         raise UserError(
             f"data.root={root}: there are no images in folders of classes; "
@@ -82,7 +79,8 @@ def _check(listing: Listing, root: Path) -> None:
         )
     if len(listing.classes) < 2:
         raise UserError(f"data.root={root}: has only one folder of a class, {listing.classes[0]}")
-    empty = [listing.classes[target] for target, count in counts.items() if not count]
+    there = set(listing.targets)
+    empty = [name for target, name in enumerate(listing.classes) if target not in there]
     if empty:
         raise UserError(
             f"data.root={root}: no images in the folder of {', '.join(empty)}; "

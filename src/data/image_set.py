@@ -58,8 +58,12 @@ class ImageSet:
 
     @property
     def names(self) -> list[str]:
-        """Return what each image is called, by its row where it has no file."""
-        return [self.files[row] if self.files else f"#{row}" for row in self.rows]
+        """Return what each image is called."""
+        return [self.name_of(row) for row in self.rows]
+
+    def name_of(self, row: int) -> str:
+        """Return what a row of `pixels` is called, by its number where it has no file."""
+        return self.files[row] if self.files else f"#{row}"
 
     @property
     def groups(self) -> Indices | None:

@@ -145,17 +145,11 @@ def _to_8_bits(image: Image.Image, top: float | None = None) -> Image.Image:
 def brightest(values: npt.NDArray[Any]) -> float:
     """Return the level of white: the largest of the type, or of the range that is in use."""
     most = float(np.nanmax(values)) if values.size else 0.0
-    ranges: tuple[float, ...]
     if values.dtype.kind == "f":
-        ranges = (1.0, 255.0, 65535.0)
-    elif values.dtype.itemsize == 1:
-        ranges = (127.0 if values.dtype.kind == "i" else 255.0,)
-    elif values.dtype.itemsize == 2:
-        ranges = (32767.0 if values.dtype.kind == "i" else 65535.0,)
-    else:
-        # Most are pictures of 8 or 16 bits that a program has counted in larger numbers.
-        ranges = (255.0, 65535.0)
-    largest = most if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+        return next((top for top in (1.0, 255.0, 65535.0) if most <= top), most)
+    largest = float(np.iinfo(values.dtype).max)
+    # Larger numbers are mostly pictures of 8 or 16 bits that a program has counted in them.
+    ranges = (255.0, 65535.0) if values.dtype.itemsize > 2 else ()
     return next((top for top in ranges if most <= top), largest)
 
 

@@ -1,9 +1,7 @@
 """From the `data` group to images, cut into train, validation and test."""
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from doctune.words import nearest
 from src.data.cache import Pixels, cached_array
 from src.data.config import DataConfig
 from src.data.decode import FITS
+from src.data.decoded import short_hash
 from src.data.documents.generate import (
     DRAWING_VERSION,
     FLAT,
@@ -94,7 +93,7 @@ def _fingerprint(cfg: DataConfig, files: str) -> str:
             labels = np.repeat(np.arange(len(sizes)), list(sizes.values()))
             changed = changes(labels, decided(cfg.labels, names_of(sizes), labels, tuple(sizes)))
             facts += [changed] if changed else []
-    return _short_hash([*facts, cfg.val_fraction, cfg.test_fraction])
+    return short_hash([*facts, cfg.val_fraction, cfg.test_fraction])
 
 
 def _load_documents(cfg: DataConfig) -> Splits:
@@ -109,7 +108,7 @@ def _load_documents(cfg: DataConfig) -> Splits:
             out[:] = draw_documents(sizes, cfg.img_size, cfg.seed, taken)
 
         side, facts = cfg.img_size, _drawing_facts(cfg)
-        name = f"documents-{_short_hash(facts if taken == MIXED else [*facts, taken])}-{side}px"
+        name = f"documents-{short_hash(facts if taken == MIXED else [*facts, taken])}-{side}px"
         images = cached_array(cfg.cache_dir, name, (len(labels), side, side, 3), fill)
         return ImageSet(images, labels, classes, files=files, stored_as=name)
 
@@ -129,10 +128,6 @@ def _drawing_facts(cfg: DataConfig) -> list[str | int | float]:
 def names_of(sizes: Mapping[str, int]) -> list[str]:
     """Return what the pages of the built-in documents are called."""
     return [f"{name}-{number}" for name, size in sizes.items() for number in range(size)]
-
-
-def _short_hash(facts: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
 def check_keys(cfg: DataConfig) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from PIL import Image
 from rich.console import Console
@@ -19,7 +18,7 @@ from src.data.labels import NOWHERE, describe_changes
 from src.data.load import check_keys, load_splits
 from src.data.look_config import LookConfig
 from src.data.pages_to_come.gather import comparison
-from src.data.pages_to_come.show import as_html, in_lines
+from src.data.pages_to_come.show import as_html, in_lines, template
 
 # Side of an image on the sheet in pixels; the model's own where that is smaller.
 TILE = 192
@@ -83,7 +82,7 @@ def write_sheet(cfg: LookConfig, console: Console) -> None:
     else:
         shown = _files(find_images(data), replace(cfg, data=data))
     to_come = comparison(data)
-    page = _template().render(
+    page = template("look.html").render(
         shown=shown,
         size=data.img_size,
         tile=min(TILE, data.img_size),
@@ -205,9 +204,3 @@ def _jpeg(pixels: Pixels) -> str:
     data = io.BytesIO()
     image.save(data, "JPEG", quality=85)
     return base64.b64encode(data.getvalue()).decode()
-
-
-def _template() -> jinja2.Template:
-    folder = Path(__file__).parent / "templates"
-    loader = jinja2.FileSystemLoader(folder)
-    return jinja2.Environment(loader=loader, autoescape=True).get_template("look.html")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from src.data.duplicates import Indices, Words, apart, components, near, words
+from src.data.duplicates import Indices, Words, apart, components, first_of_each, near, words
 from src.data.fillings import alike, find_fields, may_be_alike, read_fillings
 from src.data.phash import Look
 from src.data.seen_pages import SeenPages, Small
@@ -73,10 +73,8 @@ def same_sheets(
 def _nearest(pairs: Indices, distances: Indices) -> Indices:
     """Keep the `MOST` nearest pairs of each page."""
     both = np.concatenate([pairs, pairs[:, ::-1]])
-    order = np.lexsort([np.tile(distances, 2), both[:, 0]])
-    page = both[order, 0]
-    rank = np.arange(len(page)) - np.searchsorted(page, page)
-    return np.unique(np.sort(both[order][rank < MOST], axis=1), axis=0)
+    nearest = first_of_each(both[:, 0], np.tile(distances, 2), MOST)
+    return np.unique(np.sort(both[nearest], axis=1), axis=0)
 
 
 def _in_crowd(

@@ -20,15 +20,9 @@ SIDE = 32
 SQUARE = 2 * SIDE
 # Less is what is left of nothing: on an empty page, or one that is its own mirror image.
 NOTHING = 1e-6
-
-
-def _waves() -> npt.NDArray[np.float64]:
-    """Return the lower half of the cosine transform of SQUARE numbers, [SIDE, SQUARE]."""
-    orders, places = np.arange(SIDE), np.arange(SQUARE)
-    return 2 * np.cos(np.pi * np.outer(orders, 2 * places + 1) / (2 * SQUARE))
-
-
-_WAVES = _waves()
+# The lower half of the cosine transform of SQUARE numbers, [SIDE, SQUARE].
+_turns = np.pi * np.outer(np.arange(SIDE), 2 * np.arange(SQUARE) + 1) / (2 * SQUARE)
+_WAVES = 2 * np.cos(_turns)
 
 
 def phash(grey: Image.Image) -> Look:

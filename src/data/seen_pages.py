@@ -1,9 +1,7 @@
 """Pages of a data set at the sizes at which they are compared, read again as seldom as can be."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from threading import Lock
-from typing import Generic, TypeVar
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,29 +29,6 @@ SMOOTHED, ROUGH = 0.75, 300
 
 # The small picture of a page, ink as uint8 [96, 96], and the size of the page in any unit.
 Small = tuple[npt.NDArray[np.uint8], tuple[int, int]]
-Value = TypeVar("Value")
-
-
-class _Recent(Generic[Value]):
-    """What was made last, for several threads."""
-
-    def __init__(self, make: Callable[[int], Value], most: int) -> None:
-        self._make = make
-        self._most = most
-        self._lock = Lock()
-        self._made: OrderedDict[int, Value] = OrderedDict()
-
-    def __call__(self, index: int) -> Value:
-        with self._lock:
-            if index in self._made:
-                self._made.move_to_end(index)
-                return self._made[index]
-        value = self._make(index)
-        with self._lock:
-            self._made[index] = value
-            while len(self._made) > self._most:
-                self._made.popitem(last=False)
-        return value
 
 
 class SeenPages:
@@ -62,9 +37,10 @@ class SeenPages:
     def __init__(
         self, open_page: Callable[[int], Image.Image], small: Callable[[int], Small]
     ) -> None:
-        self._pictures = _Recent(lambda index: shrink(open_page(index)), PICTURES)
-        self.view = _Recent(lambda index: View(self._pictures(index)), VIEWS)
-        self._rough = _Recent(lambda index: _level(*small(index)), ROUGH)
+        # Several threads may ask for one at once, and then each makes it.
+        self._pictures = lru_cache(PICTURES)(lambda index: shrink(open_page(index)))
+        self.view = lru_cache(VIEWS)(lambda index: View(self._pictures(index)))
+        self._rough = lru_cache(ROUGH)(lambda index: _level(*small(index)))
 
     def laid(self, a: int, b: int, hopeless: float | None = None) -> tuple[Warp, float]:
         """Lay one page on another roughly, by their small pictures alone."""

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from src.data.duplicates import Indices
-from src.data.resample import levels, resample
+from src.data.duplicates import Indices, first_of_each
+from src.data.resample import Floats, levels, resample
 
-Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int8]
 
 # Side of the square at which a page is looked at, waves across and down that count, and how many
@@ -42,20 +41,12 @@ _DOWN = np.exp(-2j * np.pi * _turns).astype(np.complex64)
 _ACROSS = _DOWN[WAVES:].T
 
 
-def spectrum(image: Image.Image) -> Numbers:
-    """Describe a page.
-
-    Args:
-        image: in any mode and size.
+def spectrum_and_ink(image: Image.Image) -> tuple[Numbers, npt.NDArray[np.uint8]]:
+    """Describe a page in any mode and size.
 
     Returns:
-        int8 [NUMBERS].
+        int8 [NUMBERS], and the ink that they were found in, uint8 [SIDE, SIDE].
     """
-    return spectrum_and_ink(image)[0]
-
-
-def spectrum_and_ink(image: Image.Image) -> tuple[Numbers, npt.NDArray[np.uint8]]:
-    """Return what `spectrum` does, and the ink that it was found in, uint8 [SIDE, SIDE]."""
     grey = image.convert("L")
     scale = SIDE / max(grey.size)
     width, height = (max(1, round(side * scale)) for side in grey.size)
@@ -79,7 +70,7 @@ def nearest(spectra: Numbers, most: int) -> Indices:
     All are held against all, each pair once; what is not alike enough is left out in one pass.
 
     Args:
-        spectra: as `spectrum` returns them, int8 [N, NUMBERS].
+        spectra: as `spectrum_and_ink` returns them, int8 [N, NUMBERS].
         most: others that each page is paired with, at most, and those that it is for them.
 
     Returns:
@@ -160,11 +151,8 @@ def _most_of_each(agree: Floats, most: int) -> tuple[Indices, Indices]:
 
 def _best(pairs: Indices, values: Floats, most: int) -> Indices:
     """Return the rows of those pairs that are among the best of one of their pages."""
-    pages, twice = pairs.T.ravel(), np.tile(values, 2)
-    order = np.lexsort((-twice, pages))
-    page = pages[order]
-    rank = np.arange(len(page)) - np.searchsorted(page, page)
-    return np.unique(order[rank < most] % max(1, len(pairs)))
+    best = first_of_each(pairs.T.ravel(), -np.tile(values, 2), most)
+    return np.unique(best % max(1, len(pairs)))
 
 
 def _unit(rows: Floats) -> Floats:

@@ -27,7 +27,6 @@ def stream_images(
     column: str | None = None,
     encoding: str | None = None,
     threads: int | None = None,
-    most: int | None = None,
 ) -> Iterator[Named]:
     """Yield every image of a source with its name, or with what is wrong with it.
 
@@ -40,7 +39,6 @@ def stream_images(
         column: of the CSV that names the files; its first by default.
         encoding: of the CSV; None: UTF-8 or UTF-16.
         threads: that decode; one a core by default.
-        most: files, spread evenly over all of them; None: all.
 
     Yields:
         The name (relative to the folder; `#page=2` behind the pages of a PDF) and uint8
@@ -49,35 +47,21 @@ def stream_images(
     Raises:
         UserError: there is no such source, or nothing in it.
     """
-    found = stream_sized(
-        source,
-        size,
-        fit=fit,
-        folder=folder,
-        column=column,
-        encoding=encoding,
-        threads=threads,
-        most=most,
-    )
+    found = _decode_ahead(list_files(source, folder, column, encoding), size, fit, threads)
     return ((name, page if isinstance(page, Exception) else page[0]) for name, page in found)
 
 
 def stream_sized(
-    source: Path | Sequence[Path],
-    size: int,
-    *,
-    fit: str = "pad",
-    folder: Path | None = None,
-    column: str | None = None,
-    encoding: str | None = None,
-    threads: int | None = None,
-    most: int | None = None,
+    source: Path, size: int, *, fit: str, folder: Path | None, most: int
 ) -> Iterator[Sized]:
-    """Yield what `stream_images` does, each image with its width and height in the file."""
-    files = list_files(source, folder, column, encoding)
-    if most is not None and len(files) > most:
+    """Yield what `stream_images` does, each image with its width and height in the file.
+
+    Of so many files at most, spread evenly over all of them.
+    """
+    files = list_files(source, folder)
+    if len(files) > most:
         files = [files[i * len(files) // most] for i in range(most)]
-    return _decode_ahead(files, size, fit, threads)
+    return _decode_ahead(files, size, fit)
 
 
 def list_files(
@@ -107,7 +91,7 @@ def list_files(
 
 
 def _decode_ahead(
-    files: Iterable[tuple[Path, str]], size: int, fit: str, threads: int | None
+    files: Iterable[tuple[Path, str]], size: int, fit: str, threads: int | None = None
 ) -> Iterator[Sized]:
     def decode_one(item: tuple[Path | UnreadableImageError, str]) -> Sized:
         path, name = item

@@ -27,22 +27,8 @@ TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 322, 323, 324, 325
 # finer colours.
 FILL_ORDER, FROM_THE_LEFT, JPEG_TABLES = 266, 1, 347
 MEANING = (
-    *(
-        BITS,
-        COMPRESSION,
-        PHOTOMETRIC,
-        FILL_ORDER,
-        SAMPLES,
-        PLANES,
-        292,
-        293,
-        317,
-        320,
-        332,
-        338,
-        339,
-    ),
-    *(JPEG_TABLES, 530),
+    *(BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANES),
+    *(292, 293, 317, 320, 332, 338, 339, JPEG_TABLES, 530),
 )
 NOT_COMPRESSED, OLD_JPEG, JPEG, IN_ONE, YCBCR = 1, 6, 7, 1, 6
 # What Pillow calls the colours of a JPEG, by the tag.
@@ -188,9 +174,7 @@ def _strips(path: Path, tags: Any) -> Iterator[Image.Image]:
                 file.seek(place)
                 parts.append(file.read(count))
             length = min(height - first * rows, rows * len(some))
-            image = Image.open(io.BytesIO(_small(tags, length, parts)), formats=("TIFF",))
-            image.load()
-            yield image
+            yield _small(tags, length, parts)
 
 
 def _strips_of_stream(path: Path, tags: Any) -> Iterator[Image.Image]:
@@ -207,17 +191,14 @@ def _strips_of_stream(path: Path, tags: Any) -> Iterator[Image.Image]:
                 waiting += piece
             packed = zlib.compress(memoryview(waiting)[: count * line], 0)
             del waiting[: count * line]
-            small = _small(tags, count, [packed], {COMPRESSION: (3, DEFLATE)})
-            image = Image.open(io.BytesIO(small), formats=("TIFF",))
-            image.load()
-            yield image
+            yield _small(tags, count, [packed], {COMPRESSION: (3, DEFLATE)})
             top += count
 
 
 def _small(
     tags: Any, length: int, parts: list[bytes], other: dict[int, tuple[int, Any]] | None = None
-) -> bytes:
-    """Write a TIFF of some strips or tiles.
+) -> Image.Image:
+    """Let Pillow read some strips or tiles, written as a TIFF of their own.
 
     Args:
         tags: of the page that they are of.
@@ -260,4 +241,7 @@ def _small(
     body = b"".join(parts)
     body += bytes(at - 8 - len(body))
     count = struct.pack(f"{order}H", len(written))
-    return head + body + count + entries + bytes(4) + values
+    whole = head + body + count + entries + bytes(4) + values
+    image = Image.open(io.BytesIO(whole), formats=("TIFF",))
+    image.load()
+    return image

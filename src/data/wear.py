@@ -6,8 +6,6 @@ They are worn once, on the device in batches, and kept beside the decoded images
 images. So an epoch under wear costs what an epoch on clean pages costs.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +19,7 @@ from torch import Tensor
 from src.data.augment import Augment, Normalize
 from src.data.cache import Pixels, cached_array
 from src.data.config import AugmentConfig
+from src.data.decoded import short_hash
 from src.data.draws import PageDraws
 from src.data.image_set import ImageSet
 from src.data.load import NO_WEAR
@@ -67,15 +66,16 @@ def worn(images: ImageSet, wear: Wear, cache_dir: str, device: torch.device) -> 
         cache_dir: where decoded images are kept; those that are not are worn in memory.
         device: that wears them.
     """
-    total, names = len(images.pixels), _names(images)
+    total = len(images.pixels)
+    names = [images.name_of(row) for row in range(total)]
     shape = (wear.draws * total, *images.pixels.shape[1:])
 
     def fill(out: Pixels) -> None:
         _wear_all(images.pixels, names, wear, device, out)
 
     if images.stored_as:
-        facts = json.dumps([images.stored_as, names, wear.hash]).encode("utf-8", "surrogateescape")
-        stored_as = f"worn-{hashlib.sha256(facts).hexdigest()[:12]}-{shape[1]}px"
+        facts = [images.stored_as, names, wear.hash]
+        stored_as = f"worn-{short_hash(facts)}-{shape[1]}px"
         pixels: Pixels = cached_array(cache_dir, stored_as, shape, fill)
     else:
         stored_as, pixels = "", np.zeros(shape, np.uint8)
@@ -89,11 +89,6 @@ def worn(images: ImageSet, wear: Wear, cache_dir: str, device: torch.device) -> 
         group_of=np.tile(images.group_of, wear.draws),
         stored_as=stored_as,
     )
-
-
-def _names(images: ImageSet) -> list[str]:
-    count = len(images.pixels)
-    return list(images.files) if images.files else [f"#{row}" for row in range(count)]
 
 
 def _wear_all(

@@ -5,12 +5,11 @@ How far a prediction is: a bar in a terminal, a line now and then in a log.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ from src.data.stream import stream_images
 from src.inference.config import AUTO, SOURCES, ImagesConfig, PredictConfig, source_path
 from src.inference.predictor import Predictor, open_predictor
 from src.inference.tables import (
-    PredictionTables,
+    AddImage,
     check_choice,
     open_tables,
     probabilities_path,
@@ -101,13 +100,13 @@ def predict(cfg: PredictConfig, console: Console) -> Counts:
             target_column=cfg.target_column,
             target_as=cfg.target_as,
             probabilities=cfg.probabilities,
-        ) as tables,
-        ImageCount(count_images(cfg.data), console) as progress,
+        ) as add,
+        counting(count_images(cfg.data), console) as advance,
     ):
         counts = Counts()
         while batch := list(islice(items, cfg.batch_size)):
-            _predict_batch(batch, predictor, tables, default, counts)
-            progress.advance(len(batch))
+            _predict_batch(batch, predictor, add, default, counts)
+            advance(len(batch))
         if not counts.read:
             raise UserError(_none_read(cfg.data, counts))
     write_unreadable(output, cfg.id_column, counts.unreadable)
@@ -165,7 +164,7 @@ def _joined(found: Sequence[tuple[str, Pixels | UnreadableImageError]]) -> Item:
 def _predict_batch(
     batch: Sequence[Item],
     predictor: Predictor,
-    tables: PredictionTables,
+    add: AddImage,
     default: int | None,
     counts: Counts,
 ) -> None:
@@ -184,13 +183,13 @@ def _predict_batch(
         rows = iter(zip(classes, predictor.calibrated(probabilities).tolist(), strict=True))
     for name, image in batch:
         if not isinstance(image, UnreadableImageError):
-            tables.add(name, *next(rows))
+            add(name, *next(rows))
             counts.read += 1
             continue
         # Not the error itself, whose traceback keeps what was being decoded.
         counts.unreadable.append((name, image.reason))
         if default is not None:
-            tables.add(name, default, None)
+            add(name, default, None)
 
 
 def _class_index(wanted: str | None, predictor: Predictor) -> int | None:
@@ -238,37 +237,25 @@ def _named(counts: Counts) -> str:
     return "\n".join([*lines, *([f"  and {rest} more"] if rest else [])])
 
 
-class ImageCount:
-    """Counts images on the screen, with the time left where their number is known."""
+@contextmanager
+def counting(total: int | None, console: Console) -> Iterator[Callable[[int], None]]:
+    """Count images that are done on the screen, with the time left where their number is known."""
+    done, told = 0, time.monotonic()
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("", total=total)
 
-    def __init__(self, total: int | None, console: Console) -> None:
-        self._total = total
-        self._console = console
-        self._done = 0
-        self._told = time.monotonic()
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("images"), TimeRemainingColumn())
-        self._bar = Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        )
-        self._task = self._bar.add_task("", total=total)
+    def advance(images: int) -> None:
+        nonlocal done, told
+        done += images
+        bar.advance(task, images)
+        if not console.is_terminal and time.monotonic() - told > EVERY:
+            told = time.monotonic()
+            of_all = "" if total is None else f" of {total:,}"
+            console.print(f"{done:,}{of_all} images", highlight=False)
 
-    def advance(self, images: int) -> None:
-        """Count images that are done."""
-        self._done += images
-        self._bar.advance(self._task, images)
-        if not self._console.is_terminal and time.monotonic() - self._told > EVERY:
-            self._told = time.monotonic()
-            total = "" if self._total is None else f" of {self._total:,}"
-            self._console.print(f"{self._done:,}{total} images", highlight=False)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._bar.stop()
+    with bar:
+        yield advance
 
 
 def count_images(data: ImagesConfig) -> int | None:

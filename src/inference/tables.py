@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,43 +16,9 @@ TARGETS = ("auto", "name", "id")
 PROBABILITIES = ("file", "columns", "none")
 
 
-class PredictionTables:
-    """Writes the class of each image, and its probabilities beside it or behind it.
-
-    Args:
-        classes: the table `id_column,target_column`.
-        probabilities: the second table, or None.
-        targets: what is written for each class.
-        columns: write the probabilities behind the class as well.
-    """
-
-    def __init__(
-        self,
-        classes: "Writer",
-        probabilities: "Writer | None",
-        targets: Sequence[str],
-        *,
-        columns: bool,
-    ) -> None:
-        self._classes = classes
-        self._probabilities = probabilities
-        self._targets = targets
-        self._columns = columns
-
-    def add(self, image: str, best: int, shares: Sequence[float] | None) -> None:
-        """Write an image.
-
-        Args:
-            image: what it is called.
-            best: its class.
-            shares: a probability for each class; None where the image could not be read.
-        """
-        shown = [""] * len(self._targets)
-        if shares is not None:
-            shown = [f"{share:.6f}" for share in shares]
-        self._classes.writerow([image, self._targets[best], *(shown if self._columns else [])])
-        if self._probabilities is not None:
-            self._probabilities.writerow([image, *shown])
+# Writes an image: what it is called, its class, and a probability for each class; None where it
+# could not be read.
+AddImage = Callable[[str, int, Sequence[float] | None], None]
 
 
 @contextlib.contextmanager
@@ -65,8 +31,10 @@ def open_tables(
     target_column: str,
     target_as: str,
     probabilities: str,
-) -> Iterator[PredictionTables]:
+) -> Iterator[AddImage]:
     """Open the tables of predictions; they take their names when the block ends without error.
+
+    The class of each image is in one, its probabilities are beside it or behind it.
 
     Raises:
         UserError: `target_as` or `probabilities` is none of its choices.
@@ -89,7 +57,16 @@ def open_tables(
         if probabilities == "file":
             second = files.enter_context(_whole_or_nothing(probabilities_path(output)))
             second.writerow([id_column, *names])
-        yield PredictionTables(classes, second, targets, columns=bool(columns))
+
+        def add(image: str, best: int, shares: Sequence[float] | None) -> None:
+            shown = [""] * len(targets)
+            if shares is not None:
+                shown = [f"{share:.6f}" for share in shares]
+            classes.writerow([image, targets[best], *(shown if columns else [])])
+            if second is not None:
+                second.writerow([image, *shown])
+
+        yield add
 
 
 def written_targets(names: Sequence[str], codes: Sequence[str], target_as: str) -> list[str]:

@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.words import key_of, settings_of, short, show
+from src.results.plots.axis import in_order
 from src.results.summary import Summary
 from src.results.under_wear import clean_column, clean_score
 
@@ -57,7 +58,7 @@ def all_trials(study: optuna.Study, found: Summary, chosen: FrozenTrial | None) 
         # Of those that have no score: what they had come to.
         "estimate": [None if t.values else _last(t) for t in trials],
         # On the pages as they are, where the score is under wear.
-        "clean": [_clean(trial) for trial in trials],
+        "clean": [_rounded(clean_score(trial)) for trial in trials],
         "cleanName": clean_column(found),
         "spread": [spread(trial) for trial in trials],
         "params": [[_plain(each.get(key)) for each in settings] for key in keys],
@@ -99,13 +100,11 @@ def _parameter(key: str, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
     for distribution in found.values():
         if isinstance(distribution, CategoricalDistribution):
             choices += [choice for choice in distribution.choices if choice not in choices]
-    if all(isinstance(choice, int | float) for choice in choices):
-        choices.sort()
     return {
         "key": key,
         "label": short(key),
         "log": any(getattr(distribution, "log", False) for distribution in found.values()),
-        "choices": [show(choice) for choice in choices],
+        "choices": [show(choice) for choice in in_order(choices)],
     }
 
 
@@ -116,13 +115,8 @@ def _plain(value: Any) -> Any:
     return _rounded(value) if isinstance(value, float) else value
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
-
-
-def _clean(trial: FrozenTrial) -> float | None:
-    value = clean_score(trial)
-    return None if value is None else _rounded(value)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
 def _last(trial: FrozenTrial) -> float | None:

@@ -6,16 +6,13 @@ An ensemble is made of them, and they are asked which labels are probably wrong.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
 from src.results.stored_study import StoredStudy, parameters_of
 from src.results.summary import rank
+from src.training.calibration import Floats, Ints
 from src.trial.out_of_fold import CLEAN, FILE, OutOfFold
-
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _examples(images: ImageSet, kept: OutOfFold, chosen: npt.NDArray[np.int64]) 
     return [
         Example(
             image=thumbnail(images.pixels[kept.rows[i]]),
-            name=str(images.files[kept.rows[i]]) if images.files else f"#{kept.rows[i]}",
+            name=images.name_of(kept.rows[i]),
             probability=float(np.exp(kept.scores[i].max())),
         )
         for i in chosen

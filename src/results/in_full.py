@@ -13,6 +13,7 @@ from doctune.words import settings_of
 from src.results.all_trials import state_of
 from src.results.stored_study import CONFIG, StoredStudy
 from src.results.summary import Summary
+from src.results.train_config import SEARCH_KEYS
 from src.trial.finished_folds import LOSSES
 from src.trial.out_of_fold import OutOfFold
 
@@ -22,12 +23,7 @@ MOST_WITH_FILES = 400
 # The end of a log, where the reason of a failure stands.
 LOG_CHARACTERS = 6_000
 DIGITS = 4
-# Parts of a search's command that mean nothing to a training run.
-SEARCH_ONLY = (
-    *("optuna", "pruning", "quick_validation", "search_space", "focus", "hydra"),
-    "hparams_search",
-)
-# Of these what a training run is scored under as well.
+# Of a search's command what a training run is scored under as well.
 WEAR = tuple(f"quick_validation.{key}" for key in ("wear", "wear_strength", "wear_draws"))
 SIZES = ("batch_size", "img_size")
 # Facts of a trial that are worth a line, where it has them.
@@ -111,7 +107,7 @@ def _command_without_parameters(stored: StoredStudy) -> list[str] | None:
     given = attrs.get("overrides")
     if given is None:
         return None
-    kept = [word for word in given if _root(word) not in SEARCH_ONLY or _key(word) in WEAR]
+    kept = [word for word in given if _root(word) not in SEARCH_KEYS or _key(word) in WEAR]
     # The preset may have chosen it.
     model = (attrs.get("choices") or {}).get("model")
     named = any(_key(word) == "model" for word in kept)

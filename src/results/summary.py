@@ -228,7 +228,7 @@ def summarize(study: optuna.Study) -> Summary:
         runs=runs(spans),
         seconds=sum(span.seconds for span in covered(spans)),
         trial_seconds=sum(span.seconds for span in spans),
-        gain=gain(study, ranked[0], defaults) if ranked and defaults else None,
+        gain=gain(study, ranked[0], defaults) if defaults and defaults is not ranked[0] else None,
         objectives=_objectives(study),
         front=[t.number for t in study.best_trials] if several and ranked else [],
         rule=str(rule.get("rule", "tolerance")),
@@ -271,14 +271,14 @@ def epochs_spared(complete: Sequence[FrozenTrial], pruned: Sequence[FrozenTrial]
     ]
 
 
-def gain(study: optuna.Study, best: FrozenTrial, defaults: FrozenTrial) -> PairedDifference | None:
-    """Compare a trial with the defaults, fold by fold; positive is better.
+def gain(study: optuna.Study, best: FrozenTrial, other: FrozenTrial) -> PairedDifference | None:
+    """Compare a trial with another one, fold by fold; positive is better.
 
     None where they have no folds in common, or fewer than three: two differences leave an
     interval that is wider than the scores can be.
     """
-    ours, theirs = (trial.user_attrs.get("folds") or [] for trial in (best, defaults))
-    if best.number == defaults.number or len(ours) != len(theirs) or len(ours) < ENOUGH_FOLDS:
+    ours, theirs = (trial.user_attrs.get("folds") or [] for trial in (best, other))
+    if len(ours) != len(theirs) or len(ours) < ENOUGH_FOLDS:
         return None
     sign = 1 if study.directions[0] == StudyDirection.MAXIMIZE else -1
     differences = [sign * (a - b) for a, b in zip(ours, theirs, strict=True)]

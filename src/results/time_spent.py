@@ -45,11 +45,14 @@ def ended(trial: FrozenTrial, is_running: bool) -> Moment:
     return max(trial.datetime_start, min(last, latest))
 
 
-def covered(spans: Sequence[Span]) -> list[Span]:
-    """Return the times in which at least one of some spans lasted, in order."""
+def covered(spans: Sequence[Span], pause: float = 0.0) -> list[Span]:
+    """Return the times in which at least one of some spans lasted, in order.
+
+    A pause of no more than so many seconds is taken for a part of them.
+    """
     found: list[Span] = []
     for span in sorted(spans, key=lambda span: span.start):
-        if found and span.start <= found[-1].end:
+        if found and (span.start - found[-1].end).total_seconds() <= pause:
             found[-1] = Span(found[-1].start, max(found[-1].end, span.end))
         else:
             found.append(span)
@@ -59,11 +62,4 @@ def covered(spans: Sequence[Span]) -> list[Span]:
 def runs(spans: Sequence[Span]) -> list[Span]:
     """Return the runs of a search that the spans of its trials tell of, in order."""
     busy = covered(spans)
-    longest = max(PAUSE_SECONDS, PAUSE_SHARE * sum(span.seconds for span in busy))
-    found: list[Span] = []
-    for span in busy:
-        if found and (span.start - found[-1].end).total_seconds() <= longest:
-            found[-1] = Span(found[-1].start, span.end)
-        else:
-            found.append(span)
-    return found
+    return covered(busy, max(PAUSE_SECONDS, PAUSE_SHARE * sum(span.seconds for span in busy)))

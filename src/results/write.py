@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from doctune.errors import UserError
@@ -80,7 +80,8 @@ def write_results(stored: StoredStudy, examples: int = EXAMPLES) -> ResultFiles:
     if chosen is not None:
         best_params = folder / "best_params.yaml"
         header = f"# Study {study.study_name}, trial {chosen.number}: {describe_score(chosen)}\n"
-        write_text(best_params, header + OmegaConf.to_yaml(_plain(settings_of(chosen.params))))
+        params = OmegaConf.create(settings_of(chosen.params))
+        write_text(best_params, header + OmegaConf.to_yaml(params))
         try:
             train_config = write_train_config(stored, chosen)
         except UserError as error:
@@ -187,7 +188,3 @@ def _joined(attrs: Mapping[str, Any], name: str) -> str:
 def _lost_its_process(trial: FrozenTrial) -> bool:
     is_running = trial.state is TrialState.RUNNING
     return was_interrupted(trial) or (is_running and seems_gone(trial))
-
-
-def _plain(params: Mapping[str, Any]) -> DictConfig:
-    return OmegaConf.create(dict(params))

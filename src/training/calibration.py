@@ -9,8 +9,7 @@ Of an ensemble the mean of the probabilities is given a temperature, rather than
 a mean of sure models that differ is less sure than each.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -87,10 +86,6 @@ class Fitted:
             f"images; on the test split calibration error {self.error[0]:.3f} -> "
             f"{self.error[1]:.3f}, log loss {self.log_loss[0]:.3f} -> {self.log_loss[1]:.3f}"
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what is kept."""
-        return asdict(self)
 
 
 def fitted(scores: Floats, labels: Ints, test_scores: Floats, test_labels: Ints) -> Fitted:

@@ -40,12 +40,9 @@ class GradientClipping(pl.Callback):
 class EpochLines(pl.Callback):
     """Prints `epoch 3/15  loss 1.234  macro-F1 0.712  0:12 left` after every epoch."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
-
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self._started = time.monotonic()
+        self._console, self._started = Console(), time.monotonic()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the epoch's metrics and the time left."""

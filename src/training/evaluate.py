@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def write_run(
     _write_confusion_page(folder / "confusion_matrix.html", test, classes)
     on, judge = (scores.get(f"{name}_worn", scores[name]) for name in ("validation", "test"))
     found = fitted(on.scores, on.labels, judge.scores, judge.labels)
-    text = json.dumps(found.as_json(), indent=2)
+    text = json.dumps(asdict(found), indent=2)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")
     return found
 

@@ -88,12 +88,10 @@ def close_left_runs(cfg: DictConfig, study: str, ended: Mapping[int, str]) -> No
     TensorBoard has no row of such a trial, and W&B finds out by itself.
 
     Args:
-        cfg: the `logger` group.
+        cfg: the `logger` group, of MLflow.
         study: whose trials are looked through.
         ended: trial -> how it ended; others may still run.
     """
-    if cfg.name != "mlflow":
-        return
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(cfg.uri)

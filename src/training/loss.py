@@ -80,17 +80,8 @@ class TrainingLoss(nn.Module):
         logs = torch.where(frequency > 0, frequency, 1).log()
         return F.cross_entropy(scores + logs, smooth)
 
-    def share(self, piece: Tensor, targets: Tensor) -> Tensor | float:
-        """Return what the mean loss of a piece counts for in the mean over its batch.
-
-        Args:
-            piece: the targets of the piece, [b] or [b, C].
-            targets: those of the whole batch, [B] or [B, C].
-        """
-        return self.weight_of(piece) / self.weight_of(targets)
-
     def weight_of(self, targets: Tensor) -> Tensor | int:
-        """Return what the mean loss of some targets is divided by."""
+        """Return what the mean loss of some targets, [B] or [B, C], is divided by."""
         if self.weight is None or targets.is_floating_point():
             return len(targets)
         # As PyTorch's mean does with weights.

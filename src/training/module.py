@@ -166,10 +166,11 @@ class Classifier(pl.LightningModule):
         count = math.ceil(len(images) / most)
         pieces = list(zip(images.tensor_split(count), targets.tensor_split(count), strict=True))
         before = torch.zeros((), device=images.device)
-        of_cards = self._share_of_cards(targets)
+        of_cards, criterion = self._share_of_cards(targets), self.train_criterion
         for number, (few, their_targets) in enumerate(pieces, start=1):
-            share = self.train_criterion.share(their_targets, targets) * of_cards
-            loss: Tensor = self.train_criterion(self.model(few), their_targets) * share
+            # What the mean of a piece counts for in the mean over its batch.
+            share = criterion.weight_of(their_targets) / criterion.weight_of(targets) * of_cards
+            loss: Tensor = criterion(self.model(few), their_targets) * share
             if number == count:
                 break
             with getattr(strategy, "block_backward_sync", contextlib.nullcontext)():

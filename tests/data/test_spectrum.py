@@ -10,24 +10,24 @@ from src.data import spectrum as room
 from src.data.duplicates import REACH, apart, words
 from src.data.near_duplicates import same_sheets
 from src.data.phash import phash
-from src.data.spectrum import NUMBERS, nearest, spectrum, spectrum_and_ink
+from src.data.spectrum import NUMBERS, nearest, spectrum_and_ink
 from tests.data.templates import fill_in, scan
 
 
 def test_a_page_that_lies_elsewhere_is_described_alike() -> None:
     """Moved by 20 pixels it stays nearer to itself than to any other page."""
     pages = [fill_in("letter", 0, number) for number in range(6)]
-    described = [spectrum(page).astype(float) for page in pages]
+    described = [spectrum_and_ink(page)[0].astype(float) for page in pages]
     mean = np.mean(described, axis=0)
     for number, page in enumerate(pages):
-        moved = spectrum(ImageChops.offset(page, 20, -12)).astype(float)
+        moved = spectrum_and_ink(ImageChops.offset(page, 20, -12))[0].astype(float)
         agree = [np.corrcoef(moved - mean, each - mean)[0, 1] for each in described]
         assert int(np.argmax(agree)) == number
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (700, 2)])
 def test_any_picture_can_be_described(size: tuple[int, int]) -> None:
-    described = spectrum(Image.new("RGB", size, "grey"))
+    described, _ = spectrum_and_ink(Image.new("RGB", size, "grey"))
     assert described.shape == (NUMBERS,)
     assert described.dtype == np.int8
 

@@ -37,7 +37,7 @@ def compare(path: Path, monkeypatch: pytest.MonkeyPatch, parts: int = 8) -> None
     read: list[int] = []
     small = tiff_strips._small
 
-    def counted(*args: Any) -> bytes:
+    def counted(*args: Any) -> Image.Image:
         read.append(1)
         return small(*args)
 

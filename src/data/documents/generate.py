@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 
 from doctune.errors import UserError
 from src.data.documents import office, reading
 from src.data.documents.page import Page
 from src.data.documents.scan import scan
-from src.data.documents.worn import HANDLINGS, flat, handled
+from src.data.documents.worn import HANDLINGS, Pixels, flat, handled
 from src.data.progress import show_progress
 from src.data.threads import end_if_told
 
@@ -24,8 +23,6 @@ SMALLEST_BASE = 192
 
 # Pages a task of the process pool.
 CHUNK = 50
-
-Pixels = npt.NDArray[np.uint8]
 
 # How a drawn page becomes a picture: the built-in mix of good and bad scans, a flat scan, or one of
 # `HANDLINGS`.

@@ -7,8 +7,7 @@ pages to classify is used, nor is there any need of one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -173,21 +172,19 @@ def wear(pages: Pixels, preset: AugmentConfig, strength: float, seed: int = 0) -
         strength: in place of the preset's.
         seed: of the draws.
     """
-    values: Any = {**vars(preset), "strength": strength}
     # Imported here, as they bring torch along, which who reads a comparison does not need.
     import torch
 
     from src.data.augment import Augment, Normalize
 
-    augment = Augment(AugmentConfig(**values))
+    augment = Augment(replace(preset, strength=strength))
     normalize = Normalize(list(preset.mean), list(preset.std))
-    mean, std = (torch.tensor(list(of)).view(1, 3, 1, 1) for of in (preset.mean, preset.std))
     found = []
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for start in range(0, len(pages), BATCH):
             batch = torch.from_numpy(pages[start : start + BATCH]).permute(0, 3, 1, 2)
-            worn = augment(normalize(batch)) * std + mean
+            worn = augment(normalize(batch)) * augment.std + augment.mean
             levels = (255 * worn).round().clamp(0, 255).to(torch.uint8)
             found.append(levels.permute(0, 2, 3, 1).numpy())
     return np.concatenate(found)

@@ -1,6 +1,5 @@
 """`data.to_classify=PATH`: the pages to come beside those to train on, compared once and kept."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from doctune.errors import UserError
 from doctune.files import write_text
 from src.data.config import AugmentConfig, DataConfig
 from src.data.decode import UnreadableImageError, decode_sized
+from src.data.decoded import short_hash
 from src.data.documents.generate import FLAT, MIXED, draw_page
 from src.data.image_files import file_of, find_images
 from src.data.load import NO_WEAR, check_keys, data_fingerprint, load_splits
@@ -122,13 +122,9 @@ def pages_to_classify(cfg: DataConfig) -> tuple[Pixels, Floats]:
     """
     source, folder = _places(cfg)
     stream = stream_sized(source, SIDE, fit=cfg.fit, folder=folder, most=MOST)
-    good: list[tuple[Pixels, tuple[int, int]]] = []
-    bad: list[UnreadableImageError] = []
-    for _, page in stream:
-        if isinstance(page, UnreadableImageError):
-            bad.append(page)
-        else:
-            good.append(page)
+    pages = [page for _, page in stream]
+    good = [page for page in pages if not isinstance(page, UnreadableImageError)]
+    bad = [page for page in pages if isinstance(page, UnreadableImageError)]
     if bad:
         log.warning("data.to_classify: %d pages cannot be read, as %s", len(bad), bad[0])
     if len(good) < FEWEST:
@@ -164,8 +160,7 @@ def _key(cfg: DataConfig) -> str:
         facts = path.stat() if path.exists() else None
         theirs.append([name, facts.st_size, facts.st_mtime_ns] if facts else [name])
     wears = {name: asdict(preset) for name, preset in presets().items()}
-    facts_of_all = [VERSION, MOST, SIDE, _of_ours(cfg), cfg.fit, theirs, wears]
-    return hashlib.sha256(json.dumps(facts_of_all).encode()).hexdigest()[:12]
+    return short_hash([VERSION, MOST, SIDE, _of_ours(cfg), cfg.fit, theirs, wears])
 
 
 def _of_ours(cfg: DataConfig) -> str | list[list[str]]:

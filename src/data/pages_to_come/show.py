@@ -75,10 +75,14 @@ def words(found: Comparison) -> str:
 
 def as_html(found: Comparison) -> Markup:
     """Return the part of a page: what to do, the wears that were tried, all measures."""
+    page = template("pages_to_come.html")
+    return Markup(page.render(found=found, advice=advice(found), range=_range))
+
+
+def template(name: str) -> jinja2.Template:
+    """Return a page of `src/data/templates`, to be filled in."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment = jinja2.Environment(loader=loader, autoescape=True)
-    template = environment.get_template("pages_to_come.html")
-    return Markup(template.render(found=found, advice=advice(found), range=_range))
+    return jinja2.Environment(loader=loader, autoescape=True).get_template(name)
 
 
 def _range(tenths: tuple[float, float, float]) -> str:

@@ -10,9 +10,9 @@ from optuna.trial import FrozenTrial
 from doctune.space.parameters import describe
 from doctune.words import duration, key_of, score, settings_of
 from src.data.wear_presets import KEY, NONE
-from src.results.confirmation.judge import PairedDifference, corrected_resampled_t
+from src.results.confirmation.judge import PairedDifference
 from src.results.stored_study import StoredStudy
-from src.results.summary import ENOUGH_FOLDS, Summary, summarize
+from src.results.summary import ENOUGH_FOLDS, Summary, gain, summarize
 
 # Settings that two studies may differ in while their scores mean the same; under any other one
 # they were not scored on the same images.
@@ -74,15 +74,17 @@ def compare(studies: Sequence[StoredStudy]) -> Comparison:
     differing = _differing(sides)
     apart = _apart(sides, differing)
     ranked = _ranked(sides)
-    gain = None if apart or len(ranked) < 2 else _gain(ranked[0], ranked[1])
-    headline, detail, tone = _verdict(ranked, gain, apart)
+    ahead = None
+    if len(ranked) > 1 and not apart:
+        ahead = gain(ranked[0].stored.study, _best(ranked[0]), _best(ranked[1]))
+    headline, detail, tone = _verdict(ranked, ahead, apart)
     return Comparison(
         sides,
         ranked[0] if ranked and not apart else None,
         headline,
         detail,
         tone,
-        gain,
+        ahead,
         differing,
         _figures(sides),
         _parameters(sides),
@@ -123,16 +125,6 @@ def _ranked(sides: Sequence[Side]) -> list[Side]:
 def _best(side: Side) -> FrozenTrial:
     assert side.found.best is not None
     return side.found.best
-
-
-def _gain(leader: Side, other: Side) -> PairedDifference | None:
-    """Compare the best trials on the folds that they have in common; positive is better."""
-    ours, theirs = (_best(side).user_attrs.get("folds") or [] for side in (leader, other))
-    if len(ours) != len(theirs) or len(ours) < ENOUGH_FOLDS:
-        return None
-    sign = 1 if leader.stored.study.directions[0] == StudyDirection.MAXIMIZE else -1
-    differences = [sign * (a - b) for a, b in zip(ours, theirs, strict=True)]
-    return corrected_resampled_t(differences, folds=len(ours))
 
 
 def _verdict(

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from operator import attrgetter
 
 import plotly.graph_objects as go
 from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
 
 from doctune.words import key_of, settings_of, short, show
 from src.results.beside.compare import Side
+from src.results.plots.axis import in_order
 from src.results.plots.style import finish
 
 # The Okabe-Ito palette, which the colour-blind tell apart.
@@ -30,7 +30,7 @@ def progress(sides: Sequence[Side]) -> go.Figure:
         numbers: list[int] = []
         spent = 0.0
         ended = [t for t in side.stored.study.get_trials(deepcopy=False) if t.datetime_complete]
-        for trial in sorted(ended, key=_end):
+        for trial in sorted(ended, key=attrgetter("datetime_complete")):
             spent += trial.duration.total_seconds() / 3600 if trial.duration else 0
             if trial.values is None:
                 continue
@@ -51,10 +51,6 @@ def progress(sides: Sequence[Side]) -> go.Figure:
                 hovertemplate="%{y:.4f} in trial %{customdata}, after %{x:.2f} h",
             )
     return finish(figure, "hours of trials, all workers together", _score(sides))
-
-
-def _end(trial: FrozenTrial) -> Any:
-    return trial.datetime_complete
 
 
 def scores(sides: Sequence[Side]) -> go.Figure:
@@ -140,10 +136,8 @@ def _over(sides: Sequence[Side], key: str) -> go.Figure:
         )
     finish(figure, short(key), _score(sides), 280)
     if choices:
-        listed = dict.fromkeys(choice for d in choices for choice in d.choices)
-        numeric = all(isinstance(choice, int | float) for choice in listed)
-        in_order: list[Any] = sorted(listed, key=float) if numeric else list(listed)  # type: ignore[arg-type]
-        names = [escape(show(choice)) for choice in in_order]
+        listed = list(dict.fromkeys(choice for d in choices for choice in d.choices))
+        names = [escape(show(choice)) for choice in in_order(listed)]
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=names)
     elif all(getattr(d, "log", False) for d in distributions):
         figure.update_xaxes(type="log", dtick=1, exponentformat="none")

@@ -20,7 +20,7 @@ from src.before.checks import check_one_card, check_run
 from src.before.elsewhere import is_elsewhere
 from src.data.load import data_fingerprint
 from src.results.confirmation.full_length import FullLength
-from src.results.confirmation.plan import Run, config_of
+from src.results.confirmation.plan import Run, config_of, seeds_of
 from src.results.confirmation.runs import SCORE, Runs
 from src.results.finish import print_decision
 from src.results.stored_study import StoredStudy
@@ -130,18 +130,9 @@ def _runs(
 ) -> Sequence[Run]:
     """Return the trainings, fold by fold, with the seeds that trials had there."""
     folds, data = config.quick_validation.folds, data_fingerprint(config.data)
+    epochs = config.trainer.max_epochs
     return [
-        Run(
-            number,
-            "folds",
-            0,
-            fold,
-            configs[number].data.seed,
-            configs[number].seed + fold,
-            folds,
-            config.trainer.max_epochs,
-            data,
-        )
+        Run(number, "folds", 0, fold, *seeds_of(configs[number], 0, fold), folds, epochs, data)
         for fold in range(min(folds, config.optuna.in_full))
         for number in pair
     ]

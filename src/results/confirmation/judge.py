@@ -6,7 +6,7 @@ Whether the gain holds: the figures of a confirmation, and the sentence that the
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
@@ -194,10 +194,7 @@ def compare(
             Contender(trial, params[trial], fmean(own), test.mean, test.low, test.high, test.p)
         )
     corrected = holm([contender.p for contender in found])
-    found = [
-        Contender(**{**asdict(contender), "p": p})
-        for contender, p in zip(found, corrected, strict=True)
-    ]
+    found = [replace(contender, p=p) for contender, p in zip(found, corrected, strict=True)]
     return sorted(found, key=lambda contender: -contender.score)
 
 

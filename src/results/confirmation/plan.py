@@ -65,6 +65,12 @@ class Run:
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
 
 
+def seeds_of(config: DictConfig, repeat: int, fold: int) -> tuple[int, int]:
+    """Return the seeds of a fold, of the cut and of the training; 0 repeats what the search had."""
+    shift = STRIDE * repeat
+    return config.data.seed + shift, config.seed + shift + fold
+
+
 @dataclass(frozen=True)
 class Plan:
     """The contenders with their configs, and the conditions that they share."""
@@ -92,17 +98,9 @@ class Plan:
         for repeat in range(1, self.repeats + 1):
             for fold in range(self.folds):
                 for number, config in self.configs.items():
-                    shift = STRIDE * repeat
+                    seeds = seeds_of(config, repeat, fold)
                     yield Run(
-                        number,
-                        "folds",
-                        repeat,
-                        fold,
-                        config.data.seed + shift,
-                        config.seed + shift + fold,
-                        self.folds,
-                        self.epochs,
-                        self.data,
+                        number, "folds", repeat, fold, *seeds, self.folds, self.epochs, self.data
                     )
 
     def test_runs(self, winner: int) -> Iterator[Run]:
@@ -110,18 +108,8 @@ class Plan:
         for repeat in range(1, self.test_seeds + 1):
             for number in (winner, self.defaults):
                 config = self.configs[number]
-                seed = config.seed + STRIDE * repeat
-                yield Run(
-                    number,
-                    "test",
-                    repeat,
-                    0,
-                    config.data.seed,
-                    seed,
-                    0,
-                    self.test_epochs,
-                    self.data,
-                )
+                cut_seed, seed = config.data.seed, config.seed + STRIDE * repeat
+                yield Run(number, "test", repeat, 0, cut_seed, seed, 0, self.test_epochs, self.data)
 
 
 def make_plan(stored: StoredStudy, cfg: DictConfig) -> Plan:

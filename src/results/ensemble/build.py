@@ -8,7 +8,7 @@ and a member trained in full is better than all of them together at the price of
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +192,7 @@ def _calibrated(members: Sequence[Member], labels: Mapping[str, Labels]) -> dict
     of_mean = {split: _mean(members, split).astype(np.float64) for split in SPLITS}
     least = np.finfo(np.float64).tiny
     logs = {split: np.log(np.maximum(mean, least)) for split, mean in of_mean.items()}
-    return fitted(logs["val"], labels["val"], logs["test"], labels["test"]).as_json()
+    return asdict(fitted(logs["val"], labels["val"], logs["test"], labels["test"]))
 
 
 def _mean(members: Sequence[Member], split: str) -> Floats:
@@ -231,6 +231,6 @@ def _result(
             "ensemble": {part: macro_f1(means[part], labels[part]) for part in labels},
         },
         "test_images": len(labels["test"]),
-        "test_gain": {"mean": gain.mean, "low": gain.low, "high": gain.high},
+        "test_gain": asdict(gain),
         "train": dict(cfg.train),
     }

@@ -26,7 +26,7 @@ class Axis:
         self._log = bool(getattr(self._distribution, "log", False))
         self._choices: list[Any] | None = None
         if isinstance(self._distribution, CategoricalDistribution):
-            self._choices = _sorted(self._distribution.choices)
+            self._choices = in_order(self._distribution.choices)
         values = [trial.params[key] for trial in trials]
         if self._choices is None:
             self._low, self._high = min(values), max(values)
@@ -112,7 +112,7 @@ def _round_on_log_scale(low: float, high: float) -> list[float]:
     return []
 
 
-def _sorted(choices: Sequence[Any]) -> list[Any]:
+def in_order(choices: Sequence[Any]) -> list[Any]:
     """Put numbers in order; anything else stays as it was listed."""
     numeric = all(isinstance(choice, (int, float)) for choice in choices)
     return sorted(choices) if numeric else list(choices)

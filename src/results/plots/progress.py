@@ -212,7 +212,9 @@ class _Clock:
         for begin, run in zip(self._begin, self._runs, strict=True):
             midnight = run.start.replace(hour=0, minute=0, second=0, microsecond=0)
             first = math.ceil((run.start - midnight).total_seconds() / step)
-            rounds = [midnight + datetime.timedelta(seconds=step * i) for i in _from(first)]
+            # Enough for the ticks of any run.
+            counted = range(first, first + 4 * MOST_TICKS)
+            rounds = [midnight + datetime.timedelta(seconds=step * i) for i in counted]
             inside = [moment for moment in rounds if moment <= run.end]
             for moment in [run.start, *inside]:
                 place = begin + (moment - run.start).total_seconds()
@@ -223,11 +225,6 @@ class _Clock:
                 texts.append(f"{moment:{clock}}" + (f"<br>{moment:%b %d}" * (moment.date() != day)))
                 day = moment.date()
         return places, texts
-
-
-def _from(first: int) -> range:
-    """Return enough whole numbers from `first` on for the ticks of any run."""
-    return range(first, first + 4 * MOST_TICKS)
 
 
 def pareto(study: Study, found: Summary) -> go.Figure:

@@ -153,24 +153,19 @@ def _best_of(found: Candidates) -> Candidates:
 
 def _suspected(images: ImageSet, asked: Candidates, ranking: Ranking) -> Iterator[Suspect]:
     for place in ranking.suspects().tolist():
+        label = images.classes[asked.labels[place]]
         suggested = images.classes[ranking.suggested[place]]
-        agree, trials = int(ranking.agree[place]), ranking.models
+        sure, odds = float(ranking.sure[place]), float(ranking.odds[place])
+        agree, trials, row = int(ranking.agree[place]), ranking.models, int(asked.rows[place])
         yield Suspect(
-            image=_name(images.files, int(asked.rows[place])),
-            label=images.classes[asked.labels[place]],
+            image=images.name_of(row),
+            label=label,
             suggested=suggested,
-            score=float(ranking.odds[place]),
+            score=odds,
             agree=agree,
             trials=trials,
-            reason=in_words(
-                images.classes[asked.labels[place]],
-                suggested,
-                float(ranking.sure[place]),
-                odds=float(ranking.odds[place]),
-                agree=agree,
-                trials=trials,
-            ),
-            row=int(asked.rows[place]),
+            reason=in_words(label, suggested, sure, odds=odds, agree=agree, trials=trials),
+            row=row,
         )
 
 
@@ -192,10 +187,6 @@ def in_words(
     if times > MOST_TIMES:
         many = f"more than {MOST_TIMES:,}"
     return f"{said}, {many} times as likely as {label}"
-
-
-def _name(files: Sequence[str], row: int) -> str:
-    return str(files[row]) if files else f"#{row}"
 
 
 def _same_sheets(found: FoundImages, asked: Candidates, ranking: Ranking) -> Iterator[Suspect]:
