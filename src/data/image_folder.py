@@ -20,12 +20,13 @@ def list_image_folder(cfg: DataConfig, root: Path) -> Listing:
     A split whose images are in no class folders (a competition's test images) is not used.
 
     Raises:
-        UserError: there are no images, or only of one class.
+        UserError: there are no images, only of one class, or splits without classes to train on.
     """
     splits = _split_folders(root)
     unlabelled = [name for name, folder in splits.items() if not _subfolders(folder)]
     listing = Listing(root, [], [], ())
     if "train" not in splits or "train" in unlabelled:
+        _check_classes(root)
         splits = {"": root}
     for name in unlabelled:
         if splits.pop(name, None) is not None:
@@ -65,6 +66,18 @@ def _split_folders(root: Path) -> dict[str, Path]:
         for name in names
         if name in folders
     }
+
+
+def _check_classes(root: Path) -> None:
+    """Refuse splits as classes; one class may be called so beside others."""
+    names = _subfolders(root)
+    meant = {name for called in SPLIT_FOLDERS.values() for name in called}
+    if names and all(name.lower() in meant for name in names):
+        raise UserError(
+            f"data.root={root}: holds splits ({', '.join(names)}), but no train/CLASS/IMAGE; sort "
+            "the images of train into folders of classes, or take data=csv where a table says "
+            "their classes; folders of classes need other names"
+        )
 
 
 def _subfolders(folder: Path) -> list[str]:
