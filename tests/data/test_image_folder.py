@@ -74,6 +74,23 @@ def test_unlabelled_test_images_are_not_used(tmp_path: Path, data: Callable[...,
     assert "test: has no folders of classes" in splits.notes[0]
 
 
+@pytest.mark.parametrize("twice", [("val", "validation"), ("Train", "training")])
+def test_two_folders_of_one_split_are_refused(
+    tmp_path: Path, data: Callable[..., Any], twice: tuple[str, str]
+) -> None:
+    write(tmp_path / "images", 1, (*{"train", "test"} - {twice[0].lower()}, *twice))
+    with pytest.raises(UserError, match=rf"data\.root=.*: {' and '.join(twice)} are one split"):
+        list_images(data())
+
+
+def test_images_beside_the_splits_are_noted(tmp_path: Path, data: Callable[..., Any]) -> None:
+    root = write(tmp_path / "images", 1, ("train", "test", "more"))
+    (root / "tables").mkdir()
+    assert list_images(data()).notes == [
+        "more: is a folder beside train, but no split, so it is not used"
+    ]
+
+
 @pytest.mark.parametrize("splits", [("train", "test"), ("Training", "val", "test"), ("train",)])
 def test_splits_without_classes_are_no_classes(
     tmp_path: Path, data: Callable[..., Any], splits: tuple[str, ...]
