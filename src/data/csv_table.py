@@ -212,7 +212,7 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
 
     Raises:
         UserError: a table or column is missing, a label is not in the meta file, a name leads
-            out of the folder, or a file has two labels.
+            out of the folder, or a file has two labels or two groups.
     """
     table = root / cfg.csv_file
     if not table.exists():
@@ -231,25 +231,41 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
     by_target = _classes(cfg, root, [row[cfg.target_column] for row in rows], table)
     positions = {target: index for index, target in enumerate(by_target)}
     listing = Listing(folder, [], [], tuple(by_target.values()), codes=tuple(by_target))
-    for row in rows:
-        row[cfg.id_column] = named_inside(folder, row[cfg.id_column])
-    labels: dict[str, str] = {}
-    for row in rows:
-        name, target = row[cfg.id_column], row[cfg.target_column]
-        if labels.setdefault(name, target) != target:
-            raise UserError(f"{table}: {name} has two classes, {labels[name]} and {target}")
+    names = [named_inside(folder, row[cfg.id_column]) for row in rows]
+    for name in names:
         path_inside(folder, name)
-    listing.names = with_suffixes(folder, list(labels))
+    names = with_suffixes(folder, names)
+    labels = _one_each(table, names, [row[cfg.target_column] for row in rows], "classes")
+    listing.names = list(labels)
     listing.targets = [positions[target] for target in labels.values()]
     if cfg.group_column:
-        by_name = {row[cfg.id_column]: row[cfg.group_column] for row in rows}
-        listing.groups = [by_name[name] for name in labels]
+        groups = _one_each(table, names, [row[cfg.group_column] for row in rows], "groups")
+        listing.groups = list(groups.values())
     if len(labels) < len(rows):
         listing.notes.append(f"{table}: {counted(len(rows) - len(labels), 'row')} there twice")
     unused = [by_target[t] for t in by_target if t not in set(labels.values())]
     if unused:
         listing.notes.append(f"{table}: has no images of {', '.join(unused)}")
     return listing
+
+
+def _one_each(
+    table: Path, names: Sequence[str], values: Sequence[str], kind: str
+) -> dict[str, str]:
+    """Return the value of each file, which may be empty in further rows of it.
+
+    Raises:
+        UserError: a file has two.
+    """
+    found: dict[str, str] = {}
+    for name, value in zip(names, values, strict=True):
+        known = found.get(name) or value
+        if value and value != known:
+            raise UserError(
+                f"{table}: {name} has two {kind}, {known} and {value}; keep one of its rows"
+            )
+        found[name] = known
+    return found
 
 
 def _instead(key: str, names: Sequence[str]) -> str:
