@@ -90,6 +90,12 @@ def list_files(
     return [(path_inside(where, file), name) for file, name in zip(files, names, strict=True)]
 
 
+def file_that_holds(path: Path) -> Path:
+    """Return the file of an image: `scan.pdf` where `scan.pdf#page=2` is a page and no file."""
+    bare = split_page(str(path))[0]
+    return Path(bare) if bare != str(path) and not path.exists() else path
+
+
 def _decode_ahead(
     files: Iterable[tuple[Path, str]], size: int, fit: str, threads: int | None = None
 ) -> Iterator[Sized]:
@@ -110,9 +116,9 @@ def _decode_ahead(
 def _pages(files: Iterable[tuple[Path, str]]) -> Iterator[tuple[Path | UnreadableImageError, str]]:
     """Add the pages of each file to its name, unless the name has one already."""
     for path, name in files:
-        bare = split_page(str(path))[0]
-        if bare != str(path) and not path.exists():
-            yield Path(bare), name
+        file = file_that_holds(path)
+        if file != path:
+            yield file, name
             continue
         try:
             pages = page_names(path, name)

@@ -21,7 +21,7 @@ from src.data.image_files import file_of, find_images
 from src.data.load import NO_WEAR, check_keys, data_fingerprint, load_splits
 from src.data.pages_to_come.compare import Comparison, Measure, Worn, compare
 from src.data.pages_to_come.measures import Floats, Pixels
-from src.data.stream import list_files, stream_sized
+from src.data.stream import file_that_holds, list_files, stream_sized
 from src.data.threads import map_ahead
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,8 @@ def _key(cfg: DataConfig) -> str:
     source, folder = _places(cfg)
     theirs = []
     for path, name in list_files(source, folder):
-        facts = path.stat() if path.exists() else None
+        file = file_that_holds(path)
+        facts = file.stat() if file.exists() else None
         theirs.append([name, facts.st_size, facts.st_mtime_ns] if facts else [name])
     wears = {name: asdict(preset) for name, preset in presets().items()}
     return short_hash([VERSION, MOST, SIDE, _of_ours(cfg), cfg.fit, theirs, wears])
