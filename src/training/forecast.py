@@ -50,7 +50,7 @@ def footprint_of(cfg: DictConfig, num_classes: int, *, checkpointing: bool = Fal
     )
     model = _shapes_alone(cfg.model)
     model["grad_checkpointing"] |= checkpointing
-    key = json.dumps([repr(kind), model, cfg.optimizer.name], default=str)
+    key = json.dumps([repr(kind), model, *_kept_by(cfg.optimizer)], default=str)
     if key not in _counted:
         group: Any = OmegaConf.merge(cfg.model, model)
 
@@ -168,6 +168,16 @@ def pruning(cfg: DictConfig) -> dict[str, Any] | None:
         return None
     pruner = HydraConfig.get().runtime.choices.get("hydra/sweeper/pruner")
     return {"pruner": pruner, "patience": cfg.pruning.patience}
+
+
+def _kept_by(optimizer: DictConfig) -> tuple[str, dict[str, Any]]:
+    """Return what of the `optimizer` group decides about what it keeps of each weight.
+
+    Of a number such as a momentum it only matters whether it is above 0.
+    """
+    kwargs: Any = OmegaConf.to_container(optimizer.kwargs, resolve=True)
+    plain = {key: value > 0 if isinstance(value, float) else value for key, value in kwargs.items()}
+    return optimizer.name, plain
 
 
 def _shapes_alone(model: DictConfig) -> dict[str, Any]:
