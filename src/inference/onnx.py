@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from doctune.files import replacing
 from src.inference.config import PredictConfig
 from src.inference.predictor import Predictor, cooled, open_predictor
@@ -75,14 +75,14 @@ def export(cfg: PredictConfig, console: Console) -> Path:
     try:
         write_onnx(predictor, path)
     except torch.onnx.OnnxExporterError as error:
-        reason = next(iter(str(error.__cause__ or error).splitlines()), "")
+        reason = first_line(error.__cause__ or error)
         raise UserError(
             f"run={cfg.run}: torch cannot write this model as ONNX ({reason})"
         ) from error
     try:
         difference = largest_difference(predictor, path)
     except Exception as error:  # onnxruntime's have no class of their own in common
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path}: onnxruntime cannot run it ({reason}); do not use it") from error
     size = predictor.formats[0].size
     console.print(

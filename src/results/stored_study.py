@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from doctune.study.location import parse_url
 from doctune.study.storage import open_storage
 from doctune.words import nearest
@@ -106,7 +106,7 @@ class StoredStudy:
         try:
             config = OmegaConf.merge(OmegaConf.structured(ExperimentConfig), ran_with)
         except OmegaConfBaseException as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise UserError(
                 f"{path}: does not fit this version of the program ({reason}); use the one that "
                 "searched"

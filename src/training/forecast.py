@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from src.data.image_set import ImageSet
 from src.hardware import memory
 from src.hardware.counted_step import StepKind
@@ -65,7 +65,7 @@ def footprint_of(cfg: DictConfig, num_classes: int, *, checkpointing: bool = Fal
                 kind,
             )
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            reason = first_line(error)
             raise UserError(
                 f"model.name={cfg.model.name}: its memory cannot be counted ({reason})"
             ) from error
