@@ -60,7 +60,7 @@ def read_table(
         path: of the file.
         columns: that have to be there: key of the config, `id_column`, -> its value.
         encoding: of the file; None: UTF-8, or UTF-16 where its bytes say so.
-        section: of the config, that the keys are in.
+        section: of the config, that the keys are in; empty where these columns have fixed names.
 
     Returns:
         The names of its columns, and its rows.
@@ -68,7 +68,7 @@ def read_table(
     Raises:
         UserError: it is missing, empty or no such table, or lacks a column.
     """
-    text = _text(path, encoding)
+    text = _text(path, encoding, section)
     header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
     try:
@@ -88,7 +88,7 @@ def read_table(
     return names, rows
 
 
-def _text(path: Path, encoding: str | None) -> str:
+def _text(path: Path, encoding: str | None, section: str) -> str:
     """Return the file's text.
 
     Raises:
@@ -113,6 +113,9 @@ def _text(path: Path, encoding: str | None) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
+        if not section:
+            told = f"{path}: is no table in UTF-8; save it as CSV in UTF-8"
+            raise UserError(told) from None
         raise UserError(_which_encoding(path, content)) from None
 
 
@@ -164,18 +167,22 @@ def _lacking(
             f"t = p.read_csv('{path}'); t['{target}'] = t[{one_hot}].idxmax(1); "
             f"t.to_csv('{path}', index=False)\""
         )
+    key, column = next(iter(missing.items()))
+    told = f"{path}: has no column '{column}', only {', '.join(names)}"
+    if not section:
+        meant = nearest(column, [name for name in names if name not in taken], alike=COLUMN_ALIKE)
+        return f"{told}; rename {meant[0]} to {column}" if meant else f"{told}; add it"
     keys = []
-    for key, column in missing.items():
-        guess = _guess(key, column, [name for name in names if name not in taken], rows)
+    for key_of, wanted in missing.items():
+        guess = _guess(key_of, wanted, [name for name in names if name not in taken], rows)
         if guess is not None:
             taken.append(guess)
-            keys.append(f"{section}.{key}={guess}" if section else f"{key}={guess}")
-    key, column = next(iter(missing.items()))
+            keys.append(f"{section}.{key_of}={guess}")
     near = nearest(column, names, alike=COLUMN_ALIKE)
     hint = f"; did you mean {' '.join(keys)}?" if near and keys else f"; write {' '.join(keys)}"
     if not keys:
         hint = f"; write {section}.{key}=NAME with one of these"
-    return f"{path}: has no column '{column}', only {', '.join(names)}{hint}"
+    return f"{told}{hint}"
 
 
 def _guess(key: str, column: str, names: Sequence[str], rows: Rows) -> str | None:
