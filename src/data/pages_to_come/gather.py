@@ -34,7 +34,7 @@ MOST, SIDE = 400, 128
 # With fewer there is nothing to cross-validate.
 FEWEST = 20
 # Raised whenever the same pages would be judged differently.
-VERSION = 3
+VERSION = 4
 
 
 def comparison(cfg: DataConfig, *, work_out: bool = True) -> Comparison | None:
@@ -135,7 +135,7 @@ def pages_to_classify(cfg: DataConfig) -> tuple[Pixels, Floats]:
             told = f"data.to_classify={cfg.to_classify}: none of the files that it names can be "
             told += f"read in {here}; give the folder that they are in instead"
         raise UserError(told)
-    return _stacked(good[:MOST])
+    return _stacked(good)
 
 
 def _places(cfg: DataConfig) -> tuple[Path, Path | None]:
