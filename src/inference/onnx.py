@@ -12,7 +12,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from doctune.files import replacing
 from src.inference.config import PredictConfig
 from src.inference.predictor import Predictor, cooled, open_predictor
 from src.inference.tables import check_choice
+from src.inference.trained_model import ImageFormat
 
 FORMATS = ("onnx",)
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -66,10 +67,9 @@ def export(cfg: PredictConfig, console: Console) -> Path:
         )
     predictor = open_predictor(Path(cfg.run), "cpu", calibrated=cfg.calibrated)
     if len(predictor.formats) > 1:
-        sizes = ", ".join(str(found.size) for found in predictor.formats)
         raise UserError(
-            f"run={cfg.run}: its members take images of different sizes ({sizes}); export "
-            "them one by one, run=<member>"
+            f"run={cfg.run}: its members take images {_unlike(predictor.formats)}; export them "
+            "one by one, run=<member>"
         )
     path = Path(cfg.run) / "model.onnx"
     try:
@@ -95,6 +95,14 @@ def export(cfg: PredictConfig, console: Console) -> Path:
     if difference > TOLERANCE:
         raise UserError(f"{path}: differs from the model by more than {TOLERANCE:g}; do not use it")
     return path
+
+
+def _unlike(formats: Sequence[ImageFormat]) -> str:
+    """Say in what the formats of members differ."""
+    sizes = list(dict.fromkeys(str(found.size) for found in formats))
+    if len(sizes) > 1:
+        return f"of different sizes ({', '.join(sizes)})"
+    return f"made square in different ways (data.fit={', '.join(found.fit for found in formats)})"
 
 
 def write_onnx(predictor: Predictor, path: Path) -> None:
