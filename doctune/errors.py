@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can mend."""
+"""The one exception for mistakes that a user can mend, and what is told of any other in a line."""
 
 import contextlib
 import errno
@@ -16,6 +16,11 @@ class UserError(CompactHydraException):
 
     Hydra prints such an exception as its message alone, without a traceback.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, or its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from doctune.hydra_messages import without_key
 
 # Optuna's samplers that import a package of their own when they draw.
@@ -35,7 +35,7 @@ def told_by_key(key: str) -> Iterator[None]:
         raise UserError(f"{key}: {without_key(error)}") from error
     except (ValueError, TypeError) as error:
         # What is made refuses its values.
-        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{key}: {first_line(error)}") from error
 
 
 def check_installed(sampler: Any) -> None:

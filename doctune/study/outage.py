@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -103,4 +103,4 @@ def told_if_away(say: Callable[[str], None], what: str) -> Iterator[None]:
 
 def reason_of(error: Exception) -> str:
     """Return in a line why a storage does not answer."""
-    return str(error.__cause__ or error).strip().splitlines()[0]
+    return first_line(error.__cause__ or error)

@@ -24,7 +24,7 @@ from optuna.storages.journal._file import get_lock_file
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from doctune.passwords import add_password
 from doctune.study.location import as_typed, is_file, parse_url
 from doctune.study.lock import JournalLock, file_lock
@@ -59,7 +59,7 @@ def open_storage(url: str) -> BaseStorage:
         return _open_server(parsed)
     except Exception as error:
         # Drivers raise errors of their own; whichever it is, the user's URL is the cause.
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         told = f"{as_typed(parsed)}: it cannot be opened ({reason})"
         if isinstance(error, DatabaseError) and any(word in reason for word in DAMAGED):
             told += "; put a copy of the file in its place, or move it away to start anew"

@@ -60,7 +60,7 @@ def read_table(
         path: of the file.
         columns: that have to be there: key of the config, `id_column`, -> its value.
         encoding: of the file; None: UTF-8, or UTF-16 where its bytes say so.
-        section: of the config, that the keys are in.
+        section: of the config, that the keys are in; empty where these columns have fixed names.
 
     Returns:
         The names of its columns, and its rows.
@@ -68,7 +68,7 @@ def read_table(
     Raises:
         UserError: it is missing, empty or no such table, or lacks a column.
     """
-    text = _text(path, encoding)
+    text = _text(path, encoding, section)
     header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
     try:
@@ -88,7 +88,7 @@ def read_table(
     return names, rows
 
 
-def _text(path: Path, encoding: str | None) -> str:
+def _text(path: Path, encoding: str | None, section: str) -> str:
     """Return the file's text.
 
     Raises:
@@ -113,6 +113,9 @@ def _text(path: Path, encoding: str | None) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
+        if not section:
+            told = f"{path}: is no table in UTF-8; save it as CSV in UTF-8"
+            raise UserError(told) from None
         raise UserError(_which_encoding(path, content)) from None
 
 
@@ -164,18 +167,22 @@ def _lacking(
             f"t = p.read_csv('{path}'); t['{target}'] = t[{one_hot}].idxmax(1); "
             f"t.to_csv('{path}', index=False)\""
         )
+    key, column = next(iter(missing.items()))
+    told = f"{path}: has no column '{column}', only {', '.join(names)}"
+    if not section:
+        meant = nearest(column, [name for name in names if name not in taken], alike=COLUMN_ALIKE)
+        return f"{told}; rename {meant[0]} to {column}" if meant else f"{told}; add it"
     keys = []
-    for key, column in missing.items():
-        guess = _guess(key, column, [name for name in names if name not in taken], rows)
+    for key_of, wanted in missing.items():
+        guess = _guess(key_of, wanted, [name for name in names if name not in taken], rows)
         if guess is not None:
             taken.append(guess)
-            keys.append(f"{section}.{key}={guess}" if section else f"{key}={guess}")
-    key, column = next(iter(missing.items()))
+            keys.append(f"{section}.{key_of}={guess}")
     near = nearest(column, names, alike=COLUMN_ALIKE)
     hint = f"; did you mean {' '.join(keys)}?" if near and keys else f"; write {' '.join(keys)}"
     if not keys:
         hint = f"; write {section}.{key}=NAME with one of these"
-    return f"{path}: has no column '{column}', only {', '.join(names)}{hint}"
+    return f"{told}{hint}"
 
 
 def _guess(key: str, column: str, names: Sequence[str], rows: Rows) -> str | None:
@@ -212,7 +219,7 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
 
     Raises:
         UserError: a table or column is missing, a label is not in the meta file, a name leads
-            out of the folder, or a file has two labels.
+            out of the folder, or a file has two labels or two groups.
     """
     table = root / cfg.csv_file
     if not table.exists():
@@ -231,25 +238,41 @@ def list_csv(cfg: DataConfig, root: Path) -> Listing:
     by_target = _classes(cfg, root, [row[cfg.target_column] for row in rows], table)
     positions = {target: index for index, target in enumerate(by_target)}
     listing = Listing(folder, [], [], tuple(by_target.values()), codes=tuple(by_target))
-    for row in rows:
-        row[cfg.id_column] = named_inside(folder, row[cfg.id_column])
-    labels: dict[str, str] = {}
-    for row in rows:
-        name, target = row[cfg.id_column], row[cfg.target_column]
-        if labels.setdefault(name, target) != target:
-            raise UserError(f"{table}: {name} has two classes, {labels[name]} and {target}")
+    names = [named_inside(folder, row[cfg.id_column]) for row in rows]
+    for name in names:
         path_inside(folder, name)
-    listing.names = with_suffixes(folder, list(labels))
+    names = with_suffixes(folder, names)
+    labels = _one_each(table, names, [row[cfg.target_column] for row in rows], "classes")
+    listing.names = list(labels)
     listing.targets = [positions[target] for target in labels.values()]
     if cfg.group_column:
-        by_name = {row[cfg.id_column]: row[cfg.group_column] for row in rows}
-        listing.groups = [by_name[name] for name in labels]
+        groups = _one_each(table, names, [row[cfg.group_column] for row in rows], "groups")
+        listing.groups = list(groups.values())
     if len(labels) < len(rows):
         listing.notes.append(f"{table}: {counted(len(rows) - len(labels), 'row')} there twice")
     unused = [by_target[t] for t in by_target if t not in set(labels.values())]
     if unused:
         listing.notes.append(f"{table}: has no images of {', '.join(unused)}")
     return listing
+
+
+def _one_each(
+    table: Path, names: Sequence[str], values: Sequence[str], kind: str
+) -> dict[str, str]:
+    """Return the value of each file, which may be empty in further rows of it.
+
+    Raises:
+        UserError: a file has two.
+    """
+    found: dict[str, str] = {}
+    for name, value in zip(names, values, strict=True):
+        known = found.get(name) or value
+        if value and value != known:
+            raise UserError(
+                f"{table}: {name} has two {kind}, {known} and {value}; keep one of its rows"
+            )
+        found[name] = known
+    return found
 
 
 def _instead(key: str, names: Sequence[str]) -> str:

@@ -109,8 +109,10 @@ def words(looks: npt.NDArray[np.uint8]) -> Words:
 
 
 def _key(bits: npt.NDArray[np.uint8]) -> Words:
+    # Columns that were chosen by their numbers, and what is packed of them, lie column by column.
+    packed = np.ascontiguousarray(np.packbits(bits, axis=1))
     # The first bits count most.
-    key: Words = np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
+    key: Words = packed.view(">u8")[:, 0].astype(np.uint64)
     return key
 
 

@@ -106,7 +106,8 @@ def read_fillings(first: int, close: Indices, fields: Mask, pages: SeenPages) ->
 
     def read(index: int) -> Floats | None:
         start, agree = pages.laid(first, index)
-        if agree < ROUGHLY_OF_TEMPLATE:
+        # A blank page correlates with nothing, itself included.
+        if agree < ROUGHLY_OF_TEMPLATE and index != first:
             return None
         ink, agree = filling(model, pages.view(index), fields, start)
         return ink if agree >= OF_TEMPLATE or index == first else None

@@ -17,19 +17,21 @@ SPLIT_FOLDERS = {
 def list_image_folder(cfg: DataConfig, root: Path) -> Listing:
     """List the images of each class, those in its subfolders too.
 
-    A split whose images are in no class folders (a competition's test images) is not used.
+    A split whose images are in no class folders (a competition's test images) is not used, nor is
+    a folder beside the splits.
 
     Raises:
-        UserError: there are no images, or only of one class.
+        UserError: there are no images, only of one class, or splits without classes to train on;
+            or two folders are the same split.
     """
-    splits = _split_folders(root)
-    unlabelled = [name for name, folder in splits.items() if not _subfolders(folder)]
-    listing = Listing(root, [], [], ())
-    if "train" not in splits or "train" in unlabelled:
-        splits = {"": root}
-    for name in unlabelled:
-        if splits.pop(name, None) is not None:
-            listing.notes.append(f"{name}: has no folders of classes, so it is not used")
+    found, listing = _split_folders(root), Listing(root, [], [], ())
+    splits = {"": root}
+    if any(_subfolders(folder) for folder in found["train"]):
+        splits = {split: _only_one(root, folders) for split, folders in found.items() if folders}
+        listing.notes += _unused(root, splits)
+        splits = {split: folder for split, folder in splits.items() if _subfolders(folder)}
+    else:
+        _check_classes(root)
     classes = sorted({name for folder in splits.values() for name in _subfolders(folder)})
     listing.classes = tuple(classes)
     targets = {name: target for target, name in enumerate(classes)}
@@ -57,14 +59,48 @@ def list_image_folder(cfg: DataConfig, root: Path) -> Listing:
     return listing
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
-    folders = {name.lower(): root / name for name in _subfolders(root)}
+def _split_folders(root: Path) -> dict[str, list[Path]]:
+    folders = [root / name for name in _subfolders(root)]
     return {
-        split: folders[name]
+        split: [folder for folder in folders if folder.name.lower() in names]
         for split, names in SPLIT_FOLDERS.items()
-        for name in names
-        if name in folders
     }
+
+
+def _only_one(root: Path, folders: list[Path]) -> Path:
+    if len(folders) > 1:
+        names = " and ".join(folder.name for folder in folders)
+        raise UserError(
+            f"data.root={root}: {names} are one split by their names; put their images into one "
+            "of them, or rename the others"
+        )
+    return folders[0]
+
+
+def _unused(root: Path, splits: dict[str, Path]) -> list[str]:
+    """Say which folders of images are not used."""
+    notes = [
+        f"{folder.name}: has no folders of classes, so it is not used"
+        for folder in splits.values()
+        if not _subfolders(folder)
+    ]
+    beside = [name for name in _subfolders(root) if root / name not in splits.values()]
+    return notes + [
+        f"{name}: is a folder beside {splits['train'].name}, but no split, so it is not used"
+        for name in beside
+        if image_files(root / name)
+    ]
+
+
+def _check_classes(root: Path) -> None:
+    """Refuse splits as classes; one class may be called so beside others."""
+    names = _subfolders(root)
+    if names and len(names) == sum(map(len, _split_folders(root).values())):
+        raise UserError(
+            f"data.root={root}: holds splits ({', '.join(names)}), but no train/CLASS/IMAGE; sort "
+            "the images of train into folders of classes, or take data=csv where a table says "
+            "their classes; folders of classes need other names"
+        )
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -5,6 +5,7 @@ Decoded ahead in threads, in order and in constant memory, however many there ar
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from doctune.errors import UserError
 from src.data.csv_table import read_table
@@ -16,6 +17,10 @@ from src.data.threads import map_ahead
 Named = tuple[str, Pixels | UnreadableImageError]
 # With the width and height in the file.
 Sized = tuple[str, tuple[Pixels, tuple[int, int]] | UnreadableImageError]
+# A file, or why its pages are not known, and the name of one of its pages.
+NamedPage = tuple[Path | UnreadableImageError, str]
+
+Item = TypeVar("Item")
 
 
 def stream_images(
@@ -47,7 +52,8 @@ def stream_images(
     Raises:
         UserError: there is no such source, or nothing in it.
     """
-    found = _decode_ahead(list_files(source, folder, column, encoding), size, fit, threads)
+    pages = _pages(list_files(source, folder, column, encoding))
+    found = _decode_ahead(pages, size, fit, threads)
     return ((name, page if isinstance(page, Exception) else page[0]) for name, page in found)
 
 
@@ -56,12 +62,16 @@ def stream_sized(
 ) -> Iterator[Sized]:
     """Yield what `stream_images` does, each image with its width and height in the file.
 
-    Of so many files at most, spread evenly over all of them.
+    So many at most, spread evenly over the pages of so many files, and these over all files.
     """
-    files = list_files(source, folder)
-    if len(files) > most:
-        files = [files[i * len(files) // most] for i in range(most)]
-    return _decode_ahead(files, size, fit)
+    files = _spread(list_files(source, folder), most)
+    return _decode_ahead(_spread(list(_pages(files)), most), size, fit)
+
+
+def _spread(items: list[Item], most: int) -> list[Item]:
+    if len(items) <= most:
+        return items
+    return [items[i * len(items) // most] for i in range(most)]
 
 
 def list_files(
@@ -90,10 +100,16 @@ def list_files(
     return [(path_inside(where, file), name) for file, name in zip(files, names, strict=True)]
 
 
+def file_that_holds(path: Path) -> Path:
+    """Return the file of an image: `scan.pdf` where `scan.pdf#page=2` is a page and no file."""
+    bare = split_page(str(path))[0]
+    return Path(bare) if bare != str(path) and not path.exists() else path
+
+
 def _decode_ahead(
-    files: Iterable[tuple[Path, str]], size: int, fit: str, threads: int | None = None
+    pages: Iterable[NamedPage], size: int, fit: str, threads: int | None = None
 ) -> Iterator[Sized]:
-    def decode_one(item: tuple[Path | UnreadableImageError, str]) -> Sized:
+    def decode_one(item: NamedPage) -> Sized:
         path, name = item
         if isinstance(path, UnreadableImageError):
             return name, path
@@ -104,15 +120,15 @@ def _decode_ahead(
             return name, error
 
     with pdfs_in_processes():
-        yield from map_ahead(decode_one, _pages(files), threads)
+        yield from map_ahead(decode_one, pages, threads)
 
 
-def _pages(files: Iterable[tuple[Path, str]]) -> Iterator[tuple[Path | UnreadableImageError, str]]:
+def _pages(files: Iterable[tuple[Path, str]]) -> Iterator[NamedPage]:
     """Add the pages of each file to its name, unless the name has one already."""
     for path, name in files:
-        bare = split_page(str(path))[0]
-        if bare != str(path) and not path.exists():
-            yield Path(bare), name
+        file = file_that_holds(path)
+        if file != path:
+            yield file, name
             continue
         try:
             pages = page_names(path, name)

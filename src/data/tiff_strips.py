@@ -116,7 +116,7 @@ def _is_large(tags: Any, wanted: int) -> bool:
 def _segments(tags: Any) -> list[tuple[int, list[tuple[int, int]]]]:
     """Return rows of strips or tiles: how many lines of pixels, then place and bytes of each.
 
-    None where there are not as many as there should be.
+    Nothing where there are not as many as there should be.
     """
     width, height = int(tags[WIDTH]), int(tags[LENGTH])
     if TILE_OFFSETS in tags:

@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from doctune.words import did_you_mean
 from src.data.config import AugmentConfig
 
@@ -211,7 +211,7 @@ def _checked(given: Any, told: str) -> dict[str, float]:
         whole = OmegaConf.merge(OmegaConf.structured(AugmentConfig), kept)
         values: Any = OmegaConf.to_container(whole, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"{told}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{told}: {first_line(error)}") from error
     return {key: value for key, value in values.items() if key not in NOT_WORN}
 
 

@@ -12,7 +12,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from doctune.files import replacing
 from src.inference.config import PredictConfig
 from src.inference.predictor import Predictor, cooled, open_predictor
 from src.inference.tables import check_choice
+from src.inference.trained_model import ImageFormat
 
 FORMATS = ("onnx",)
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -66,23 +67,22 @@ def export(cfg: PredictConfig, console: Console) -> Path:
         )
     predictor = open_predictor(Path(cfg.run), "cpu", calibrated=cfg.calibrated)
     if len(predictor.formats) > 1:
-        sizes = ", ".join(str(found.size) for found in predictor.formats)
         raise UserError(
-            f"run={cfg.run}: its members take images of different sizes ({sizes}); export "
-            "them one by one, run=<member>"
+            f"run={cfg.run}: its members take images {_unlike(predictor.formats)}; export them "
+            "one by one, run=<member>"
         )
     path = Path(cfg.run) / "model.onnx"
     try:
         write_onnx(predictor, path)
     except torch.onnx.OnnxExporterError as error:
-        reason = next(iter(str(error.__cause__ or error).splitlines()), "")
+        reason = first_line(error.__cause__ or error)
         raise UserError(
             f"run={cfg.run}: torch cannot write this model as ONNX ({reason})"
         ) from error
     try:
         difference = largest_difference(predictor, path)
     except Exception as error:  # onnxruntime's have no class of their own in common
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path}: onnxruntime cannot run it ({reason}); do not use it") from error
     size = predictor.formats[0].size
     console.print(
@@ -95,6 +95,14 @@ def export(cfg: PredictConfig, console: Console) -> Path:
     if difference > TOLERANCE:
         raise UserError(f"{path}: differs from the model by more than {TOLERANCE:g}; do not use it")
     return path
+
+
+def _unlike(formats: Sequence[ImageFormat]) -> str:
+    """Say in what the formats of members differ."""
+    sizes = list(dict.fromkeys(str(found.size) for found in formats))
+    if len(sizes) > 1:
+        return f"of different sizes ({', '.join(sizes)})"
+    return f"made square in different ways (data.fit={', '.join(found.fit for found in formats)})"
 
 
 def write_onnx(predictor: Predictor, path: Path) -> None:

@@ -3,7 +3,6 @@
 How far a prediction is: a bar in a terminal, a line now and then in a log.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +24,8 @@ from rich.progress import (
 from doctune.errors import UserError
 from src.data.decode import Pixels, UnreadableImageError
 from src.data.files import describe_others, other_files
-from src.data.formats import PAGED, SUFFIXES
-from src.data.stream import stream_images
+from src.data.formats import PAGED
+from src.data.stream import list_files, stream_images
 from src.inference.config import AUTO, SOURCES, ImagesConfig, PredictConfig, source_path
 from src.inference.predictor import Predictor, open_predictor
 from src.inference.tables import (
@@ -134,9 +133,7 @@ def stream_items(cfg: PredictConfig, predictor: Predictor) -> Iterator[Item]:
     Raises:
         UserError: there is no such source, or nothing in it.
     """
-    source, folder, column = source_path(cfg.data), None, None
-    if cfg.data.source == "csv":
-        folder, column = Path(str(cfg.data.root)) / cfg.data.image_dir, cfg.data.id_column
+    source, folder, column = _places(cfg.data)
     streams = [
         stream_images(
             source,
@@ -149,6 +146,13 @@ def stream_items(cfg: PredictConfig, predictor: Predictor) -> Iterator[Item]:
         for wanted in predictor.formats
     ]
     return (_joined(found) for found in zip(*streams, strict=True))
+
+
+def _places(data: ImagesConfig) -> tuple[Path, Path | None, str | None]:
+    """Return the source, and of a table in `root` the folder of its files and their column."""
+    if data.source != "csv":
+        return source_path(data), None, None
+    return source_path(data), Path(str(data.root)) / data.image_dir, data.id_column
 
 
 def _joined(found: Sequence[tuple[str, Pixels | UnreadableImageError]]) -> Item:
@@ -259,14 +263,10 @@ def counting(total: int | None, console: Console) -> Iterator[Callable[[int], No
 
 
 def count_images(data: ImagesConfig) -> int | None:
-    """Count the images without opening any; None where files of several pages are among them."""
-    path = source_path(data)
-    if path.is_file() and path.suffix.lower() == ".csv":
-        with path.open("rb") as file:
-            return max(0, sum(1 for line in file if line.strip()) - 1)
-    if path.is_file():
-        return None if path.suffix.lower() in PAGED else 1
-    suffixes = [Path(name).suffix.lower() for _, _, names in os.walk(path) for name in names]
-    if any(suffix in PAGED for suffix in suffixes):
-        return None
-    return sum(suffix in SUFFIXES for suffix in suffixes)
+    """Count the images that are read, none of which is opened.
+
+    None where files of several pages are among them.
+    """
+    source, folder, column = _places(data)
+    paths = [path for path, _ in list_files(source, folder, column, data.encoding)]
+    return None if any(path.suffix.lower() in PAGED for path in paths) else len(paths)

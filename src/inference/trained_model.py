@@ -26,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from src.data.augment import Normalize
 from src.inference.config import ENSEMBLE, check_run
 from src.training.backbone import channels_last, create_backbone
@@ -162,7 +162,7 @@ def load_run(folder: Path) -> TrainedModel:
     try:
         return TrainedModel(cfg, tuple(named["classes"]), tuple(named["codes"]), weights)
     except (OmegaConfBaseException, RuntimeError) as error:
-        reason = next(iter(str(error).strip().splitlines()), "")
+        reason = first_line(error)
         raise UserError(
             f"run={folder}: does not fit this version of the program ({reason}); use the one "
             "that trained it"

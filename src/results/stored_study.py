@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from doctune.study.location import as_typed, counted_from, parse_url
 from doctune.study.storage import existing_storage
 from doctune.words import nearest
@@ -107,7 +107,7 @@ class StoredStudy:
         try:
             config = OmegaConf.merge(OmegaConf.structured(ExperimentConfig), ran_with)
         except OmegaConfBaseException as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise UserError(
                 f"{path}: does not fit this version of the program ({reason}); use the one that "
                 "searched"

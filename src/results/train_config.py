@@ -18,6 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from doctune.commands import command, task_overrides
+from doctune.files import write_text
 from doctune.words import key_of, show
 from src.before.config import ExperimentConfig
 from src.data.wear_presets import written_out
@@ -66,7 +67,7 @@ def write_train_config(stored: StoredStudy, trial: FrozenTrial) -> Path:
         HYDRA,
         *(_section(key, value, notes) for key, value in body.items()),
     ]
-    path.write_text("\n".join(parts), encoding="utf-8")
+    write_text(path, "\n".join(parts))
     return path
 
 

@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from src.training.checkpointing import checkpoint_blocks
 from src.training.config import ModelConfig
 from src.training.model_names import no_such_model
@@ -97,7 +97,7 @@ def check_backbone(cfg: ModelConfig, img_size: int) -> None:
             hint = f"; it was made for {own}: data.img_size={own}" if own != img_size else ""
             raise UserError(
                 f"data.img_size={img_size}: {cfg.name} cannot take images of that size "
-                f"({_first_line(error)}){hint}"
+                f"({first_line(error)}){hint}"
             ) from error
     if scores.shape != (1, 2):
         raise UserError(
@@ -236,7 +236,7 @@ def _has_none(cfg: ModelConfig, argument: str) -> UserError:
 
 
 def _refused(cfg: ModelConfig, img_size: int | None, error: Exception) -> UserError:
-    reason = _first_line(error)
+    reason = first_line(error)
     if cfg.pooling is not None and ("pool" in reason.lower() or _is_the_pooling(cfg, img_size)):
         return UserError(
             f"model.pooling={cfg.pooling}: {cfg.name} does not take it; most models take avg, "
@@ -254,7 +254,3 @@ def _is_the_pooling(cfg: ModelConfig, img_size: int | None) -> bool:
         return False
     with shapes_alone():
         return _takes(ModelConfig(cfg.name, kwargs=cfg.kwargs), img_size, img_size or 224)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

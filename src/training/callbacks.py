@@ -38,7 +38,10 @@ class GradientClipping(pl.Callback):
 
 
 class EpochLines(pl.Callback):
-    """Prints `epoch 3/15  loss 1.234  macro-F1 0.712  0:12 left` after every epoch."""
+    """Prints a line after every epoch.
+
+    As `epoch  3/15  validation loss 1.234  macro-F1 0.7120  0:12 left`.
+    """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""

@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
-from doctune.errors import NO_ROOM, UserError
+from doctune.errors import NO_ROOM, UserError, first_line
 from src.data.image_set import ImageSet
 from src.data.loader import BatchLoader
 from src.training.batch_norm import has_batch_norm
@@ -132,7 +132,7 @@ def fit(
         trainer.fit(module, batches, scored)
     except MisconfigurationException as error:
         end_others(trainer)
-        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+        raise UserError(f"trainer: {first_line(error)}") from error
     except BaseException:
         end_others(trainer)
         raise
@@ -257,7 +257,7 @@ def make_trainer(
     try:
         return pl.Trainer(**arguments)
     except (ValueError, TypeError, MisconfigurationException) as error:
-        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+        raise UserError(f"trainer: {first_line(error)}") from error
 
 
 def _callbacks(cfg: DictConfig, output_dir: Path | None) -> Iterator[pl.Callback]:

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from src.data.image_set import ImageSet
 from src.hardware import memory
 from src.hardware.counted_step import StepKind
@@ -50,7 +50,7 @@ def footprint_of(cfg: DictConfig, num_classes: int, *, checkpointing: bool = Fal
     )
     model = _shapes_alone(cfg.model)
     model["grad_checkpointing"] |= checkpointing
-    key = json.dumps([repr(kind), model, cfg.optimizer.name], default=str)
+    key = json.dumps([repr(kind), model, *_kept_by(cfg.optimizer)], default=str)
     if key not in _counted:
         group: Any = OmegaConf.merge(cfg.model, model)
 
@@ -65,7 +65,7 @@ def footprint_of(cfg: DictConfig, num_classes: int, *, checkpointing: bool = Fal
                 kind,
             )
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            reason = first_line(error)
             raise UserError(
                 f"model.name={cfg.model.name}: its memory cannot be counted ({reason})"
             ) from error
@@ -168,6 +168,16 @@ def pruning(cfg: DictConfig) -> dict[str, Any] | None:
         return None
     pruner = HydraConfig.get().runtime.choices.get("hydra/sweeper/pruner")
     return {"pruner": pruner, "patience": cfg.pruning.patience}
+
+
+def _kept_by(optimizer: DictConfig) -> tuple[str, dict[str, Any]]:
+    """Return what of the `optimizer` group decides about what it keeps of each weight.
+
+    Of a number such as a momentum it only matters whether it is above 0.
+    """
+    kwargs: Any = OmegaConf.to_container(optimizer.kwargs, resolve=True)
+    plain = {key: value > 0 if isinstance(value, float) else value for key, value in kwargs.items()}
+    return optimizer.name, plain
 
 
 def _shapes_alone(model: DictConfig) -> dict[str, Any]:

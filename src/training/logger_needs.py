@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 
 CHOICES = ("csv", "tensorboard", "mlflow", "wandb", "none")
 # Logger -> the package to import and the one to install.
@@ -79,5 +79,5 @@ def _prepare_mlflow(cfg: DictConfig) -> None:
         if client.get_experiment_by_name(cfg.project) is None:
             client.create_experiment(cfg.project)
     except MlflowException as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"logger.uri={cfg.uri}: MLflow cannot open it ({reason})") from error

@@ -116,10 +116,11 @@ def load_weights(model: nn.Module, file: str) -> None:
 def _trained_with(path: Path) -> str:
     """Return what to write where the run that left the file says which model it was."""
     try:
-        config: Any = OmegaConf.load(path.parent / "config.yaml")
-        return f"; give model.name={config.model.name}"
-    except (OSError, yaml.YAMLError, OmegaConfBaseException):
+        name = OmegaConf.select(OmegaConf.load(path.parent / "config.yaml"), "model.name")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException):
         return ""
+    # Other programs have such a file, too.
+    return f"; give model.name={name}" if isinstance(name, str) else ""
 
 
 def _head(model: nn.Module) -> tuple[str, ...]:

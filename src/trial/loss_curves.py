@@ -20,14 +20,15 @@ class LossCurves(pl.Callback):
     is trained on: augmented, mixed, with smoothed labels and weighted classes.
 
     Args:
-        trial: what is trained; keeps `{"train": [folds][epochs], "val": [folds][epochs]}`.
+        trial: what is trained; keeps `{"train": [folds][epochs], "val": [folds][epochs]}`, None
+            where a loss was infinite or no number.
         folds: that it has taken over from an interrupted one.
     """
 
     def __init__(self, trial: RunningTrial, folds: int = 0) -> None:
         self._trial = trial
         noted = trial.noted(LOSSES) or {}
-        self._curves: dict[str, list[list[float]]] = {}
+        self._curves: dict[str, list[list[float | None]]] = {}
         for kind in LOGGED:
             kept = list(noted.get(kind, []))[:folds]
             # A trial of an earlier version has handed on none.
@@ -42,9 +43,8 @@ class LossCurves(pl.Callback):
         """Take the losses of an epoch."""
         for kind, name in LOGGED.items():
             loss = float(trainer.callback_metrics.get(name, math.nan))
-            # JSON has no NaN.
-            if math.isfinite(loss):
-                self._curves[kind][-1].append(round(loss, DIGITS))
+            # JSON has no NaN; left out, it would move later epochs to the left.
+            self._curves[kind][-1].append(round(loss, DIGITS) if math.isfinite(loss) else None)
 
     def note(self) -> None:
         """Keep the losses with the trial."""

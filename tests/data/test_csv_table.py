@@ -58,6 +58,16 @@ def test_csv_with_other_names_and_no_meta_file(tmp_path: Path, data: Callable[..
     assert all(len(np.unique(part.labels)) == 3 for part in (splits.train, splits.val, splits.test))
 
 
+def test_a_group_that_only_one_row_of_a_file_names(
+    tmp_path: Path, data: Callable[..., Any]
+) -> None:
+    root = competition(tmp_path / "images", per_class=1)
+    rows = ("000.jpg,0,", "001.jpg,2,A", "000.jpg,0,B", "000.jpg,0,")
+    (root / "train.csv").write_text("\n".join(["ID,target,who", *rows]))
+    listing = list_images(data(source="csv", group_column="who"))
+    assert dict(zip(listing.names, listing.groups, strict=True)) == {"000.jpg": "B", "001.jpg": "A"}
+
+
 Spoil = Callable[[Path], object]
 
 
@@ -97,6 +107,12 @@ def table(text: str) -> Spoil:
         ({}, table("ID,target\n000.jpg,0\n,2\n"), r"train\.csv: ID is empty in row 3"),
         ({}, table("ID,target\n000.jpg,\n001.jpg,2\n"), "target is empty in row 2"),
         ({}, table("ID,target\n000.jpg,0\n000.jpg,2\n"), r"000\.jpg has two classes, 0 and 2"),
+        ({}, table("ID,target\n000.jpg,0\n000,2\n"), r"000\.jpg has two classes, 0 and 2"),
+        (
+            {"group_column": "who"},
+            table("ID,target,who\n000.jpg,0,A\n001.jpg,2,A\n000.jpg,0,B\n"),
+            r"000\.jpg has two groups, A and B; keep one of its rows",
+        ),
         ({}, table("ID,target\n../../x.jpg,0\n000.jpg,2\n"), r"'\.\./\.\./x\.jpg' leads out of"),
         ({}, table("ID,target\n/etc/passwd,0\n000.jpg,2\n"), "leads out of"),
         ({}, table("ID,target\ngone.jpg,0\n000.jpg,2\n"), r"gone\.jpg: there is no such file"),

@@ -1,8 +1,16 @@
 """Pages of a template that are filled in alike."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+from PIL import Image
 
 from src.data.fillings import NUMBERS, Fillings, may_be_alike
+from src.data.image_files import find_images
+from src.data.near_duplicates import CROWD
+from tests.data.pictures import write
 
 PAGES = np.array([2, 3, 5, 8, 13])
 
@@ -25,3 +33,15 @@ def test_pairs_are_left_out_only_where_both_fillings_are_known_and_others() -> N
 
 def test_no_pairs() -> None:
     assert may_be_alike(filled(np.ones((5, NUMBERS))), np.empty((0, 2), np.int64)).shape == (0,)
+
+
+def test_blank_pages_between_others_are_pages_like_any(
+    tmp_path: Path, data: Callable[..., Any]
+) -> None:
+    """Separators, each a file of its own: a crowd by their hashes, with no template to lie on."""
+    root = write(tmp_path / "images", 2)
+    for number in range(CROWD):
+        blank = Image.new("L", (120, 150), 255)
+        blank.save(root / "note" / f"blank{number}.png", dpi=(100 + number, 100))
+    found = find_images(data())
+    assert len(found.names) == len(set(found.same.tolist())) == 6 + CROWD

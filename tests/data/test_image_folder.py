@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from doctune.errors import UserError
 from src.data.config import DataConfig
 from src.data.decode import decode
+from src.data.image_files import list_images
 from src.data.image_set import ImageSet
 from src.data.load import load_splits
 from src.data.splits import cut
@@ -71,6 +72,56 @@ def test_unlabelled_test_images_are_not_used(tmp_path: Path, data: Callable[...,
     splits = load_splits(data())
     assert sum(map(len, names(splits))) == 30
     assert "test: has no folders of classes" in splits.notes[0]
+
+
+@pytest.mark.parametrize("twice", [("val", "validation"), ("Train", "training")])
+def test_two_folders_of_one_split_are_refused(
+    tmp_path: Path, data: Callable[..., Any], twice: tuple[str, str]
+) -> None:
+    write(tmp_path / "images", 1, (*{"train", "test"} - {twice[0].lower()}, *twice))
+    with pytest.raises(UserError, match=rf"data\.root=.*: {' and '.join(twice)} are one split"):
+        list_images(data())
+
+
+def test_images_beside_the_splits_are_noted(tmp_path: Path, data: Callable[..., Any]) -> None:
+    root = write(tmp_path / "images", 1, ("train", "test", "more"))
+    (root / "tables").mkdir()
+    assert list_images(data()).notes == [
+        "more: is a folder beside train, but no split, so it is not used"
+    ]
+
+
+@pytest.mark.parametrize("splits", [("train", "test"), ("Training", "val", "test"), ("train",)])
+def test_splits_without_classes_are_no_classes(
+    tmp_path: Path, data: Callable[..., Any], splits: tuple[str, ...]
+) -> None:
+    for split in splits:
+        (tmp_path / "images" / split).mkdir(parents=True)
+        page(1).save(tmp_path / "images" / split / "a.png")
+    told = re.escape(f"holds splits ({', '.join(sorted(splits))}), but no train/CLASS/IMAGE")
+    with pytest.raises(UserError, match=f"{told}.* data=csv"):
+        list_images(data())
+
+
+@pytest.mark.parametrize("splits", [("val",), ("val", "test")])
+def test_splits_with_classes_are_no_classes_where_train_has_none(
+    tmp_path: Path, data: Callable[..., Any], splits: tuple[str, ...]
+) -> None:
+    root = write(tmp_path / "images", 2, splits)
+    with pytest.raises(UserError, match="no train/CLASS/IMAGE"):
+        list_images(data())
+    (root / "train").mkdir()
+    page(99).save(root / "train" / "a.png")
+    with pytest.raises(UserError, match="no train/CLASS/IMAGE"):
+        list_images(data())
+
+
+def test_a_class_beside_others_may_be_called_as_a_split_is(
+    tmp_path: Path, data: Callable[..., Any]
+) -> None:
+    root = write(tmp_path / "images", 2)
+    (root / "note").rename(root / "test")
+    assert list_images(data()).classes == ("invoice", "letter", "test")
 
 
 Spoil = Callable[[Path], object]

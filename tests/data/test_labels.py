@@ -1,5 +1,6 @@
 """`data.labels`: what a person has decided is done, and what makes no sense is told."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from doctune.errors import UserError
 from src.data.config import DataConfig
 from src.data.files import SPLITS
 from src.data.image_files import find_images
+from src.data.labels import read_decisions
 from src.data.load import check_listing, data_fingerprint, load_splits
 from src.data.splits import Splits
 from tests.data.pictures import competition, names, write
@@ -104,6 +106,32 @@ def test_lines_that_make_no_sense(
     with pytest.raises(UserError) as error:
         load_splits(data(labels=table(tmp_path, row)))
     assert all(word in str(error.value) for word in ("data.labels", *words)), error.value
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("image,label,suggested,Accept", "rename Accept to accept"),
+        ("image,label,suggested,score", "has no column 'accept', .*score; add it"),
+        ("image,label", "has no column 'suggested', only image, label; add it"),
+    ],
+)
+def test_its_columns_have_fixed_names(tmp_path: Path, header: str, told: str) -> None:
+    """No key of the config says others, so none is proposed."""
+    path = tmp_path / "decided.csv"
+    path.write_text(f"{header}\na.png,x,y,keep\n")
+    with pytest.raises(UserError, match=rf"^data\.labels: {re.escape(str(path))}.*{told}$"):
+        read_decisions(path)
+
+
+def test_it_is_in_utf_8(tmp_path: Path) -> None:
+    """`data.encoding`, which is of the data's own tables, changes nothing here."""
+    path = tmp_path / "decided.csv"
+    path.write_bytes("image,label,suggested,accept\n서식.png,x,y,keep\n".encode("cp949"))
+    with pytest.raises(
+        UserError, match=r"decided\.csv: is no table in UTF-8; save it as CSV in UTF-8$"
+    ):
+        read_decisions(path)
 
 
 def test_what_no_image_has_to_be_opened_for_is_told_first(tmp_path: Path) -> None:

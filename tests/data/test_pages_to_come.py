@@ -1,6 +1,6 @@
 """Pages to classify beside those to train on: what is measured, what is proposed, what is shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from doctune.errors import UserError
+from src.data.decode import decode_sized
 from src.data.documents.generate import KINDS, draw_page
 from src.data.load import load_splits
 from src.data.pages_to_come.compare import NONE, Comparison, Worn, choose, compare, wear
-from src.data.pages_to_come.gather import comparison, presets
+from src.data.pages_to_come.gather import comparison, pages_to_classify, presets
 from src.data.pages_to_come.measures import MEASURES, SIZES, Pixels, measure
 from src.data.pages_to_come.show import in_lines
 from src.data.wear_presets import wear_in_words, wear_of
@@ -164,6 +165,45 @@ def test_a_table_names_them_and_too_few_are_refused(
     assert f"none of the files that it names can be read in {tmp_path}; give the folder" in said
     said = door(*words, "data.to_classify=nowhere", code=1)
     assert "data.to_classify=nowhere: there is no such folder" in said
+
+
+def pdf_of(path: Path, levels: Sequence[int]) -> None:
+    """Write a PDF of grey pages."""
+    first, *others = [Image.new("L", (64, 64), level) for level in levels]
+    first.save(path, save_all=True, append_images=others)
+
+
+def test_the_pages_of_a_long_file_are_taken_from_all_over_it(
+    tmp_path: Path, data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No others are decoded."""
+    pdf_of(tmp_path / "scan.pdf", range(10, 250, 4))
+    monkeypatch.setattr("src.data.pages_to_come.gather.MOST", 20)
+    read: list[int] = []
+
+    def decode(path: Path, *args: Any, page: int, **keys: Any) -> Any:
+        read.append(page)
+        return decode_sized(path, *args, page=page, **keys)
+
+    monkeypatch.setattr("src.data.stream.decode_sized", decode)
+    pages, sizes = pages_to_classify(data(to_classify=str(tmp_path / "scan.pdf")))
+    assert sorted(read) == list(range(0, 60, 3))
+    assert len(sizes) == 20
+    np.testing.assert_allclose(pages[:, 64, 64, 0], range(10, 250, 12), atol=3)
+
+
+def test_a_page_that_a_table_names_is_compared_again_when_its_file_changes(
+    tmp_path: Path, data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = data(root=str(write(tmp_path / "images", 1)), to_classify=str(tmp_path / "to_come.csv"))
+    pdf_of(tmp_path / "scan.pdf", [100, 200])
+    (tmp_path / "to_come.csv").write_text("ID\nscan.pdf#page=2\n")
+    found = Comparison(ours=3, theirs=1, measures=[], tried=[], chosen=Worn(NONE, 0, 0.5))
+    monkeypatch.setattr("src.data.pages_to_come.gather.FEWEST", 1)
+    monkeypatch.setattr("src.data.pages_to_come.gather.compare", lambda *_: found)
+    assert comparison(cfg) == comparison(cfg, work_out=False) == found
+    pdf_of(tmp_path / "scan.pdf", [100, 200, 50])
+    assert comparison(cfg, work_out=False) is None
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,17 @@ import onnxruntime
 import pytest
 import torch
 from omegaconf import DictConfig
+from rich.console import Console
 from torch import Tensor, nn
 
+from doctune.errors import UserError
 from src.data.config import DataConfig
 from src.data.load import load_splits
+from src.inference import onnx
+from src.inference.config import PredictConfig
 from src.inference.onnx import TOLERANCE, largest_difference, write_onnx
 from src.inference.predictor import Predictor, open_predictor
-from src.inference.trained_model import TrainedModel
+from src.inference.trained_model import ImageFormat, TrainedModel
 from src.training.backbone import create_backbone
 from tests.conftest import Compose, Door
 from tests.trained_run import coloured
@@ -46,6 +52,22 @@ def test_onnxruntime_gives_the_same_on_real_pages_in_any_batch(
     assert predictor.temperature != 1
     assert "uint8 [N, 3, 32, 32]" in said
     assert "the same within" in said
+
+
+@pytest.mark.parametrize(
+    ("formats", "told"),
+    [
+        (((32, "pad"), (48, "pad"), (48, "stretch")), "of different sizes (32, 48)"),
+        (((32, "pad"), (32, "stretch")), "made square in different ways (data.fit=pad, stretch)"),
+    ],
+)
+def test_members_that_take_other_images_are_told_in_what(
+    monkeypatch: pytest.MonkeyPatch, formats: tuple[tuple[int, str], ...], told: str
+) -> None:
+    members = SimpleNamespace(formats=[ImageFormat(*each) for each in formats])
+    monkeypatch.setattr(onnx, "open_predictor", lambda *_, **__: members)
+    with pytest.raises(UserError, match=re.escape(f"run=x: its members take images {told}; exp")):
+        onnx.export(PredictConfig(run="x", export="onnx"), Console(quiet=True))
 
 
 def test_a_missing_package_is_named_with_the_extra(

@@ -44,6 +44,7 @@ def most_alive(
 
     monkeypatch.setattr(module, "stream_images", stream)
     (folder / "images").mkdir(parents=True)
+    (folder / "images" / "0.png").touch()
     cfg = PredictConfig(
         run=str(run_folder),
         data=ImagesConfig(root=str(folder / "images")),
@@ -95,7 +96,24 @@ def test_images_are_counted_ahead_where_that_is_possible(tmp_path: Path) -> None
         (tmp_path / name).touch()
     (tmp_path / "t.csv").write_text("ID\na\nb\n\n")
     assert count_images(ImagesConfig(root=str(tmp_path))) == 2
-    table = ImagesConfig(source="csv", root=str(tmp_path), csv_file="t.csv")
+    table = ImagesConfig(source="csv", root=str(tmp_path), csv_file="t.csv", id_column="ID")
     assert count_images(table) == 2
     (tmp_path / "c.pdf").touch()
     assert count_images(ImagesConfig(root=str(tmp_path))) is None
+
+
+def test_what_is_counted_ahead_is_what_is_read(tmp_path: Path) -> None:
+    """Not hidden files, but those behind a link; of a table records, and names of pages."""
+    for name in ("images/a.png", "images/.ipynb_checkpoints/a.png", "images/._b.png", "more/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "images" / "more").symlink_to(tmp_path / "more")
+    assert count_images(ImagesConfig(root=str(tmp_path / "images"))) == 2
+    written = 'ID,note\na.png,"two\nlines"\nscan.pdf#page=2,\n'
+    (tmp_path / "t.csv").write_text(written, encoding="utf-16")
+    table = ImagesConfig(
+        source="csv", root=str(tmp_path), csv_file="t.csv", image_dir="images", id_column="ID"
+    )
+    assert count_images(table) == 2
+    (tmp_path / "t.csv").write_text("ID\na.png\nscan.pdf\n")
+    assert count_images(table) is None

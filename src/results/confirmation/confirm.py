@@ -7,10 +7,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
+from doctune.files import replacing, write_text
 from doctune.words import counted
 from src.before.checks import check_one_card, check_run
 from src.results.confirmation.judge import Confirmation, compare
-from src.results.confirmation.plan import Plan, make_plan
+from src.results.confirmation.plan import make_plan
 from src.results.confirmation.runs import Runs
 from src.results.confirmation.table import print_confirmation
 from src.results.stored_study import StoredStudy
@@ -60,16 +61,19 @@ def confirm(stored: StoredStudy, cfg: DictConfig, console: Console) -> Confirmat
         test_defaults=[runs.score(run) for run in tests if run.trial == plan.defaults],
         wear=plan.wear,
     )
-    written = _write(stored.folder, found, scores, plan)
+    written = _write(stored.folder, found, scores)
     print_confirmation(found, written, write_results(stored), console)
     return found
 
 
-def _write(folder: Path, found: Confirmation, scores: dict[int, list[float]], plan: Plan) -> Path:
-    name = f"confirm_{plan.data}" if plan.other_data else "confirm"
+def _write(folder: Path, found: Confirmation, scores: dict[int, list[float]]) -> Path:
+    name = f"confirm_{found.data}" if found.other_data else "confirm"
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
-    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+    write_text(path, json.dumps(found.to_json(), indent=2) + "\n")
+    with (
+        replacing(folder / f"{name}.csv") as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.writer(file)
         table.writerow(["trial", "repeat", "fold", "macro_f1"])
         for trial, values in scores.items():

@@ -4,6 +4,7 @@ Whether the gain holds: the figures of a confirmation, and the sentence that the
 """
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +14,10 @@ from typing import Any
 
 from scipy import stats
 
+from doctune.errors import first_line
 from doctune.words import counted
+
+log = logging.getLogger(__name__)
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
@@ -210,7 +214,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def load_confirmations(folder: Path) -> list[Confirmation]:
-    """Return what was confirmed of a study, on its own data first."""
-    paths = sorted(folder.glob("confirm*.json"))
-    found = [Confirmation.from_json(json.loads(path.read_text("utf-8"))) for path in paths]
+    """Return what was confirmed of a study, on its own data first.
+
+    A file that holds no confirmation is told and left out.
+    """
+    found: list[Confirmation] = []
+    for path in sorted(folder.glob("confirm*.json")):
+        try:
+            found.append(Confirmation.from_json(json.loads(path.read_text("utf-8"))))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            log.warning(
+                "%s: left out, as no confirmation can be read in it (%s); remove it, or let "
+                "src.confirm write it again",
+                path,
+                first_line(error),
+            )
     return sorted(found, key=lambda one: one.other_data)

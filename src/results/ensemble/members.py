@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from doctune.errors import UserError
+from doctune.errors import UserError, first_line
 from src.before.checks import check_one_card, check_run
 from src.results.stored_study import StoredStudy
 from src.trial.run import train
@@ -32,7 +32,7 @@ def member_config(stored: StoredStudy, number: int, changes: Mapping[str, Any]) 
     try:
         changed: Any = OmegaConf.merge(config, OmegaConf.create(dict(changes)))
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"train={dict(changes)}: no such training config ({reason})") from error
     # An ensemble without its members' weights is none.
     changed.callbacks.checkpoint = True

@@ -23,10 +23,13 @@ const clock = seconds => {
   return m ? `${m} min ${String(s % 60).padStart(2, "0")} s` : `${seconds < 10 ? seconds.toFixed(1) : s} s`;
 };
 
-// The mean of some curves as far as all of them go.
+// The mean of some curves as far as all of them go; null where one of them has no number.
 const meanCurve = curves => {
   const length = Math.min(...curves.map(curve => curve.length));
-  return Array.from({ length }, (_, epoch) => mean(curves.map(curve => curve[epoch])));
+  return Array.from({ length }, (_, epoch) => {
+    const values = curves.map(curve => curve[epoch]);
+    return values.includes(null) ? null : mean(values);
+  });
 };
 
 // Round steps from low to high, about five of them.
@@ -38,11 +41,13 @@ function roundSteps(low, high) {
   return found;
 }
 
-// Curves over epochs; each kind has a colour, thin lines for the folds and a thick one for their mean.
+const isNumber = value => typeof value === "number";
+
+// Curves over epochs, with gaps where there is no number; each kind has a colour, thin lines for the folds and a thick one for their mean.
 function chart(title, kinds) {
-  const shown = kinds.map(kind => ({ ...kind, curves: kind.curves.filter(curve => curve.length) })).filter(kind => kind.curves.length);
+  const shown = kinds.map(kind => ({ ...kind, curves: kind.curves.filter(curve => curve.some(isNumber)) })).filter(kind => kind.curves.length);
   if (!shown.length) return null;
-  const every = shown.flatMap(kind => kind.curves), values = every.flat();
+  const every = shown.flatMap(kind => kind.curves), values = every.flat().filter(isNumber);
   const low = Math.min(...values), high = Math.max(...values), room = (high - low || 0.02) * 0.06;
   const epochs = Math.max(...every.map(curve => curve.length));
   const [left, right, top, bottom, width, height] = [44, 8, 8, 26, 400, 210];
@@ -58,11 +63,14 @@ function chart(title, kinds) {
     svg.append(h("text", { x: x(epoch), y: height - 8, "text-anchor": "middle" }, String(epoch + 1)));
   }
   const line = (curve, look, label) => {
-    const path = h("path", { class: look, d: curve.map((value, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`).join("") });
+    const points = curve.map((value, i) => isNumber(value) ? `${isNumber(curve[i - 1]) ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}` : "");
+    const path = h("path", { class: look, d: points.join("") });
     path.append(h("title", {}, label));
     svg.append(path);
-    // A point has no line.
-    if (curve.length === 1) svg.append(h("circle", { class: look, cx: x(0), cy: y(curve[0]), r: 2.5 }));
+    // A point alone has no line.
+    curve.forEach((value, i) => {
+      if (isNumber(value) && !isNumber(curve[i - 1]) && !isNumber(curve[i + 1])) svg.append(h("circle", { class: look, cx: x(i), cy: y(value), r: 2.5 }));
+    });
   };
   for (const { look, name, curves } of shown) {
     if (curves.length > 1) curves.forEach((curve, fold) => line(curve, `fold ${look}`, `${name}, fold ${fold + 1}`));

@@ -92,3 +92,14 @@ def test_what_is_written_is_read_again_the_studys_own_data_first(tmp_path: Path)
         (tmp_path / f"{name}.json").write_text(json.dumps(one.to_json()))
     assert load_confirmations(tmp_path) == [own, other]
     assert "on other data" in other.sentence
+
+
+@pytest.mark.parametrize("text", ["", '{"study": "s', "[]", "{}", '{"contenders": [], "more": 1}'])
+def test_a_file_that_holds_no_confirmation_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    own = confirmation(0.05, 0.005)
+    (tmp_path / "confirm.json").write_text(json.dumps(own.to_json()))
+    (tmp_path / "confirm_abc.json").write_text(text)
+    assert load_confirmations(tmp_path) == [own]
+    assert "confirm_abc.json: left out" in caplog.text
