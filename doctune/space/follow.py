@@ -50,7 +50,7 @@ def follow(
     earlier = earlier_study(source, url)
     _check_same(earlier, rule, settings)
     found = focus_on(earlier, rule)
-    if name in names:
+    if storage is not None and name in names:
         begun = optuna.load_study(study_name=name, storage=storage)
         if has_space(begun):
             return Focus(source, found.complete, found.best, found.before, recorded_space(begun))

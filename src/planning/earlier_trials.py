@@ -71,7 +71,9 @@ def stored_trials(url: str) -> Iterator[FrozenTrial]:
         UserError: it cannot be one, or cannot be opened.
     """
     storage = existing_storage(counted_from(Path.cwd(), url))
-    for study in [] if storage is None else storage.get_all_studies():
+    if storage is None:
+        return
+    for study in storage.get_all_studies():
         yield from storage.get_all_trials(study._study_id, deepcopy=False)
 
 
