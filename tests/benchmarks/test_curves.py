@@ -17,6 +17,7 @@ from tests.benchmarks.curves.ranks import groups, last, of_prefixes, reported
 from tests.benchmarks.curves.replay import SPACE, Replay
 from tests.benchmarks.curves.rules import Rule, quiet
 from tests.benchmarks.curves.table import STORED, Key, Row, pack, rows_in
+from tests.benchmarks.curves.tables import BUDGETS, MORE_THAN_FIT, lacking_after
 
 FOLDS, EPOCHS = 2, 3
 STEPS = FOLDS * EPOCHS
@@ -176,3 +177,21 @@ def test_a_portfolio_takes_what_adds_most_and_nothing_that_adds_nothing() -> Non
     assert portfolio.mean_lacking(found, chosen) == 0
     assert portfolio.at_random(found, 5) == 0
     assert portfolio.at_random(found, 1) > 0
+
+
+def test_who_ends_trials_early_has_found_more_in_as_many_epochs() -> None:
+    """Where curves never cross; all trials of the set are more than fit."""
+    quiet()
+    rules = Rule("none", NopPruner()), Rule("promoted", PromotedPruner(), at_rungs=True)
+    rows = made(MORE_THAN_FIT)
+    lacks = [
+        sum(
+            lacking_after(
+                Replay(rows, rule, RandomSampler(seed=seed), 2, seed, MORE_THAN_FIT).run(), epochs
+            )
+            for seed in range(5)
+            for epochs in BUDGETS
+        )
+        for rule in rules
+    ]
+    assert lacks[1] < lacks[0]

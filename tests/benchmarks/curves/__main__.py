@@ -4,6 +4,7 @@
     python -m tests.benchmarks.curves pack FOLDER...
     python -m tests.benchmarks.curves ranks
     python -m tests.benchmarks.curves replay [--seeds N] [--trials N] [--plot FILE.svg]
+    python -m tests.benchmarks.curves in_time [--seeds N]
     python -m tests.benchmarks.curves single [--seeds N]
     python -m tests.benchmarks.curves samplers [--seeds N]
     python -m tests.benchmarks.curves overtuning
@@ -12,11 +13,12 @@
 `record` trains every configuration on every data set with all epochs and folds, appends a row for
 each to FOLDER/rows.jsonl, and goes on where it stopped; what the stored table has is not trained
 again. `pack` puts such rows into the stored table. `ranks` says from which epoch on configurations
-stand in the order of the end, `replay` what ends trials early and what that costs, `single` the
-same of trials of one split, `samplers` who proposes best (needs the package cmaes), `overtuning`
-how often what a small search chooses is worse than the defaults on the test split. `portfolio`
-writes the configurations to try first, and says what they are worth on a set that they were not
-chosen on.
+stand in the order of the end, `replay` what ends trials early and what that costs, `in_time` what
+is found by then in the same number of epochs, whoever has more trials in them, `single` what
+`replay` says of trials of one split, `samplers` who proposes best (needs the package cmaes),
+`overtuning` how often what a small search chooses is worse than the defaults on the test split.
+`portfolio` writes the configurations to try first, and says what they are worth on a set that they
+were not chosen on.
 """
 
 import argparse
@@ -53,6 +55,8 @@ def main() -> None:
     replaying.add_argument("--seeds", type=int, default=20, help="orders of the trials")
     replaying.add_argument("--trials", type=int, default=20, help="of a search")
     replaying.add_argument("--plot", type=Path, help="file for a picture of rules, as SVG")
+    in_time = commands.add_parser("in_time")
+    in_time.add_argument("--seeds", type=int, default=20, help="orders of the trials")
     single = commands.add_parser("single")
     single.add_argument("--seeds", type=int, default=10, help="orders of the trials")
     sampling = commands.add_parser("samplers")
@@ -80,15 +84,19 @@ def main() -> None:
         _print_all(portfolio.lines(rows_in(STORED)))
         portfolio.SHIPPED.write_text(portfolio.text(rows_in(STORED)), encoding="utf-8")
         return
-    if given.command in ("replay", "samplers", "single"):
-        from tests.benchmarks.curves.tables import of_rules, of_samplers, of_single_split
+    if given.command in ("replay", "in_time", "samplers", "single"):
+        from tests.benchmarks.curves import tables
 
-        if given.command == "single":
-            _print_all(of_single_split(rows_in(STORED), given.seeds))
-        elif given.command == "replay":
-            _print_all(of_rules(rows_in(STORED), given.seeds, given.trials, given.plot))
+        rows = rows_in(STORED)
+        if given.command == "replay":
+            _print_all(tables.of_rules(rows, given.seeds, given.trials, given.plot))
         else:
-            _print_all(of_samplers(rows_in(STORED), given.seeds))
+            of = {
+                "in_time": tables.of_rules_in_time,
+                "samplers": tables.of_samplers,
+                "single": tables.of_single_split,
+            }[given.command]
+            _print_all(of(rows, given.seeds))
         return
     from tests.benchmarks.curves.record import Order, record, speeds, tasks_left
     from tests.benchmarks.curves.sets import SETS

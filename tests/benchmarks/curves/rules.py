@@ -132,6 +132,31 @@ def rules(folds: int, epochs: int, trials: int) -> list[Rule]:
     ]
 
 
+def rules_in_time() -> list[Rule]:
+    """Return the rules that are compared on as many trials of 3 folds of 3 epochs as fit."""
+    return [
+        UNPRUNED,
+        Rule(f"median, warm-up {PATIENCE}", MedianPruner(STARTUP, PATIENCE)),
+        *(
+            Rule(f"promoted, {first} first", PromotedPruner(n_startup_trials=first), at_rungs=True)
+            for first in (1, 2, 3, STARTUP)
+        ),
+        Rule(
+            f"promoted, {STARTUP} first, 10 % through",
+            PromotedPruner(n_startup_trials=STARTUP),
+            at_rungs=True,
+            let_through=0.1,
+        ),
+        Rule("promoted, 10 % through", PromotedPruner(), at_rungs=True, let_through=0.1),
+        *(
+            Rule(f"promoted, best {share} %", PromotedPruner(share), at_rungs=True)
+            for share in (35, 25)
+        ),
+        *(Rule(f"and who is below all after {early}", WithHopeless(3, early)) for early in (1, 2)),
+        Rule("successive halving by 4, at folds", SuccessiveHalvingPruner(2, 4), at_rungs=True),
+    ]
+
+
 def rules_of_single_split(epochs: int, trials: int) -> list[Rule]:
     """Return the rules that are compared on trials of one split."""
     third, two = epochs // 3, 2 * epochs // 3

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
@@ -11,7 +12,13 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler,
 from tests.benchmarks.curves.front import Point, svg
 from tests.benchmarks.curves.ranks import Group, groups
 from tests.benchmarks.curves.replay import Replay, Replayed
-from tests.benchmarks.curves.rules import UNPRUNED, quiet, rules, rules_of_single_split
+from tests.benchmarks.curves.rules import (
+    UNPRUNED,
+    quiet,
+    rules,
+    rules_in_time,
+    rules_of_single_split,
+)
 from tests.benchmarks.curves.table import FOLDS, Key, Row
 
 WORKERS = (1, 2, 8, 64)
@@ -23,6 +30,9 @@ FEWEST, FEWEST_TO_SAMPLE = 12, 40
 FEWEST_OF_A_SPLIT = 5
 # Of a search, as in `fast`.
 TRIALS = 20
+# Epochs of a search after which it is asked what it has found, and trials that none of the rules
+# gets through by then.
+BUDGETS, MORE_THAN_FIT = (45, 90, 135, 180), 70
 
 
 def samplers() -> dict[str, Callable[[int], BaseSampler]]:
@@ -78,6 +88,45 @@ def of_rules(
                     drawn.setdefault(name, []).append(Point(rule.name, saved, lost))
     if plot is not None:
         plot.write_text(svg(drawn), encoding="utf-8")
+
+
+def of_rules_in_time(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:
+    """Yield a line for each data set and rule, and for all sets: what is found in so many epochs.
+
+    Args:
+        rows: of the table.
+        seeds: orders of the trials.
+    """
+    quiet()
+    warnings.filterwarnings("ignore")
+    draw = samplers()["random"]
+    found = large_enough(rows, MORE_THAN_FIT)
+    named = ", ".join(f"{g.model} {g.set} ({len(m)})" for g, m in found.items())
+    yield f"{seeds} orders of {named}, {DRAWN} at a time:"
+    for rule in rules_in_time():
+        lacking = {
+            group: [
+                lacking_after(
+                    Replay(members, rule, draw(seed), DRAWN, seed, MORE_THAN_FIT).run(), budget
+                )
+                for seed in range(seeds)
+                for budget in BUDGETS
+            ]
+            for group, members in found.items()
+        }
+        sets = {group.set: values for group, values in lacking.items()}
+        for name, values in {**sets, "all": [*chain(*lacking.values())]}.items():
+            said = (
+                f"{budget} epochs {fmean(values[place :: len(BUDGETS)]):6.2%}"
+                for place, budget in enumerate(BUDGETS)
+            )
+            yield f"  {rule.name:40} {name:10} the best lacks after {', '.join(said)}"
+
+
+def lacking_after(replayed: Replayed, epochs: int) -> float:
+    """Return by what share the best that has ended in so many epochs is below the best of all."""
+    there = [value for when, value in replayed.history if when <= epochs / DRAWN]
+    return 1 - there[-1] / replayed.best_of_all if there else 1.0
 
 
 def of_single_split(rows: Mapping[Key, Row], seeds: int) -> Iterator[str]:
